@@ -1,0 +1,49 @@
+"""Pose to camera (the C of Eq. 5) and its perspective projection.
+
+Row vectors throughout: x_camera = x R + T, with PyTorch3D's camera axes (X left, Y up, Z into the scene), so that poses
+can be compared with the lineage's code. Objects stand with y up and their front toward +z.
+"""
+
+import math
+
+import torch
+
+FIELD_OF_VIEW = 30.0  # degrees, the renders of Kato et al. [50]
+FOCAL = 1 / math.tan(math.radians(FIELD_OF_VIEW / 2))  # 3.7320508, in units of half an image
+DISTANCE = 2.732  # from camera to object centre; the longest edge of an object is 1
+
+
+def rotation(azimuth: torch.Tensor, elevation: torch.Tensor, roll: torch.Tensor) -> torch.Tensor:
+    """R (..., 3, 3) for angles (...) in degrees: R = R_azimuth R_elevation diag(-1, 1, -1) R_roll.
+
+    The camera stands at distance * (cos e sin a, sin e, cos e cos a) and looks at the origin; roll turns the image.
+    """
+    azimuth, elevation, roll = (torch.deg2rad(angle) for angle in torch.broadcast_tensors(azimuth, elevation, roll))
+    turn = _about(azimuth, ((0, 2), (2, 0)), fixed=1)  # brings the camera's direction into the y-z plane
+    tilt = _about(elevation, ((1, 2), (2, 1)), fixed=0)  # and then onto +z
+    spin = _about(roll, ((0, 1), (1, 0)), fixed=2)
+    flip = torch.tensor([-1.0, 1.0, -1.0], dtype=azimuth.dtype, device=azimuth.device)
+    return (turn @ tilt * flip) @ spin
+
+
+def _about(angle: torch.Tensor, sines: tuple, fixed: int) -> torch.Tensor:
+    """Rotation (..., 3, 3) about axis ``fixed``: +sin at ``sines[0]``, -sin at ``sines[1]``."""
+    matrix = angle.new_zeros(*angle.shape, 3, 3)
+    for axis in range(3):
+        matrix[..., axis, axis] = 1 if axis == fixed else torch.cos(angle)
+    matrix[..., sines[0][0], sines[0][1]] = torch.sin(angle)
+    matrix[..., sines[1][0], sines[1][1]] = -torch.sin(angle)
+    return matrix
+
+
+def project(
+    vertices: torch.Tensor, rotation: torch.Tensor, translation: torch.Tensor, focal: float = FOCAL
+) -> torch.Tensor:
+    """Vertices (B, V, 3) to the image (B, V, 3): x right and y down in -1..1 across the image, then the depth z.
+
+    ``rotation`` (B, 3, 3) and ``translation`` (B, 3) as above. Vertices behind the camera keep their z <= 0, by which the
+    renderer knows them; their x and y are meaningless.
+    """
+    x, y, z = (vertices @ rotation + translation[:, None]).unbind(-1)  # (B, V) each
+    depth = torch.where(z.abs() < 1e-6, z.new_tensor(1e-6), z)
+    return torch.stack((-focal * x / depth, -focal * y / depth, z), dim=-1)

@@ -1,0 +1,14 @@
+"""One exception for everything a user can mend, always one line: what, its value, what was expected, what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MsrnError(Exception):
+    """A mistake in the input or the surroundings, said in one line; the command line prints it without a traceback."""
+
+
+def did_you_mean(name: str, options: Iterable[str]) -> str:
+    """" (did you mean X?)" for the nearest of ``options``, or an empty string when nothing is near."""
+    near = get_close_matches(str(name), list(options), n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else ""
