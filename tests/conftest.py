@@ -1,0 +1,22 @@
+"""What every test shares: few threads, a folder for runs that is thrown away, and the small profile.
+
+The user's cache of rendered views is left alone, since making it is the expensive part; a test that needs an empty one sets
+``MSRN_CACHE`` itself. Notebooks that nbval executes inherit these variables.
+"""
+
+import os
+import tempfile
+
+import pytest
+import torch
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    torch.set_num_threads(1)
+    config.msrn_runs = tempfile.TemporaryDirectory(prefix="msrn-test-runs-")
+    os.environ["MSRN_RUNS"] = config.msrn_runs.name
+    os.environ.setdefault("MSRN_PROFILE", "smoke")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.msrn_runs.cleanup()
