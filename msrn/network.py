@@ -1,0 +1,244 @@
+"""The reconstruction network (§3, Eqs 1-6): three encoders, three decoders, one mesh.
+
+    z_s = E_s(I),  z_t = E_t(I),  z_c = E_c(I)                     Eqs 1-3
+    T = D_t(z_t),  C = D_c(z_c),  S = X + D_s(zbar_s, X)           Eqs 4-6
+
+zbar_s is z_s compensated by the prototypes of the memory bank (§3.2, ``compensation.py``). The paper leaves sizes open; the
+architecture is that of Unicorn, its predecessor, and every size is a setting. Images are (B, 3, H, W) in 0..1, as in
+Unicorn without ImageNet normalisation.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from msrn import camera
+from msrn.compensation import FeatureCompensation
+from msrn.memory import MemoryBank, Prototypes
+from msrn.params import Settings
+from msrn.render.icosphere import icosphere
+
+FEATURES = 512  # size of every encoder's output
+
+
+def mlp(sizes: list[int], zero: bool) -> nn.Sequential:
+    """Linear layers with ReLU between them; ``zero`` starts the last one at zero, so that its output starts at zero."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    layers.pop()
+    for layer in layers[::2]:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    if zero:
+        nn.init.zeros_(layers[-1].weight)
+    return nn.Sequential(*layers)
+
+
+def encoder(s: Settings) -> nn.Module:
+    """E of Eqs 1-3: images (B, 3, H, W) to features (B, 512)."""
+    if s.encoder == "resnet18":
+        from torchvision.models import resnet18
+
+        trunk = resnet18(weights=None)
+        trunk.fc = nn.Identity()
+        return trunk
+    w = s.encoder_width
+    channels = [3, w, 2 * w, 4 * w, 4 * w]
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(channels, channels[1:], strict=False):
+        layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(4, outputs), nn.ReLU()]
+    side = s.image_size // 16
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * w * side * side, FEATURES), nn.ReLU())
+
+
+class ShapeDecoder(nn.Module):
+    """D_s of Eq. 6: the displacement of every vertex of the ellipsoid, given the code.
+
+    The first layer adds a linear map of the vertex to a linear map of the code; the last starts at zero, so that the
+    first mesh is the ellipsoid itself.
+    """
+
+    def __init__(self, code: int, hidden: int):
+        super().__init__()
+        self.from_vertex = nn.Linear(3, hidden)
+        self.from_code = nn.Linear(code, hidden)
+        self.rest = mlp([hidden, hidden, hidden, 3], zero=True)
+
+    def forward(self, code: torch.Tensor, vertices: torch.Tensor) -> torch.Tensor:
+        """code (B, Q), vertices (V, 3) -> displacement (B, V, 3)."""
+        hidden = self.from_vertex(vertices)[None] + self.from_code(code)[:, None]  # (B, V, hidden)
+        return self.rest(functional.relu(hidden))
+
+
+class TextureDecoder(nn.Module):
+    """D_t of Eq. 4: the code as a 1 x 1 map, doubled by convolutions; every scale adds its colours to the picture."""
+
+    def __init__(self, code: int, size: int, fewest: int):
+        super().__init__()
+        channels = [code] + [max(code >> (level + 1), fewest) for level in range(int(math.log2(size)))]
+        pairs = list(zip(channels, channels[1:], strict=False))
+        self.grow = nn.ModuleList(nn.Conv2d(inputs, outputs, 3, padding=1) for inputs, outputs in pairs)
+        self.to_rgb = nn.ModuleList(nn.Conv2d(outputs, 3, 3, padding=1) for _, outputs in pairs)
+
+    def forward(self, code: torch.Tensor) -> torch.Tensor:
+        """code (B, Q) -> texture (B, 3, size, size) in 0..1."""
+        hidden, picture = code[:, :, None, None], 0.0
+        for grow, to_rgb in zip(self.grow, self.to_rgb, strict=True):
+            hidden = functional.relu(grow(functional.interpolate(hidden, scale_factor=2.0)))
+            colours = to_rgb(hidden)  # (B, 3, side, side)
+            if torch.is_tensor(picture):
+                colours = colours + functional.interpolate(picture, scale_factor=2.0, mode="bilinear")
+            picture = colours
+        return torch.sigmoid(picture)
+
+
+@dataclass
+class Shape:
+    """What the shape branch says of B images: the code before compensation, the axis scale, the displaced ellipsoid."""
+
+    code: torch.Tensor  # z_s (B, Q)
+    scale: torch.Tensor  # (B, 3)
+    unscaled: torch.Tensor  # (B, V, 3)
+
+    @property
+    def vertices(self) -> torch.Tensor:
+        """S of Eq. 6 with its axis scale, (B, V, 3)."""
+        return self.unscaled * self.scale[:, None]
+
+
+@dataclass
+class Poses:
+    """The K candidate poses of B images: probability (B, K), azimuth (B, K) degrees, rotation (B, K, 3, 3), translation."""
+
+    probability: torch.Tensor
+    azimuth: torch.Tensor
+    rotation: torch.Tensor
+    translation: torch.Tensor  # (B, K, 3)
+
+    def likeliest(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Index (B,), rotation (B, 3, 3) and translation (B, 3) of the most probable candidate."""
+        best = self.probability.argmax(1)
+        rows = torch.arange(len(best), device=best.device)
+        return best, self.rotation[rows, best], self.translation[rows, best]
+
+
+@dataclass
+class Reconstruction:
+    """A textured mesh and its camera for each of B images, at the likeliest pose."""
+
+    vertices: torch.Tensor  # (B, V, 3), the object's own frame
+    faces: torch.Tensor  # (F, 3)
+    face_colors: torch.Tensor  # (B, F, 3, 3), a colour per corner
+    rotation: torch.Tensor  # (B, 3, 3)
+    translation: torch.Tensor  # (B, 3)
+    azimuth: torch.Tensor  # (B,) degrees
+    code: torch.Tensor  # z_s (B, Q)
+
+    def projected(self) -> torch.Tensor:
+        """Vertices in the image, (B, V, 3), as ``render.soft_rasterize`` takes them."""
+        return camera.project(self.vertices, self.rotation, self.translation)
+
+
+class MSRN(nn.Module):
+    """The network of Figure 1(b) with its memory bank and prototypes, so that a checkpoint holds all that a test needs.
+
+    ``open_codes`` is False in the first stage of training, where all but the first entries of the codes are held at zero;
+    ``compensating`` is True once feature compensation is on.
+    """
+
+    def __init__(self, s: Settings, categories: int):
+        super().__init__()
+        self.settings = s
+        self.open_codes = False
+        self.compensating = False
+        self.shape_encoder, self.texture_encoder, self.pose_encoder = encoder(s), encoder(s), encoder(s)
+        self.shape_head = mlp([FEATURES, 128, 128, s.shape_code], zero=True)
+        self.scale_head = mlp([FEATURES, 128, 128, 3], zero=True)
+        self.texture_head = mlp([FEATURES, 128, 128, s.texture_code], zero=True)
+        k = s.pose_candidates
+        self.probability_head = mlp([FEATURES, 128, 128, k], zero=False)
+        self.angle_head = mlp([FEATURES, 128, 128, k], zero=True)
+        self.translation_head = mlp([FEATURES, 128, 128, 3 * k], zero=True)
+        self.shape_decoder = ShapeDecoder(s.shape_code, s.shape_hidden)
+        self.texture_decoder = TextureDecoder(s.texture_code, s.texture_size, s.texture_channels)
+        self.compensation = FeatureCompensation(s.shape_code, s.affinity_temperature)
+        self.bank = MemoryBank(categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first)
+        self._register_mesh(s)
+        for name, count in (("prototypes", s.prototypes), ("neighbor_prototypes", s.neighbor_prototypes)):
+            self.register_buffer(f"{name}_values", torch.zeros(categories, count, s.shape_code))
+            self.register_buffer(f"{name}_valid", torch.zeros(categories, count, dtype=torch.bool))
+
+    def _register_mesh(self, s: Settings) -> None:
+        sphere, faces = icosphere(s.mesh_level)
+        self.register_buffer("sphere", torch.as_tensor(sphere, dtype=torch.float32), persistent=False)
+        self.register_buffer("faces", torch.as_tensor(faces, dtype=torch.int64), persistent=False)
+        self.register_buffer("ellipsoid", self.sphere * torch.tensor(s.ellipsoid), persistent=False)
+        x, y, z = self.sphere[self.faces.flatten()].unbind(-1)  # (3F,) each
+        u, v = (torch.atan2(x, z) + math.pi) / (2 * math.pi), torch.acos(y.clamp(-1, 1)) / math.pi
+        self.register_buffer("corner_uv", (torch.stack((u, v), -1) * 2 - 1)[None, None], persistent=False)  # (1, 1, 3F, 2)
+
+    def get_prototypes(self, name: str) -> Prototypes:
+        return Prototypes(getattr(self, f"{name}_values"), getattr(self, f"{name}_valid"))
+
+    def set_prototypes(self, name: str, prototypes: Prototypes) -> None:
+        getattr(self, f"{name}_values").copy_(prototypes.values)
+        getattr(self, f"{name}_valid").copy_(prototypes.valid)
+
+    def encode_shape(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """z_s (B, Q) of Eq. 1 and the axis scale (B, 3)."""
+        features = self.shape_encoder(images)
+        code = self._live(self.shape_head(features), self.settings.small_shape_code)
+        return code, 1 + self.settings.axis_scale * torch.tanh(self.scale_head(features))
+
+    def shape(self, images: torch.Tensor) -> Shape:
+        """Eqs 1, 24-26 and 6."""
+        code, scale = self.encode_shape(images)
+        compensated = self.compensation(code, self.get_prototypes("prototypes")) if self.compensating else code
+        return Shape(code, scale, self.ellipsoid + self.shape_decoder(compensated, self.sphere))
+
+    def paint(self, images: torch.Tensor) -> torch.Tensor:
+        """Eqs 2 and 4: the colour of every corner of every face, (B, F, 3, 3), read from the texture map.
+
+        A vertex (x, y, z) of the sphere reads the map at u = (atan2(x, z) + pi) / 2 pi, v = acos(y) / pi. The map's first
+        column is repeated after its last, so that colours run on across the seam.
+        """
+        code = self._live(self.texture_head(self.texture_encoder(images)), self.settings.small_texture_code)
+        texture = self.texture_decoder(code)
+        texture = torch.cat((texture, texture[..., :1]), dim=-1)
+        uv = self.corner_uv.expand(len(images), -1, -1, -1)
+        colours = functional.grid_sample(texture, uv, padding_mode="border", align_corners=True)  # (B, 3, 1, 3F)
+        return colours[:, :, 0].transpose(1, 2).unflatten(1, (-1, 3))
+
+    def poses(self, images: torch.Tensor) -> Poses:
+        """Eqs 3 and 5: candidate k looks from azimuth 360 k / K, give or take half a bin."""
+        s, features = self.settings, self.pose_encoder(images)
+        width = 360.0 / s.pose_candidates
+        centres = torch.arange(s.pose_candidates, device=images.device) * width
+        azimuth = centres + width * s.azimuth_overlap * torch.tanh(self.angle_head(features))  # (B, K)
+        rotation = camera.rotation(azimuth, azimuth.new_tensor(s.elevation), azimuth.new_tensor(0.0))
+        reach = azimuth.new_tensor(s.translation_range)
+        offset = torch.tanh(self.translation_head(features)).unflatten(1, (s.pose_candidates, 3)) * reach
+        translation = offset + azimuth.new_tensor([0.0, 0.0, camera.DISTANCE])
+        return Poses(torch.softmax(self.probability_head(features), 1), azimuth, rotation, translation)
+
+    def _live(self, code: torch.Tensor, small: int) -> torch.Tensor:
+        """Hold all but the first entries at zero until the codes open (§4.3)."""
+        if self.open_codes:
+            return code
+        return code * (torch.arange(code.shape[1], device=code.device) < small)
+
+    @torch.no_grad()
+    def reconstruct(self, images: torch.Tensor) -> Reconstruction:
+        """Textured meshes of images (B, 3, H, W), uint8 or 0..1, of any size: they are averaged to the network's."""
+        device, size = self.faces.device, self.settings.image_size
+        images = images.to(device).float() / (255 if images.dtype == torch.uint8 else 1)
+        images = functional.interpolate(images, (size, size), mode="area")
+        shape, poses = self.shape(images), self.poses(images)
+        best, rotation, translation = poses.likeliest()
+        azimuth = poses.azimuth.gather(1, best[:, None])[:, 0]
+        colors = self.paint(images)
+        return Reconstruction(shape.vertices, self.faces, colors, rotation, translation, azimuth, shape.code)
