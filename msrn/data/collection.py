@@ -1,0 +1,80 @@
+"""The one structure that flows through the house (§4.1): many images, of many objects, of several categories.
+
+Training sees images, masks, category labels and which images show one object, as the paper's does. Poses and shapes are
+there too, because evaluation needs them, behind two methods that nothing on the training path may call.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from msrn.errors import MsrnError, did_you_mean
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """The true shape of an object: y up, front toward +z, bounding box centred at the origin, longest edge 1."""
+
+    vertices: np.ndarray  # (V, 3) float32
+    faces: np.ndarray  # (F, 3) int32
+    face_colors: np.ndarray  # (F, 3) uint8
+
+    def points(self, count: int, seed: int) -> np.ndarray:
+        """Points (P, 3) float32 on the surface, P = ``count``, uniform by area."""
+        rng = np.random.default_rng(seed)
+        corners = self.vertices[self.faces].astype(np.float64)  # (F, 3, 3)
+        first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        area = np.linalg.norm(np.cross(first, second), axis=1)
+        face = rng.choice(len(area), size=count, p=area / area.sum())
+        u, v = rng.random((2, count, 1))
+        outside = u + v > 1  # the other half of the parallelogram, folded back
+        u, v = np.where(outside, 1 - u, u), np.where(outside, 1 - v, v)
+        return (corners[face, 0] + u * first[face] + v * second[face]).astype(np.float32)
+
+
+class Truth(Protocol):
+    """What a reader knows and training must not: where shapes and poses come from."""
+
+    def mesh(self, object_id: str) -> GroundTruth: ...
+
+    def poses(self, view: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCollection:
+    """N images of one split of a data set; arrays of any size, since they are memory-mapped."""
+
+    name: str
+    split: str
+    images: np.ndarray  # (N, 3, H, W) uint8, on white
+    masks: np.ndarray | None  # (N, H, W) bool
+    category: np.ndarray  # (N,) int64, into ``categories``
+    object_id: np.ndarray  # (N,) str
+    view: np.ndarray  # (N,) int64; names an image among those of its object
+    categories: tuple[str, ...]
+    fingerprint: str  # digest of the content, the same wherever it lies
+    evaluation_index: np.ndarray  # (M,) int64: one fixed image per object, its citable test view
+    _truth: Truth = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for array in (self.images, self.masks, self.category, self.object_id, self.view, self.evaluation_index):
+            if array is not None:
+                array.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def ground_truth(self, object_id: str) -> GroundTruth:
+        """The true shape of an object of this split. Evaluation only."""
+        if object_id not in self.object_id[self.evaluation_index]:
+            raise MsrnError(
+                f"object {object_id!r} is not in {self.name}/{self.split}"
+                f"{did_you_mean(object_id, self.object_id[self.evaluation_index])}; "
+                "object_id of the collection lists those that are"
+            )
+        return self._truth.mesh(object_id)
+
+    def true_pose(self) -> np.ndarray:
+        """The camera of each image, (N, 3) float32: azimuth, elevation and roll in degrees. Evaluation only."""
+        return self._truth.poses(self.view)

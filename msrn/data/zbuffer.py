@@ -1,0 +1,113 @@
+"""A hard z-buffer, which draws the images that stand in for photographs (§4.1: the renders of Kato et al. [50]).
+
+Not the differentiable projection of Eq. 5, which is ``msrn.render``: this one answers only "which face is nearest at this
+sample", at several samples a pixel, and is used once, when a data set is drawn into its cache.
+
+The light turns with the camera: it stands above the camera's left shoulder. Faces of one colour are told apart by it, and
+since every view of every object is lit alike, shading says nothing about the azimuth, which the network must find itself.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+AMBIENT, DIFFUSE = 0.5, 0.5
+LIGHT = (0.45, 0.63, -0.63)  # toward the light, in camera axes (X left, Y up, Z into the scene)
+BACKGROUND = 255
+
+
+def draw(
+    projected: np.ndarray, in_camera: np.ndarray, faces: np.ndarray, face_colors: np.ndarray, size: int, samples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images (B, 3, H, W) uint8 on white and masks (B, H, W) bool, H = W = ``size``, of one mesh in B views.
+
+    ``projected`` (B, V, 3) is in normalised image coordinates with depth, ``in_camera`` (B, V, 3) in camera axes (for the
+    light), ``faces`` (F, 3), ``face_colors`` (F, 3) uint8. Each pixel averages ``samples`` x ``samples`` samples; the mask
+    holds pixels of which the object covers at least half. Faces are two-sided.
+    """
+    nearest = nearest_face(projected, faces, size * samples)
+    return _resolve(nearest, face_colors, shade(in_camera, faces), size, samples)
+
+
+def nearest_face(projected: np.ndarray, faces: np.ndarray, size: int) -> np.ndarray:
+    """Index of the nearest face at every sample (B, H, W) int32, -1 where there is none; H = W = ``size``."""
+    return _nearest_face(np.ascontiguousarray(projected, np.float64), np.ascontiguousarray(faces, np.int32), size)
+
+
+def shade(in_camera: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Brightness (B, F) float32 in 0..1 of each face: ambient plus Lambert's cosine to the light, on the side seen."""
+    corner, second, third = (in_camera[:, faces[:, k]] for k in range(3))
+    normal = np.cross(second - corner, third - corner)
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    away = (normal * corner).sum(-1, keepdims=True) > 0  # the camera is the origin: turn normals toward it
+    normal = np.where(away, -normal, normal)
+    cosine = normal @ (np.array(LIGHT) / np.linalg.norm(LIGHT))
+    return (AMBIENT + DIFFUSE * np.clip(cosine, 0, 1)).astype(np.float32)
+
+
+@njit(parallel=True, cache=True)
+def _nearest_face(projected, faces, size):
+    count = projected.shape[0]
+    nearest = np.full((count, size, size), -1, np.int32)
+    for view in prange(count):
+        inverse_depth = np.zeros((size, size))  # linear across the image, unlike depth itself; 0 is infinitely far
+        for face in range(faces.shape[0]):
+            _draw_face(projected[view], faces[face], face, nearest[view], inverse_depth)
+    return nearest
+
+
+@njit(cache=True)
+def _draw_face(points, corners, face, nearest, inverse_depth):
+    size = nearest.shape[0]
+    ax, ay, az = points[corners[0]]
+    bx, by, bz = points[corners[1]]
+    cx, cy, cz = points[corners[2]]
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    if min(az, bz, cz) <= 0 or area == 0:
+        return
+    # Sample i lies at (2 i + 1) / size - 1.
+    left = max(0, math.ceil(((min(ax, bx, cx) + 1) * size - 1) / 2))
+    right = min(size - 1, math.floor(((max(ax, bx, cx) + 1) * size - 1) / 2))
+    top = max(0, math.ceil(((min(ay, by, cy) + 1) * size - 1) / 2))
+    bottom = min(size - 1, math.floor(((max(ay, by, cy) + 1) * size - 1) / 2))
+    for row in range(top, bottom + 1):
+        y = (2 * row + 1) / size - 1
+        for column in range(left, right + 1):
+            x = (2 * column + 1) / size - 1
+            a = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area  # barycentric weights
+            b = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
+            c = 1 - a - b
+            if a >= 0 and b >= 0 and c >= 0:
+                inverse = a / az + b / bz + c / cz
+                if inverse > inverse_depth[row, column]:
+                    inverse_depth[row, column] = inverse
+                    nearest[row, column] = face
+
+
+@njit(parallel=True, cache=True)
+def _resolve(nearest, face_colors, brightness, size, samples):
+    """Box filter over the samples of each pixel; background samples count as white."""
+    count = nearest.shape[0]
+    images = np.empty((count, 3, size, size), np.uint8)
+    masks = np.empty((count, size, size), np.bool_)
+    total = samples * samples
+    for view in prange(count):
+        for row in range(size):
+            for column in range(size):
+                red, green, blue, covered = 0.0, 0.0, 0.0, 0
+                for i in range(samples):
+                    for j in range(samples):
+                        face = nearest[view, row * samples + i, column * samples + j]
+                        if face >= 0:
+                            light = brightness[view, face]
+                            red += light * face_colors[face, 0]
+                            green += light * face_colors[face, 1]
+                            blue += light * face_colors[face, 2]
+                            covered += 1
+                white = float(BACKGROUND * (total - covered))
+                images[view, 0, row, column] = int((red + white) / total + 0.5)
+                images[view, 1, row, column] = int((green + white) / total + 0.5)
+                images[view, 2, row, column] = int((blue + white) / total + 0.5)
+                masks[view, row, column] = 2 * covered >= total
+    return images, masks
