@@ -1,0 +1,99 @@
+"""Sphinx extension of the book: what jupyter-book alone does not do.
+
+- Libraries of the pages are copied out of installed packages, so that the book is complete without a network: MathJax
+  for the pages with formulas, plotly.js for the pages with a mesh that turns.
+- Executed notebooks are cached by jupyter-cache under a hash of their cells alone; here the cache is emptied whenever
+  the package, the profiles, the recorded results, the environment or the stored runs changed.
+- The page of choices is filled from the docstrings of the settings.
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import choices
+from sphinx.application import Sphinx
+
+from msrn import paths
+
+# Not under html_static_path: jupyter-book loads every script found there on every page.
+OFFLINE = "offline"
+MATHJAX_PARTS = ("tex-mml-chtml.js", "a11y", "input", "output", "sre", "ui")
+CHOICES_PAGE, CHOICES_MARK = "book/choices", "<!-- settings -->"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    # Executed notebooks inherit both: MSRN_BOOK tells msrn.report that the page brings plotly.js.
+    os.environ["MSRN_BOOK"] = "1"
+    os.environ.setdefault("MSRN_PROFILE", "smoke")
+    app.connect("builder-inited", copy_libraries)
+    app.connect("env-get-outdated", forget_stale_outputs)
+    app.connect("source-read", fill_choices)
+    app.connect("html-page-context", load_plotly)
+    app.connect("build-finished", remember_digest)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def copy_libraries(app: Sphinx) -> None:
+    """Put MathJax and plotly.js into the built book."""
+    target = Path(app.outdir, OFFLINE)
+    mathjax = _package_folder("mathjax") / "static" / "mathjax" / "es5"
+    for part in MATHJAX_PARTS:
+        _copy(mathjax / part, target / "mathjax" / part)
+    _copy(_package_folder("plotly") / "package_data" / "plotly.min.js", target / "plotly.min.js")
+
+
+def load_plotly(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Add plotly.js (5 MB) to the pages that show a plotly figure, ahead of the figure's own script."""
+    if "plotly-graph-div" in context.get("body", ""):
+        app.add_js_file(f"../{OFFLINE}/plotly.min.js")  # file names are relative to _static
+
+
+def fill_choices(app: Sphinx, page: str, source: list[str]) -> None:
+    """Put the settings in place of the mark in ``book/choices.md``."""
+    if page == CHOICES_PAGE:
+        source[0] = source[0].replace(CHOICES_MARK, choices.markdown())
+        for file in (paths.ROOT / "msrn" / "params.py", Path(choices.__file__), *paths.PARAMS.glob("*.yaml")):
+            app.env.note_dependency(str(file))
+
+
+def forget_stale_outputs(app: Sphinx, env: object, added: set, changed: set, removed: set) -> list[str]:
+    """Empty the cache of outputs and read all notebooks again when what is behind them changed since the last build."""
+    if _digest_file(app).exists() and _digest_file(app).read_text() == digest():
+        return []
+    shutil.rmtree(app.env.mystnb_config.execution_cache_path, ignore_errors=True)
+    return [page for page in env.found_docs if env.doc2path(page).endswith(".ipynb")]
+
+
+def remember_digest(app: Sphinx, error: Exception | None) -> None:
+    """Runs made by the build itself are part of what it showed, hence a digest from its end."""
+    if error is None:
+        _digest_file(app).write_text(digest())
+
+
+def digest() -> str:
+    """Fingerprint of all that an executed notebook's outputs follow from, the notebook itself excepted."""
+    files = [file for folder in ("msrn", "params", "results") for file in (paths.ROOT / folder).rglob("*")]
+    files += [paths.ROOT / "requirements.lock", *paths.runs_folder().rglob("result.json")]
+    value = hashlib.sha256(os.environ["MSRN_PROFILE"].encode())
+    for file in sorted(file for file in files if file.is_file() and file.suffix != ".pyc"):
+        value.update(str(file).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return value.hexdigest()
+
+
+def _digest_file(app: Sphinx) -> Path:
+    return Path(app.doctreedir, "companion.digest")
+
+
+def _package_folder(name: str) -> Path:
+    """Where a package lies, without importing it."""
+    return Path(importlib.util.find_spec(name).submodule_search_locations[0])
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
