@@ -19,8 +19,8 @@ import numpy as np
 from numba import njit, prange
 
 FUSED = {"contract", "nsz"}  # multiply-add in one instruction; infinities and NaN keep their meaning
-VANISHED = 40.0  # exp(-40) = 4e-18 is below the last digit of float64, so the exponential is not taken
-FULL = 1e30  # the product of (1 + u) moves into the logarithm before float32 overflows
+VANISHED = np.float32(40)  # exp(-40) = 4e-18 is below the last digit of float64, so the exponential is not taken
+FULL = np.float32(1e30)  # the product of (1 + u) moves into the logarithm before float32 overflows
 
 # `numbers`: sigma, slope, squared cut-off distance, depth of the background, smallest depth and area of a drawn face.
 BACKGROUND_DEPTH = 3
@@ -31,7 +31,7 @@ LOG_T, PRODUCT, NEAREST, TOTAL, RED, GREEN, BLUE, STATE = range(8)
 G_LOG_T, G_NEAREST, G_SCALE, G_DOT, G_RED, G_GREEN, G_BLUE, G_ANY, RECORD = range(9)
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _span(real, low, high, size):
     """First and past-the-last pixel whose centre (2 j + 1) / size - 1 lies in [low, high], empty if off screen."""
     half = real(0.5)
@@ -40,7 +40,7 @@ def _span(real, low, high, size):
     return int(first), int(last) + 1
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size):
     """Orientation (+1, -1, or 0 for a face to skip) and the rows and columns that the face can touch."""
     area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
@@ -52,7 +52,7 @@ def _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size):
     return real(1) if area > 0 else real(-1), top, bottom, left, right
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _segment(real, ax, ay, bx, by, inverse):
     """Nearest point of segment a-b to the origin: squared distance, the point, and its place t from a (0) to b (1)."""
     dx, dy = bx - ax, by - ay
@@ -61,12 +61,12 @@ def _segment(real, ax, ay, bx, by, inverse):
     return x * x + y * y, x, y, t
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _inverse_square(real, ax, ay, bx, by):
     return real(1) / ((bx - ax) * (bx - ax) + (by - ay) * (by - ay))
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _boundary(real, x0, y0, x1, y1, x2, y2, inverse0, inverse1, inverse2):
     """Nearest point of the triangle's boundary to the origin, and the edge it lies on (by the corner opposite)."""
     d0, px0, py0, t0 = _segment(real, x1, y1, x2, y2, inverse0)
@@ -79,7 +79,7 @@ def _boundary(real, x0, y0, x1, y1, x2, y2, inverse0, inverse1, inverse2):
     return d2, px2, py2, t2, 2
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _draw(vertices, faces, colors, colored, numbers, state):
     """Accumulate all faces of one image into `state` (H,W,STATE)."""
     real = vertices.dtype.type
@@ -98,6 +98,12 @@ def _draw(vertices, faces, colors, colored, numbers, state):
         inverse0 = _inverse_square(real, x1, y1, x2, y2)
         inverse1 = _inverse_square(real, x2, y2, x0, y0)
         inverse2 = _inverse_square(real, x0, y0, x1, y1)
+        if colored:  # in registers: the compiler cannot know that writing to a pixel leaves the colours alone
+            red0, green0, blue0 = colors[face, 0, 0], colors[face, 0, 1], colors[face, 0, 2]
+            red1, green1, blue1 = colors[face, 1, 0], colors[face, 1, 1], colors[face, 1, 2]
+            red2, green2, blue2 = colors[face, 2, 0], colors[face, 2, 1], colors[face, 2, 2]
+        else:
+            red0 = green0 = blue0 = red1 = green1 = blue1 = red2 = green2 = blue2 = real(0)
         for row in range(top, bottom):
             py = real(row) * step + corner
             r0y, r1y, r2y = y0 - py, y1 - py, y2 - py
@@ -111,65 +117,66 @@ def _draw(vertices, faces, colors, colored, numbers, state):
                 inside = e0 >= 0 and e1 >= 0 and e2 >= 0
                 if not inside and squared >= cutoff:
                     continue
-                pixel = state[row, column]
                 x = squared * inverse_sigma
                 u = math.exp(-x) if x < VANISHED else real(0)
-                coverage = one / (one + u) if inside else u / (one + u)
+                coverage = (one if inside else u) / (one + u)
+                product = state[row, column, PRODUCT] * (one + u)
+                if product > FULL:
+                    state[row, column, LOG_T] -= math.log(product)
+                    product = one
+                state[row, column, PRODUCT] = product
                 if inside:
-                    pixel[LOG_T] -= x
-                pixel[PRODUCT] *= one + u
-                if pixel[PRODUCT] > FULL:
-                    pixel[LOG_T] -= math.log(pixel[PRODUCT])
-                    pixel[PRODUCT] = one
+                    state[row, column, LOG_T] -= x
                 if not colored:
                     continue
                 c0, c1, c2 = max(e0, real(0)), max(e1, real(0)), max(e2, real(0))
                 unit = one / max(c0 + c1 + c2, flat)
-                c0, c1, c2 = c0 * unit, c1 * unit, c2 * unit
-                ahead = (pixel[NEAREST] - (c0 * z0 + c1 * z1 + c2 * z2)) * slope
+                b0, b1, b2 = c0 * unit, c1 * unit, c2 * unit
+                z = b0 * z0 + b1 * z1 + b2 * z2
+                ahead = (state[row, column, NEAREST] - z) * slope
                 if ahead < -VANISHED:
                     continue
-                weight = coverage
+                weight, keep = coverage, one
                 if ahead > 0:
-                    fade = math.exp(-ahead) if ahead < VANISHED else real(0)
-                    pixel[NEAREST] = c0 * z0 + c1 * z1 + c2 * z2
-                    for k in range(TOTAL, BLUE + 1):
-                        pixel[k] *= fade
+                    keep = math.exp(-ahead) if ahead < VANISHED else real(0)
+                    state[row, column, NEAREST] = z
                 else:
                     weight *= math.exp(ahead)
-                pixel[TOTAL] += weight
-                for k in range(3):
-                    color = c0 * colors[face, 0, k] + c1 * colors[face, 1, k] + c2 * colors[face, 2, k]
-                    pixel[RED + k] += weight * color
+                state[row, column, TOTAL] = state[row, column, TOTAL] * keep + weight
+                red = weight * (b0 * red0 + b1 * red1 + b2 * red2)
+                green = weight * (b0 * green0 + b1 * green1 + b2 * green2)
+                blue = weight * (b0 * blue0 + b1 * blue1 + b2 * blue2)
+                state[row, column, RED] = state[row, column, RED] * keep + red
+                state[row, column, GREEN] = state[row, column, GREEN] * keep + green
+                state[row, column, BLUE] = state[row, column, BLUE] * keep + blue
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _clear(background, numbers, state):
     """Begin with the background: a surface of coverage 1 behind everything."""
     for row in range(state.shape[0]):
         for column in range(state.shape[1]):
-            pixel = state[row, column]
-            pixel[LOG_T], pixel[PRODUCT], pixel[NEAREST], pixel[TOTAL] = 0, 1, numbers[BACKGROUND_DEPTH], 1
+            state[row, column, LOG_T], state[row, column, PRODUCT] = 0, 1
+            state[row, column, NEAREST], state[row, column, TOTAL] = numbers[BACKGROUND_DEPTH], 1
             for k in range(3):
-                pixel[RED + k] = background[k]
+                state[row, column, RED + k] = background[k]
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _finish(colored, state, rgb, alpha, log_t):
     """Turn the sums of one image into its outputs, and leave the outputs in `state` for the backward pass."""
     for row in range(state.shape[0]):
         for column in range(state.shape[1]):
-            pixel = state[row, column]
-            pixel[LOG_T] -= math.log(pixel[PRODUCT])
-            log_t[row, column] = pixel[LOG_T]
-            alpha[row, column] = -math.expm1(pixel[LOG_T])
+            total = state[row, column, LOG_T] - math.log(state[row, column, PRODUCT])
+            state[row, column, LOG_T] = log_t[row, column] = total
+            alpha[row, column] = -math.expm1(total)
             if colored:
                 for k in range(3):
-                    pixel[RED + k] /= pixel[TOTAL]
-                    rgb[k, row, column] = pixel[RED + k]
+                    value = state[row, column, RED + k] / state[row, column, TOTAL]
+                    state[row, column, RED + k] = rgb[k, row, column] = value
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _forward_image(image, vertices, faces, colors, colored, background, numbers, state, rgb, alpha, log_t):
     first = image if colored else 0  # without colours their arrays are empty
     _clear(background, numbers, state[image])
@@ -177,14 +184,14 @@ def _forward_image(image, vertices, faces, colors, colored, background, numbers,
     _finish(colored, state[image], rgb[first], alpha[image], log_t[image])
 
 
-@njit(parallel=True, cache=True, fastmath=FUSED)
+@njit(parallel=True, cache=True, fastmath=FUSED, error_model="numpy")
 def forward(vertices, faces, colors, colored, background, numbers, state, rgb, alpha, log_t):
     """Fill state (B,H,W,STATE), rgb (B,3,H,W), alpha (B,H,W) and log_t (B,H,W)."""
     for image in prange(len(vertices)):  # an unsigned index, which Numba would mix with 0 to a float
         _forward_image(np.int64(image), vertices, faces, colors, colored, background, numbers, state, rgb, alpha, log_t)
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record, grad_vertices, grad_colors):
     """Walk the same pairs again and carry each pixel's gradients to the corners and colours of its faces."""
     real = vertices.dtype.type
@@ -204,13 +211,19 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
         inverse0 = _inverse_square(real, x1, y1, x2, y2)
         inverse1 = _inverse_square(real, x2, y2, x0, y0)
         inverse2 = _inverse_square(real, x0, y0, x1, y1)
+        if colored:  # in registers: the compiler cannot know that writing to a pixel leaves the colours alone
+            red0, green0, blue0 = colors[face, 0, 0], colors[face, 0, 1], colors[face, 0, 2]
+            red1, green1, blue1 = colors[face, 1, 0], colors[face, 1, 1], colors[face, 1, 2]
+            red2, green2, blue2 = colors[face, 2, 0], colors[face, 2, 1], colors[face, 2, 2]
+        else:
+            red0 = green0 = blue0 = red1 = green1 = blue1 = red2 = green2 = blue2 = real(0)
+        gr0 = gg0 = gb0 = gr1 = gg1 = gb1 = gr2 = gg2 = gb2 = zero
         gx0 = gy0 = gz0 = gx1 = gy1 = gz1 = gx2 = gy2 = gz2 = zero
         for row in range(top, bottom):
             py = real(row) * step + corner
             r0y, r1y, r2y = y0 - py, y1 - py, y2 - py
             for column in range(left, right):
-                pixel = record[row, column]
-                if pixel[G_ANY] == 0:
+                if record[row, column, G_ANY] == 0:
                     continue
                 px = real(column) * step + corner
                 r0x, r1x, r2x = x0 - px, x1 - px, x2 - px
@@ -224,35 +237,38 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
                 x = squared * inverse_sigma
                 u = math.exp(-x) if x < VANISHED else zero
                 coverage = one / (one + u) if inside else u / (one + u)
-                grad_x = -pixel[G_LOG_T] * coverage  # d log(1 - D) / dx = -D
+                grad_x = -record[row, column, G_LOG_T] * coverage  # d log(1 - D) / dx = -D
                 if colored:
                     c0, c1, c2 = max(e0, zero), max(e1, zero), max(e2, zero)
                     unit = one / max(c0 + c1 + c2, flat)
                     b0, b1, b2 = c0 * unit, c1 * unit, c2 * unit
-                    behind = (pixel[G_NEAREST] - (b0 * z0 + b1 * z1 + b2 * z2)) * slope
+                    behind = (record[row, column, G_NEAREST] - (b0 * z0 + b1 * z1 + b2 * z2)) * slope
                     if behind > -VANISHED:
-                        weight = coverage * math.exp(behind) * pixel[G_SCALE]
-                        s0 = s1 = s2 = zero  # <gradient of rgb, colour of the corner>
-                        for k in range(3):
-                            g = pixel[G_RED + k]
-                            s0 += g * colors[face, 0, k]
-                            s1 += g * colors[face, 1, k]
-                            s2 += g * colors[face, 2, k]
-                            if need_colors:
-                                grad_colors[face, 0, k] += weight * b0 * g
-                                grad_colors[face, 1, k] += weight * b1 * g
-                                grad_colors[face, 2, k] += weight * b2 * g
-                        pull = weight * (b0 * s0 + b1 * s1 + b2 * s2 - pixel[G_DOT])  # d loss / d log weight
+                        weight = coverage * math.exp(behind) * record[row, column, G_SCALE]
+                        red = record[row, column, G_RED]
+                        green = record[row, column, G_GREEN]
+                        blue = record[row, column, G_BLUE]
+                        # <gradient of rgb, colour of the corner>
+                        s0 = red * red0 + green * green0 + blue * blue0
+                        s1 = red * red1 + green * green1 + blue * blue1
+                        s2 = red * red2 + green * green2 + blue * blue2
+                        w0, w1, w2 = weight * b0, weight * b1, weight * b2
+                        gr0, gg0, gb0 = gr0 + w0 * red, gg0 + w0 * green, gb0 + w0 * blue
+                        gr1, gg1, gb1 = gr1 + w1 * red, gg1 + w1 * green, gb1 + w1 * blue
+                        gr2, gg2, gb2 = gr2 + w2 * red, gg2 + w2 * green, gb2 + w2 * blue
+                        pull = weight * (
+                            b0 * s0 + b1 * s1 + b2 * s2 - record[row, column, G_DOT]
+                        )  # d loss / d log weight
                         grad_x += pull * (u / (one + u) if inside else one / (one + u))  # d log D / dx = 1 - D
                         grad_z = -pull * slope
                         gz0 += grad_z * b0
                         gz1 += grad_z * b1
                         gz2 += grad_z * b2
-                        gb0, gb1, gb2 = weight * s0 + grad_z * z0, weight * s1 + grad_z * z1, weight * s2 + grad_z * z2
-                        mean = b0 * gb0 + b1 * gb1 + b2 * gb2
-                        ge0 = (gb0 - mean) * unit * side if e0 > 0 else zero
-                        ge1 = (gb1 - mean) * unit * side if e1 > 0 else zero
-                        ge2 = (gb2 - mean) * unit * side if e2 > 0 else zero
+                        h0, h1, h2 = weight * s0 + grad_z * z0, weight * s1 + grad_z * z1, weight * s2 + grad_z * z2
+                        mean = b0 * h0 + b1 * h1 + b2 * h2
+                        ge0 = (h0 - mean) * unit * side if e0 > 0 else zero
+                        ge1 = (h1 - mean) * unit * side if e1 > 0 else zero
+                        ge2 = (h2 - mean) * unit * side if e2 > 0 else zero
                         gx0 += ge2 * r1y - ge1 * r2y
                         gy0 += ge1 * r2x - ge2 * r1x
                         gx1 += ge0 * r2y - ge2 * r0y
@@ -278,41 +294,52 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
             grad_vertices[v2, 0] += gx2
             grad_vertices[v2, 1] += gy2
             grad_vertices[v2, 2] += gz2
+        if need_colors:
+            grad_colors[face, 0, 0], grad_colors[face, 0, 1], grad_colors[face, 0, 2] = gr0, gg0, gb0
+            grad_colors[face, 1, 0], grad_colors[face, 1, 1], grad_colors[face, 1, 2] = gr1, gg1, gb1
+            grad_colors[face, 2, 0], grad_colors[face, 2, 1], grad_colors[face, 2, 2] = gr2, gg2, gb2
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _pixel_gradients(image, state, grad_rgb, grad_alpha, grad_log_t, record):
     """Gather what each pixel sends back, and mark the pixels that send nothing."""
     colored, from_alpha, from_log_t = grad_rgb.size > 0, grad_alpha.size > 0, grad_log_t.size > 0
-    for row in range(state.shape[1]):
-        for column in range(state.shape[2]):
-            pixel, out = state[image, row, column], record[row, column]
-            out[G_LOG_T] = grad_log_t[image, row, column] if from_log_t else 0
-            if from_alpha:
-                out[G_LOG_T] -= grad_alpha[image, row, column] * math.exp(pixel[LOG_T])  # alpha = 1 - exp(log_t)
-            out[G_ANY] = out[G_LOG_T] != 0
+    real = state.dtype.type
+    for row in range(state.shape[0]):
+        for column in range(state.shape[1]):
+            gradient = real(0)
+            if from_log_t:
+                gradient += grad_log_t[image, row, column]
+            if from_alpha:  # alpha = 1 - exp(log_t)
+                gradient -= grad_alpha[image, row, column] * math.exp(state[row, column, LOG_T])
+            record[row, column, G_LOG_T] = gradient
+            some = gradient != 0
             if colored:
-                out[G_NEAREST], out[G_SCALE], out[G_DOT] = pixel[NEAREST], 1 / pixel[TOTAL], 0
+                dot = real(0)
                 for k in range(3):
-                    out[G_RED + k] = grad_rgb[image, k, row, column]
-                    out[G_DOT] += out[G_RED + k] * pixel[RED + k]
-                    if out[G_RED + k] != 0:
-                        out[G_ANY] = 1
+                    gradient = grad_rgb[image, k, row, column]
+                    record[row, column, G_RED + k] = gradient
+                    dot += gradient * state[row, column, RED + k]
+                    some |= gradient != 0
+                record[row, column, G_DOT] = dot
+                record[row, column, G_NEAREST] = state[row, column, NEAREST]
+                record[row, column, G_SCALE] = 1 / state[row, column, TOTAL]
+            record[row, column, G_ANY] = some
 
 
-@njit(cache=True, fastmath=FUSED)
+@njit(cache=True, fastmath=FUSED, error_model="numpy")
 def _backward_image(
     image, vertices, faces, colors, need_vertices, need_colors, numbers, state, grad_rgb, grad_alpha, grad_log_t,
     record, grad_vertices, grad_colors,
 ):  # fmt: skip
-    _pixel_gradients(image, state, grad_rgb, grad_alpha, grad_log_t, record[image])
+    _pixel_gradients(image, state[image], grad_rgb, grad_alpha, grad_log_t, record[image])
     _undraw(
         vertices[image], faces, colors[image if grad_rgb.size > 0 else 0], need_vertices, need_colors, numbers,
         record[image], grad_vertices[image if need_vertices else 0], grad_colors[image if need_colors else 0],
     )  # fmt: skip
 
 
-@njit(parallel=True, cache=True, fastmath=FUSED)
+@njit(parallel=True, cache=True, fastmath=FUSED, error_model="numpy")
 def backward(
     vertices, faces, colors, need_vertices, need_colors, numbers, state, grad_rgb, grad_alpha, grad_log_t,
     record, grad_vertices, grad_colors,
