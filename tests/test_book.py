@@ -1,0 +1,203 @@
+"""The book builds without a warning, is complete without a network, and its pages work when opened from the disk."""
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cached_property
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from msrn import params, paths
+
+sys.path.insert(0, str(paths.ROOT / "book" / "_ext"))
+import choices  # noqa: E402
+import companion  # noqa: E402
+
+CHROMIUM = shutil.which("chromium")
+QUIET = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --virtual-time-budget=20000"
+).split()
+TABLE8 = "notebooks/table8_ablation.html"
+FOREIGN = ("unpkg.com", "jsdelivr", "cdnjs", "cdn.", 'from "http', "from 'http", 'import("http', "@import")
+BEHIND = ("msrn/module.py", "params/smoke.yaml", "results/a.json", "requirements.lock")  # the outputs of a notebook
+# What a browser fetches by itself, as against the href of a link that a reader may follow.
+FETCHED = {
+    ("script", "src"),
+    ("img", "src"),
+    ("iframe", "src"),
+    ("source", "src"),
+    ("video", "src"),
+    ("embed", "src"),
+    ("object", "data"),
+    ("link", "href"),
+}
+
+
+class Page(HTMLParser):
+    """What a built page links to, fetches and shows."""
+
+    def __init__(self, file: Path):
+        super().__init__()
+        self.file, self.ids, self.links, self.fetched, self.images, self.code = file, set(), [], [], [], []
+        self._inside = ""
+        self.feed(file.read_text())
+
+    def handle_starttag(self, tag: str, pairs: list) -> None:
+        attributes = dict(pairs)
+        self._inside = tag
+        self.ids |= {attributes[name] for name in ("id", "name") if attributes.get(name)}
+        self.fetched += [value for name, value in pairs if (tag, name) in FETCHED and value]
+        if tag == "a" and attributes.get("href"):
+            self.links.append(attributes["href"])
+        if tag == "img":
+            self.images.append(attributes)
+
+    def handle_data(self, data: str) -> None:
+        if self._inside in ("script", "style"):
+            self.code.append(data)
+
+
+class Book:
+    def __init__(self, folder: Path, log: str):
+        self.folder, self.log = folder, log
+
+    @cached_property
+    def pages(self) -> dict[Path, Page]:
+        files = [file for file in self.folder.rglob("*.html") if not {"_static", "offline"} & set(file.parts)]
+        return {file: Page(file) for file in files}
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory) -> Book:
+    output = tmp_path_factory.mktemp("book")
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", "-n", "-W", "--keep-going"]
+    done = subprocess.run(
+        [*command, "--path-output", output, paths.ROOT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return Book(output / "_build" / "html", done.stdout)
+
+
+def test_pages_of_the_contents_are_there(book):
+    names = {str(file.relative_to(book.folder)) for file in book.pages}
+    assert {"index.html", "book/start.html", "book/choices.html", "book/bibliography.html", TABLE8} <= names
+
+
+def test_no_page_fetches_from_a_foreign_host(book):
+    for file, page in book.pages.items():
+        for address in page.fetched:
+            assert urlsplit(address).scheme in ("", "data") and not address.startswith("//"), f"{file}: {address[:200]}"
+        for code in page.code:
+            for word in FOREIGN:
+                assert word not in code, f"{file}: {word}"
+    for file in (book.folder / "_static").rglob("*.css"):
+        text = file.read_text()
+        assert "@import url(http" not in text and "url(http" not in text and "url(//" not in text, file
+
+
+def test_internal_links_and_anchors_resolve(book):
+    for file, page in book.pages.items():
+        for address in [*page.links, *page.fetched]:
+            parts = urlsplit(address)
+            if parts.scheme or address.startswith("//"):
+                continue
+            target = Path(os.path.normpath(file.parent / unquote(parts.path))) if parts.path else file
+            where = f"{file.relative_to(book.folder)} -> {address}"
+            assert target.is_file(), where
+            if parts.fragment and target in book.pages:
+                assert unquote(parts.fragment) in book.pages[target].ids, where
+
+
+def test_every_image_says_what_it_shows(book):
+    for file, page in book.pages.items():
+        for image in page.images:
+            words = image.get("alt") or ""
+            # Where none is given, Sphinx puts the file's name.
+            assert words and not words.endswith((".png", ".svg", ".jpeg")), f"{file}: {str(image)[:200]}"
+
+
+def test_no_page_says_that_a_cell_failed(book):
+    for file in book.pages:
+        assert "Traceback (most recent call last)" not in file.read_text(), file
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on the path; .ci/run installs it from Debian")
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [("book/start.html", ["<mjx-container"]), (TABLE8, ["<mjx-container", "js-plotly-plot", "main-svg"])],
+)
+def test_pages_render_from_the_disk(book, tmp_path, page, shown):
+    """Formulas are set and the mesh is drawn by the book's own copies, with every host out of reach."""
+    offline = ["--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"]
+    command = [CHROMIUM, *QUIET, *offline, f"--user-data-dir={tmp_path}", "--dump-dom", f"file://{book.folder / page}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for mark in shown:
+        assert mark in done.stdout, f"{page}: no {mark}"
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert not [line for line in console if "Uncaught" in line or "net::" in line]
+
+
+def test_choices_come_from_the_settings():
+    text = choices.markdown()
+    for name, field in params.Settings.model_fields.items():
+        assert f"`{name}`" in text
+        assert (f"(choice-{name})=" in text) == ("Choice:" in field.description)
+    assert "*Paper: K' = 10. Here: 10" in text
+    assert "| `batch_size` | 16 | 16 |" in text
+
+
+def test_choices_show_where_profiles_differ():
+    values = {name: params.resolve(profile=name, device="cpu").settings.image_size for name in choices.PROFILES}
+    row = next(line for line in choices.markdown().splitlines() if line.startswith("| `image_size`"))
+    wanted = [str(values["paper"])] + [str(v) if v != values["paper"] else "–" for v in list(values.values())[1:]]
+    assert [cell.strip() for cell in row.split("|")[3:6]] == wanted
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """A Sphinx application, as far as the cache of outputs is concerned, over a small project."""
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("MSRN_PROFILE", "smoke")
+    for name in (*BEHIND, "cache/outputs", "doc/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("before")
+    environment = SimpleNamespace(
+        mystnb_config=SimpleNamespace(execution_cache_path=str(tmp_path / "cache")),
+        found_docs={"book/start", "notebooks/table8_ablation"},
+        doc2path=lambda page: f"{page}.ipynb" if page.startswith("notebooks") else f"{page}.md",
+    )
+    return SimpleNamespace(env=environment, doctreedir=str(tmp_path / "doc"))
+
+
+def test_outputs_are_kept_while_nothing_changed(build, tmp_path):
+    companion.remember_digest(build, None)
+    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == []
+    assert (tmp_path / "cache" / "outputs").exists()
+
+
+@pytest.mark.parametrize("changed", BEHIND)
+def test_outputs_are_forgotten_when_something_behind_them_changed(build, tmp_path, changed):
+    companion.remember_digest(build, None)
+    (tmp_path / changed).write_text("after")
+    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == ["notebooks/table8_ablation"]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_outputs_are_forgotten_when_a_run_was_stored(build, tmp_path):
+    companion.remember_digest(build, None)
+    (tmp_path / "runs" / "new").mkdir(parents=True)
+    (tmp_path / "runs" / "new" / "result.json").write_text("{}")
+    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == ["notebooks/table8_ablation"]
+
+
+def test_a_failed_build_is_not_remembered(build, tmp_path):
+    companion.remember_digest(build, RuntimeError("stopped"))
+    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == ["notebooks/table8_ablation"]

@@ -1,0 +1,89 @@
+"""The environment's files say the same, and the lock holds what the package imports."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib import metadata
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from msrn.paths import ROOT
+
+LINES = (ROOT / "requirements.lock").read_text().splitlines()
+LOCK = {canonicalize_name(line.partition("==")[0]): line.partition("==")[2] for line in LINES}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"pytorch": "torch"}
+ONLY_CONDA = {"python", "pip", "make", "pytorch3d"}
+
+
+def conda() -> dict[str, str]:
+    """Versions in environment.yml, by the name in the lock."""
+    *packages, last = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pairs = [entry.split(" ")[0].partition("=") for entry in packages]
+    pairs += [entry.partition("==") for entry in last["pip"] if not entry.startswith("-e")]
+    return {canonicalize_name(CONDA_NAMES.get(name, name)): version for name, _, version in pairs}
+
+
+def test_lock_is_plain_and_sorted():
+    for line in LINES:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line), line
+    assert list(LOCK) == sorted(LOCK)
+    assert len(LOCK) == len(LINES)
+
+
+def test_conda_environment_has_the_versions_of_the_lock():
+    for name, version in conda().items():
+        if name not in ONLY_CONDA:
+            assert version == LOCK[name], name
+
+
+def test_conda_environment_has_every_direct_dependency():
+    groups = PROJECT["optional-dependencies"]
+    wanted = PROJECT["dependencies"] + groups["notebooks"] + groups["book"] + groups["test"]
+    missing = {canonicalize_name(Requirement(line).name) for line in wanted} - set(conda())
+    assert not missing
+    assert "-e ." in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"][-1]["pip"]
+
+
+@pytest.mark.parametrize("group", ["dependencies", *PROJECT["optional-dependencies"]])
+def test_lock_satisfies_pyproject(group):
+    for line in PROJECT["dependencies"] if group == "dependencies" else PROJECT["optional-dependencies"][group]:
+        wanted = Requirement(line)
+        assert LOCK[canonicalize_name(wanted.name)] in wanted.specifier, line
+
+
+def test_lock_and_pyproject_hold_what_the_package_imports():
+    direct = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    optional = {canonicalize_name(Requirement(line).name) for line in PROJECT["optional-dependencies"]["pytorch3d"]}
+    optional |= {canonicalize_name(Requirement(line).name) for line in PROJECT["optional-dependencies"]["notebooks"]}
+    owners = metadata.packages_distributions()
+    for module, files in imported().items():
+        distributions = {canonicalize_name(name) for name in owners.get(module, [])}
+        assert distributions & set(LOCK), f"{module}, imported by {files[0]}, belongs to nothing in requirements.lock"
+        assert distributions & (direct | optional), f"{module}, imported by {files[0]}, is not in pyproject.toml"
+
+
+def test_installed_versions_are_those_of_the_lock():
+    wrong = {name: metadata.version(name) for name in LOCK if metadata.version(name) != LOCK[name]}
+    assert not wrong, f"differ from requirements.lock: {wrong}; run make env"
+
+
+def imported() -> dict[str, list[str]]:
+    """Foreign top-level modules that msrn imports anywhere, each with the files that do."""
+    found: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "msrn").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            else:
+                continue
+            for name in {name.partition(".")[0] for name in names}:
+                if name not in sys.stdlib_module_names and name != "msrn":
+                    found.setdefault(name, []).append(str(file.relative_to(ROOT)))
+    return found
