@@ -1,11 +1,11 @@
-"""Packs the real objects of homeware into msrn/data/assets from Debian's sweethome3d-furniture (run once; output committed).
+"""Packs the objects of homeware into msrn/data/assets from Debian's sweethome3d-furniture (its output is committed).
 
     apt-get download sweethome3d-furniture && dpkg-deb -x sweethome3d-furniture_*.deb furniture
     python scripts/pack_homeware.py furniture/usr/share/sweethome3d/furniture
 
 Of each model listed in homeware_models.txt: its OBJ, turned upright by the catalogue's modelRotation, simplified, one
-colour baked per face from its textures and materials, centred by its bounding box, longest edge 1. Also the split and the
-credits its licences ask for. Needs fast-simplification, Pillow and SciPy, which the library itself does not all need.
+colour baked per face from its textures and materials, centred by its bounding box, longest edge 1. Also the split and
+the credits its licences ask for. Needs fast-simplification, which the library itself does not.
 """
 
 import argparse
@@ -26,12 +26,14 @@ try:
     import fast_simplification
     from PIL import Image
 except ImportError as error:
-    sys.exit(f"pack_homeware: {error.name} is missing; this script alone needs it: pip install fast-simplification pillow")
+    sys.exit(f"pack_homeware: {error.name} is missing; for this script alone: pip install fast-simplification pillow")
 
 HERE = Path(__file__).resolve().parent
 ASSETS = HERE.parent / "msrn" / "data" / "assets"
 FACES = 4_000  # at most, per object
 SAMPLES = 60_000  # points on the original surface from which colours are carried over
+VARIED = 12.0  # a face is cut when its colour's standard deviation is above this, of 255,
+PIXEL_AREA = 2e-4  # and its area above about one pixel of the images
 GLASS = np.array([200, 214, 222])  # what is seen through a transparent material, for want of anything behind it
 LIMIT_BYTES = 8_000_000
 LICENCES = {
@@ -44,6 +46,7 @@ AUTHORS = {
     "KatorLegaz": "Andrew Kator & Jennifer Legaz",
     "Scopia": "Scopia Visual Interfaces Systems, s.l., and Emmanuel Puybaret / eTeks",
 }
+OWN_LICENCE = {"winchesterArmchair": "CC BY 3.0", "winchesterSofa": "CC BY 3.0"}  # by the page beside the model
 SHORT = {"BlendSwap-CC-0": "cc0", "BlendSwap-CC-BY": "ccby", "KatorLegaz": "kator", "Scopia": "scopia"}
 
 
@@ -150,8 +153,17 @@ def read_mtl(archive: zipfile.ZipFile, path: str) -> dict[str, dict]:
 # ---------------------------------------------------------------------------------------------------- shape and colours
 
 
-def sample(soup: Soup, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Points (P, 3) on the original surface, their normals, colours (P, 3) and opacities (P,), uniform by area."""
+@dataclass
+class Surface:
+    """Points on the original surface, by which colours find their way to the simplified one."""
+
+    tree: cKDTree  # of the points (P, 3)
+    normals: np.ndarray  # (P, 3)
+    colors: np.ndarray  # (P, 3)
+
+
+def sample(soup: Soup, count: int, rng: np.random.Generator) -> Surface:
+    """Points uniform by area, and one more on every face, so that none is without."""
     corners = soup.vertices[soup.faces]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(normal, axis=1)
@@ -163,7 +175,8 @@ def sample(soup: Soup, count: int, rng: np.random.Generator) -> tuple[np.ndarray
     for index, material in enumerate(soup.materials):
         mine = soup.material[chosen] == index
         colors[mine], opacity[mine] = look_up(material, uv[mine])
-    return points, normal[chosen] / area[chosen, None], colors, opacity
+    colors = colors * opacity[:, None] + GLASS * (1 - opacity[:, None])
+    return Surface(cKDTree(points), normal[chosen] / area[chosen, None], colors)
 
 
 def look_up(material: dict, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -207,19 +220,44 @@ def simplify(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nd
     return points[used].astype(float), inverse.reshape(-1, 3)
 
 
-def paint(vertices, faces, points, normals, colors) -> np.ndarray:
-    """Colours (F, 3) uint8: the mean over ten points of each face of the nearest original surface that faces alike."""
-    weights = np.array([(1, 1, 1), (4, 1, 1), (1, 4, 1), (1, 1, 4), (2, 2, 1), (2, 1, 2), (1, 2, 2)], float)
-    weights /= weights.sum(1, keepdims=True)
+def paint(vertices: np.ndarray, faces: np.ndarray, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
+    """Colours (F, 3) of faces and their spread (F,), from the nearest original surface at 28 points of each face."""
+    steps = 6
+    lattice = [(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)]
+    weights = (np.array(lattice, float) + 1 / 3) / (steps + 1)
     corners = vertices[faces]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    where = np.einsum("kc,fcx->fkx", weights, corners)  # (F, 7, 3)
-    distance, index = cKDTree(points).query(where, k=8)
-    disagree = 1 - np.abs((normals[index] * normal[:, None, None]).sum(-1))
+    where = np.einsum("kc,fcx->fkx", weights, corners)
+    distance, index = surface.tree.query(where, k=6)
+    disagree = 1 - np.abs((surface.normals[index] * normal[:, None, None]).sum(-1))
     best = np.argmin(distance + 0.05 * disagree, axis=-1)
-    chosen = np.take_along_axis(index, best[..., None], -1)[..., 0]
-    return np.round(colors[chosen].mean(1)).astype(np.uint8)
+    colors = surface.colors[np.take_along_axis(index, best[..., None], -1)[..., 0]]  # (F, 28, 3)
+    return colors.mean(1), colors.std(1).max(1)
+
+
+def refine(vertices: np.ndarray, faces: np.ndarray, surface: Surface) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cuts large faces of varied colour into four while the budget lasts: stripes of a cloth, spines of books."""
+    colors, spread = paint(vertices, faces, surface)
+    for _ in range(4):
+        first, second, third = (vertices[faces[:, k]] for k in range(3))
+        area = np.linalg.norm(np.cross(second - first, third - first), axis=1) / 2
+        score = np.where(spread > VARIED, area * spread, 0)
+        cut = np.argsort(-score, kind="stable")[: (FACES - len(faces)) // 3]
+        cut = cut[(score[cut] > 0) & (area[cut] > PIXEL_AREA)]
+        if not len(cut):
+            break
+        a, b, c = faces[cut].T
+        ab, bc, ca = len(vertices) + np.arange(3 * len(cut)).reshape(3, -1)
+        middles = [(vertices[p] + vertices[q]) / 2 for p, q in ((a, b), (b, c), (c, a))]
+        vertices = np.concatenate([vertices, *middles])
+        parts = np.concatenate([np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
+        kept = np.setdiff1d(np.arange(len(faces)), cut)
+        part_colors, part_spread = paint(vertices, parts, surface)
+        faces = np.concatenate([faces[kept], parts])
+        colors, spread = np.concatenate([colors[kept], part_colors]), np.concatenate([spread[kept], part_spread])
+    used, inverse = np.unique(faces, return_inverse=True)
+    return vertices[used], inverse.reshape(-1, 3), np.round(colors).astype(np.uint8)
 
 
 def pack(archive: zipfile.ZipFile, model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -228,11 +266,10 @@ def pack(archive: zipfile.ZipFile, model: Model) -> tuple[np.ndarray, np.ndarray
     soup.vertices = soup.vertices @ model.rotation.T
     soup.vertices = normalise(soup.vertices, soup.faces)
     rng = np.random.default_rng(int(hashlib.sha256(model.object_id.encode()).hexdigest()[:8], 16))
-    points, normals, colors, opacity = sample(soup, SAMPLES, rng)
-    colors = colors * opacity[:, None] + GLASS * (1 - opacity[:, None])
+    surface = sample(soup, SAMPLES, rng)
     vertices, faces = simplify(soup.vertices, soup.faces)
+    vertices, faces, face_colors = refine(vertices, faces, surface)
     vertices = normalise(vertices, faces)
-    face_colors = paint(vertices, faces, points, normals, colors)
     return np.round((vertices + 0.5) * 65535).astype(np.uint16), faces.astype(np.uint16), face_colors
 
 
@@ -267,17 +304,20 @@ def write_split(models: list[Model]) -> None:
     with open(ASSETS / "homeware_split.csv", "w", newline="\n") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["object_id", "category", "split", "evaluation_view"])
-        for index, model in enumerate(models):  # 7 and 24 share no factor: the views spread over the whole circle
-            writer.writerow([model.object_id, model.category, chosen[model.object_id], 7 * index % 24])
+        written = {"train": 0, "val": 0, "test": 0}
+        for model in models:  # 7 and 24 share no factor: the views of each split spread over the whole circle
+            name = chosen[model.object_id]
+            writer.writerow([model.object_id, model.category, name, 7 * written[name] % 24])
+            written[name] += 1
 
 
 def write_credits(models: list[Model]) -> None:
     lines = [
         "# Credits of homeware",
         "",
-        "The objects of `homeware.npz` are furniture and cars of the libraries of Sweet Home 3D, as Debian distributes them",
-        "(package `sweethome3d-furniture` 1.8-1). Each was changed: simplified to at most 4,000 faces, its textures and",
-        "materials reduced to one colour a face, turned upright, centred, and scaled to a longest edge of 1.",
+        "The objects of `homeware.npz` are furniture and cars of the libraries of Sweet Home 3D, as Debian distributes",
+        "them (package `sweethome3d-furniture` 1.8-1). Each was changed: simplified to at most 4,000 faces, its",
+        "textures and materials reduced to one colour a face, turned upright, centred, scaled to a longest edge of 1.",
         "",
         "Licences: CC0 1.0, <https://creativecommons.org/publicdomain/zero/1.0/>;",
         "CC BY 3.0, <https://creativecommons.org/licenses/by/3.0/>;",
@@ -287,7 +327,8 @@ def write_credits(models: list[Model]) -> None:
         "| --- | --- | --- | --- | --- |",
     ]
     for m in models:
-        lines.append(f"| `{m.object_id}` | {m.title} | {m.author} | {m.library} | {LICENCES[m.library]} |")
+        licence = OWN_LICENCE.get(m.name, LICENCES[m.library])
+        lines.append(f"| `{m.object_id}` | {m.title} | {m.author} | {m.library} | {licence} |")
     (ASSETS / "HOMEWARE_CREDITS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

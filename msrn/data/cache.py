@@ -4,9 +4,9 @@
     cache_folder()/kind/key.partial/    while it is written; renamed when it is whole
     cache_folder()/kind/key.lock        held by the one process that writes
 
-A folder with its final name is therefore always whole, unless something else damaged it later: the manifest holds the size
-and a digest of every file, and a cache that does not match them is built again. Arrays are memory-mapped read-only, so a
-collection of any size opens at once and costs no memory.
+A folder with its final name is therefore always whole, unless something else damaged it later: the manifest holds the
+size and a digest of every file, and a cache that does not match them is built again. Arrays are memory-mapped
+read-only, so a collection of any size opens at once and costs no memory.
 """
 
 import errno
@@ -34,8 +34,9 @@ BLOCKS = 1024  # files above BLOCK * BLOCKS (64 MiB) are verified by this many b
 def cached_arrays(kind: str, key: str, build: Callable[[Make], None]) -> dict[str, np.ndarray]:
     """The arrays under ``kind``/``key``, each mapped read-only; ``build(make)`` writes them if they are not there.
 
-    ``key`` must be a digest of all that the arrays depend on. ``build`` calls ``make(name, shape, dtype)`` for each array
-    and fills what it gets, in as many pieces as it likes. However many processes ask at once, one builds and all get it.
+    ``key`` must be a digest of all that the arrays depend on. ``build`` calls ``make(name, shape, dtype)`` for each
+    array and fills what it gets, in as many pieces as it likes. However many processes ask at once, one builds and all
+    get it.
     """
     folder = cache_folder() / kind / key
     if _is_whole(folder):
@@ -155,8 +156,8 @@ def _clear_errors(folder: Path):
                 "MSRN_CACHE to a folder with more; nothing half-written was kept"
             ) from error
         raise MsrnError(
-            f"the cache folder {folder.parent} cannot be written ({error.strerror or error}); set MSRN_CACHE to a folder "
-            "that can"
+            f"the cache folder {folder.parent} cannot be written ({error.strerror or error}); set MSRN_CACHE to a "
+            "folder that can"
         ) from error
 
 

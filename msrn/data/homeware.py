@@ -1,12 +1,14 @@
 """homeware: real furniture and cars, the data set that a fresh machine has (§4.1's protocol, on other objects).
 
-193 objects of six categories, from libraries under CC0 and CC BY (``assets/HOMEWARE_CREDITS.md``), as meshes of at most
-4,000 faces with one colour a face. Their images are drawn when they are first asked for, as those of ShapeNet in Kato et
-al. [50] are: 24 azimuths at elevation 30, distance 2.732, 64 x 64 on white. The split is by object, written down in
-``assets/homeware_split.csv`` with one view for each object by which it is evaluated.
+193 objects of six categories, from libraries under CC0 and CC BY (``assets/HOMEWARE_CREDITS.md``), as meshes of at
+most 4,000 faces with one colour a face. Their images are drawn when they are first asked for, as those of ShapeNet in
+Kato et al. [50] are: 24 azimuths at elevation 30, distance 2.732, 64 x 64 on white; at that distance the nearest corner
+of an object as deep as it is wide, such as some cabinets, leaves the frame. The split is by object, written down in
+``assets/homeware_split.csv`` with the one view of each object by which it is evaluated.
 """
 
 import csv
+import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -38,7 +40,9 @@ PROTOCOL = {
 def open_split(split: str, root: Path | None = None) -> ImageCollection:
     """One split of homeware, drawn into the cache if it is not there yet (all three splits at once)."""
     if root is not None:
-        raise MsrnError(f"data_root {str(root)!r} was given, but homeware is part of the package and has no folder: leave it out")
+        raise MsrnError(
+            f"data_root is {str(root)!r}, but homeware is part of the package and has no folder: leave it out"
+        )
     mesh_path, objects = ASSETS / "homeware.npz", read_split(ASSETS / "homeware_split.csv")
     content = digest_of(_read_bytes(mesh_path), PROTOCOL, [row.object_id for row in objects])
     arrays = cached_arrays("homeware", content, lambda make: _draw_all(mesh_path, objects, make))
@@ -82,7 +86,8 @@ def read_split(path: Path) -> list[SplitRow]:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise _torn(path, error) from error
     for row in rows:
-        if row.category not in CATEGORIES or row.split not in ("train", "val", "test") or not 0 <= row.evaluation_view < VIEWS:
+        known = row.category in CATEGORIES and row.split in ("train", "val", "test")
+        if not known or not 0 <= row.evaluation_view < VIEWS:
             raise _torn(path, f"the row of {row.object_id!r}")
     if {row.split for row in rows} != {"train", "val", "test"}:
         raise _torn(path, "a split without objects")
@@ -138,9 +143,8 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _torn(path: Path, reason: object) -> MsrnError:
-    if isinstance(reason, FileNotFoundError):
-        return MsrnError(f"{path} is missing; it is part of the package: install msrn again, or git checkout the file")
-    return MsrnError(f"{path} is torn ({reason}); it is part of the package: install msrn again, or git checkout the file")
+    what = "is missing" if isinstance(reason, FileNotFoundError) else f"is torn ({reason})"
+    return MsrnError(f"{path} {what}; it is part of the package: install msrn again, or git checkout the file")
 
 
 # ----------------------------------------------------------------------------------------------------------- the images
@@ -153,8 +157,8 @@ def _draw_all(mesh_path: Path, objects: list[SplitRow], make: Make) -> None:
         raise _torn(mesh_path, f"no object {missing[0]!r}, which the split lists")
     images = make("images", (len(objects) * VIEWS, 3, SIZE, SIZE), "uint8")
     masks = make("masks", (len(objects) * VIEWS, SIZE, SIZE), "bool")
-    print(f"homeware: drawing {len(images):,} images of {len(objects)} objects, once, into {cache_folder()}", flush=True)
-    for index, row in enumerate(tqdm(objects, desc="homeware: drawing", unit="object")):
+    print(f"homeware: drawing {len(images):,} images, once, into {cache_folder()}", file=sys.stderr, flush=True)
+    for index, row in enumerate(tqdm(objects, desc="homeware", unit="object", mininterval=0.5)):
         rows = slice(index * VIEWS, (index + 1) * VIEWS)
         images[rows], masks[rows] = draw_views(meshes[row.object_id], np.arange(VIEWS))
 

@@ -1,10 +1,10 @@
 """A hard z-buffer, which draws the images that stand in for photographs (§4.1: the renders of Kato et al. [50]).
 
-Not the differentiable projection of Eq. 5, which is ``msrn.render``: this one answers only "which face is nearest at this
-sample", at several samples a pixel, and is used once, when a data set is drawn into its cache.
+Not the differentiable projection of Eq. 5, which is ``msrn.render``: this one answers only "which face is nearest at
+this sample", at several samples a pixel, and is used once, when a data set is drawn into its cache.
 
-The light turns with the camera: it stands above the camera's left shoulder. Faces of one colour are told apart by it, and
-since every view of every object is lit alike, shading says nothing about the azimuth, which the network must find itself.
+The light turns with the camera: it stands above the camera's left shoulder. It tells faces of one colour apart, and
+since every view of every object is lit alike, shading does not give away the azimuth, which the network must find.
 """
 
 import math
@@ -22,9 +22,9 @@ def draw(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images (B, 3, H, W) uint8 on white and masks (B, H, W) bool, H = W = ``size``, of one mesh in B views.
 
-    ``projected`` (B, V, 3) is in normalised image coordinates with depth, ``in_camera`` (B, V, 3) in camera axes (for the
-    light), ``faces`` (F, 3), ``face_colors`` (F, 3) uint8. Each pixel averages ``samples`` x ``samples`` samples; the mask
-    holds pixels of which the object covers at least half. Faces are two-sided.
+    ``projected`` (B, V, 3) is in normalised image coordinates with depth, ``in_camera`` (B, V, 3) in camera axes (for
+    the light), ``faces`` (F, 3), ``face_colors`` (F, 3) uint8. Each pixel averages ``samples`` x ``samples`` samples;
+    the mask holds pixels of which the object covers at least half. Faces are two-sided.
     """
     nearest = nearest_face(projected, faces, size * samples)
     return _resolve(nearest, face_colors, shade(in_camera, faces), size, samples)
