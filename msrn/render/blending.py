@@ -1,4 +1,4 @@
-"""What the backends share: the constants of the depth softmax, and the blending of (pixel, face) pairs in plain torch.
+"""What the backends share: constants, which faces are drawn, and the blending of (pixel, face) pairs in plain torch.
 
 The equations stand in `msrn.render`.
 """
@@ -10,6 +10,21 @@ from torch.nn.functional import softplus
 NEAR, FAR, EPSILON = 1.0, 100.0, 1e-3
 MIN_DEPTH = 1e-3  # a face with a corner nearer than this, or behind the camera, is skipped
 MIN_AREA = 1e-8  # twice the area in image coordinates; a flatter face is skipped
+
+
+def area(triangle: Tensor) -> Tensor:
+    """Twice the signed area of triangles (...,3,2)."""
+    return cross(triangle[..., 1, :] - triangle[..., 0, :], triangle[..., 2, :] - triangle[..., 0, :])
+
+
+def cross(a: Tensor, b: Tensor) -> Tensor:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def drawable(corners: Tensor) -> Tensor:
+    """Which faces (...,3,3) are drawn: in front of the camera, with an area, and finite."""
+    flat = area(corners[..., :2]).abs()
+    return (corners[..., 2] > MIN_DEPTH).all(-1) & (flat > MIN_AREA) & flat.isfinite()
 
 
 def blend(

@@ -8,7 +8,7 @@ fixed, so two runs agree to rounding only.
 import torch
 from torch import Tensor
 
-from msrn.render.blending import MIN_AREA, MIN_DEPTH, blend
+from msrn.render.blending import MIN_AREA, area, blend, cross, drawable
 
 
 def rasterize(
@@ -45,20 +45,9 @@ def rasterize(
     return rgb, alpha.view(shape), log_transparency.view(shape)
 
 
-def _cross(a: Tensor, b: Tensor) -> Tensor:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-
-
-def _area(triangle: Tensor) -> Tensor:
-    """Twice the signed area of triangles (...,3,2)."""
-    return _cross(triangle[..., 1, :] - triangle[..., 0, :], triangle[..., 2, :] - triangle[..., 0, :])
-
-
 def _pairs(corners: Tensor, size: int, cutoff: float) -> tuple[Tensor, Tensor, Tensor]:
     """Face, row and column of every pixel centre in a drawable face's bounding box widened by the cut-off."""
-    area = _area(corners[..., :2])
-    drawable = (corners[..., 2] > MIN_DEPTH).all(1) & (area.abs() > MIN_AREA) & area.isfinite()
-    face = drawable.nonzero()[:, 0]
+    face = drawable(corners).nonzero()[:, 0]
     box = corners[face, :, :2]
     first = (((box.amin(1) - cutoff**0.5 + 1) * size - 1) / 2).clamp(0, size).ceil().long()
     last = (((box.amax(1) + cutoff**0.5 + 1) * size - 1) / 2).clamp(-1, size - 1).floor().long()
@@ -80,7 +69,7 @@ def _relative(corners: Tensor, face: Tensor, row: Tensor, column: Tensor, size: 
 def _edge_functions(triangle: Tensor) -> Tensor:
     """(pairs,3): twice the area between the pixel and the edge opposite each corner, negative beyond that edge."""
     following, preceding = triangle.roll(-1, dims=1), triangle.roll(1, dims=1)
-    return _cross(following, preceding) * _area(triangle).sign()[:, None]
+    return cross(following, preceding) * area(triangle).sign()[:, None]
 
 
 def _signed_square(triangle: Tensor) -> Tensor:
