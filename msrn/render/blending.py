@@ -5,7 +5,7 @@ The equations stand in `msrn.render`.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid
 
 NEAR, FAR, EPSILON = 1.0, 100.0, 1e-3
 MIN_DEPTH = 1e-3  # a face with a corner nearer than this, or behind the camera, is skipped
@@ -34,7 +34,7 @@ def blend(
 
     Returns rgb (pixels,3) (None without color), alpha (pixels), log_transparency (pixels).
     """
-    log_transparency = x.new_zeros(pixels).index_add(0, pixel, -softplus(x))
+    log_transparency = x.new_zeros(pixels).index_add(0, pixel, logsigmoid(-x))  # torch's softplus(x) is x beyond 20
     alpha = -torch.expm1(log_transparency)
     if color is None:
         return None, alpha, log_transparency

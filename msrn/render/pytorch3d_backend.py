@@ -33,7 +33,7 @@ def rasterize(
     background: tuple[float, float, float],
 ) -> tuple[Tensor | None, Tensor, Tensor]:
     batch, size = len(vertices), image_size
-    face, z, barycentric, dists = _fragments(vertices[:, faces], size, cutoff)
+    face, z, barycentric, dists = fragments(vertices[:, faces], size, cutoff)
     covered = face >= 0  # (B,H,W,K)
     face = face[covered]
     image, row, column, _ = covered.nonzero().unbind(1)
@@ -54,7 +54,7 @@ def rasterize(
     return rgb, alpha.view(batch, size, size), log_transparency.view(batch, size, size)
 
 
-def _fragments(corners: Tensor, size: int, cutoff: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def fragments(corners: Tensor, size: int, cutoff: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Face (-1 for none), depth, barycentric coordinates and signed square of the nearest faces at each pixel.
 
     corners (B,F,3,3). Faces are handed over with corners of their own, so that one which must not be drawn can be
@@ -62,9 +62,9 @@ def _fragments(corners: Tensor, size: int, cutoff: float) -> tuple[Tensor, Tenso
     rasterize_meshes, meshes = _pytorch3d()
     corners = torch.where(drawable(corners)[..., None, None], corners, corners.new_tensor([0.0, 0.0, 1.0]))
     corners = corners.float() * corners.new_tensor([-1.0, -1.0, 1.0], dtype=torch.float32)
+    if corners.shape[1] == 0:  # it refuses a mesh without faces: give it one to skip
+        corners = torch.cat([corners, corners.new_zeros(len(corners), 1, 3, 3)], dim=1)
     batch, count = corners.shape[:2]
-    if count == 0:
-        corners, count = corners.new_zeros(batch, 1, 3, 3), 1  # it refuses a mesh without faces
     faces = torch.arange(3 * count, device=corners.device).view(1, count, 3).expand(batch, -1, -1)
     return rasterize_meshes(
         meshes(corners.flatten(1, 2), faces),
