@@ -87,7 +87,7 @@ def test_truth_seen_from_the_true_pose_covers_the_mask(collections):
     rotation = camera.rotation(*pose.unbind(1))
     overlaps = []
     for k, index in enumerate(chosen):
-        points = torch.from_numpy(collection.ground_truth(collection.object_id[index]).points(60_000, 0))
+        points = torch.from_numpy(collection.ground_truth(collection.object_id[index]).points(30_000, 0))
         seen = camera.project(points[None], rotation[k][None], torch.tensor([[0.0, 0.0, camera.DISTANCE]]))[0]
         pixel = ((seen[:, :2].numpy() + 1) * 32).astype(int)
         pixel = pixel[((pixel >= 0) & (pixel < 64)).all(1)]
