@@ -12,8 +12,8 @@ from msrn.errors import MsrnError
 from msrn.metrics import Distances, check_points, tree
 
 SEARCH_QUERIES = 500  # points of each cloud that score one rotation of the search
-ICP_QUERIES = 1000  # points of each cloud that are matched in one iteration of ICP
-ICP_TOLERANCE = 1e-4  # ICP stops when an iteration lowers its mean squared distance by less than this share
+ICP_QUERIES = 500  # points of each cloud that are matched in one iteration of ICP
+ICP_TOLERANCE = 1e-3  # ICP stops when an iteration lowers its mean squared distance by less than this share
 SCALE_LIMIT = 4.0  # largest stretch or squeeze of an axis: ICP must not flatten a cloud, or rescue a flat one
 
 

@@ -32,8 +32,8 @@ UNITS = {
     "eq46": "sum of squared nearest distances over `points` points of each cloud, longest true edge = 1",
     "f": "F-score at 0.01 of the longest true edge, 0 to 1",
 }
-QUERIES = 10_000  # points of each cloud whose nearest neighbour among all of the other cloud is measured
-ALIGN_POINTS = 5_000  # points of each cloud that alignment sees
+QUERIES = 5_000  # points of each cloud whose nearest neighbour among all of the other cloud is measured
+ALIGN_POINTS = 3_000  # points of each cloud that alignment sees
 PREDICTED_STREAM = 1  # beside the seed, so that prediction and truth are sampled independently
 
 Mesh = tuple[np.ndarray, np.ndarray]

@@ -76,7 +76,7 @@ def _check_sets(collection: Any, indices: Sequence[int], training: Any) -> np.nd
         )
     shared = np.intersect1d(np.asarray(collection.object_id)[indices], training.object_id)
     if len(shared):
-        raise MsrnError(f"baseline: {len(shared)} evaluated objects are training objects, such as {shared[0]}: expected none")
+        raise MsrnError(f"baseline: {len(shared)} evaluated objects are in training, such as {shared[0]}: expected 0")
     return indices
 
 
@@ -92,4 +92,5 @@ def _check_features(features: np.ndarray, images: int, name: str) -> np.ndarray:
 def _check_filled(pools: dict[int, np.ndarray], collection: Any) -> None:
     for term, pool in pools.items():
         if not len(pool):
-            raise MsrnError(f"baseline: no training object in category {collection.categories[term]}: expected at least 1")
+            name = collection.categories[term]
+            raise MsrnError(f"baseline: 0 training objects of category {name}: expected 1 or more")
