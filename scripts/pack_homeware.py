@@ -256,9 +256,7 @@ def main() -> None:
     folder = parser.parse_args().furniture
     absent = [library for library in LICENCES if not (folder / f"{library}.sh3f").is_file()]
     if absent:
-        sys.exit(
-            f"pack_homeware: {folder} holds no {absent[0]}.sh3f; give the folder of Debian's package, as --help shows"
-        )
+        sys.exit(f"pack_homeware: {folder} holds no {absent[0]}.sh3f; --help says which folder it should be")
     models = sorted(read_list(HERE / "homeware_models.txt"), key=lambda model: model.object_id)
     archives = {library: zipfile.ZipFile(folder / f"{library}.sh3f") for library in LICENCES}
     catalogues = {library: read_catalogue(archive) for library, archive in archives.items()}
