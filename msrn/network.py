@@ -3,9 +3,9 @@
     z_s = E_s(I),  z_t = E_t(I),  z_c = E_c(I)                     Eqs 1-3
     T = D_t(z_t),  C = D_c(z_c),  S = X + D_s(zbar_s, X)           Eqs 4-6
 
-zbar_s is z_s compensated by the prototypes of the memory bank (§3.2, ``compensation.py``). The paper leaves sizes open; the
-architecture is that of Unicorn, its predecessor, and every size is a setting. Images are (B, 3, H, W) in 0..1, as in
-Unicorn without ImageNet normalisation.
+zbar_s is z_s compensated by the prototypes of the memory bank (§3.2, ``compensation.py``). The paper leaves sizes
+open; the architecture is that of Unicorn, its predecessor, and every size is a setting. Images are (B, 3, H, W) in
+0..1, as in Unicorn without ImageNet normalisation.
 """
 
 import math
@@ -112,11 +112,11 @@ class Shape:
 
 @dataclass
 class Poses:
-    """The K candidate poses of B images: probability (B, K), azimuth (B, K) degrees, rotation (B, K, 3, 3), translation."""
+    """The K candidate poses of B images."""
 
-    probability: torch.Tensor
-    azimuth: torch.Tensor
-    rotation: torch.Tensor
+    probability: torch.Tensor  # (B, K), rows sum to 1
+    azimuth: torch.Tensor  # (B, K) degrees
+    rotation: torch.Tensor  # (B, K, 3, 3)
     translation: torch.Tensor  # (B, K, 3)
 
     def likeliest(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -146,8 +146,8 @@ class Reconstruction:
 class MSRN(nn.Module):
     """The network of Figure 1(b) with its memory bank and prototypes, so that a checkpoint holds all that a test needs.
 
-    ``open_codes`` is False in the first stage of training, where all but the first entries of the codes are held at zero;
-    ``compensating`` is True once feature compensation is on.
+    ``open_codes`` is False in the first stage of training, where all but the first entries of the codes are held at
+    zero; ``compensating`` is True once feature compensation is on.
     """
 
     def __init__(self, s: Settings, categories: int):
@@ -179,7 +179,8 @@ class MSRN(nn.Module):
         self.register_buffer("ellipsoid", self.sphere * torch.tensor(s.ellipsoid), persistent=False)
         x, y, z = self.sphere[self.faces.flatten()].unbind(-1)  # (3F,) each
         u, v = (torch.atan2(x, z) + math.pi) / (2 * math.pi), torch.acos(y.clamp(-1, 1)) / math.pi
-        self.register_buffer("corner_uv", (torch.stack((u, v), -1) * 2 - 1)[None, None], persistent=False)  # (1, 1, 3F, 2)
+        uv = torch.stack((u, v), -1) * 2 - 1
+        self.register_buffer("corner_uv", uv[None, None], persistent=False)  # (1, 1, 3F, 2)
 
     def get_prototypes(self, name: str) -> Prototypes:
         return Prototypes(getattr(self, f"{name}_values"), getattr(self, f"{name}_valid"))
@@ -197,14 +198,14 @@ class MSRN(nn.Module):
     def shape(self, images: torch.Tensor) -> Shape:
         """Eqs 1, 24-26 and 6."""
         code, scale = self.encode_shape(images)
-        compensated = self.compensation(code, self.get_prototypes("prototypes")) if self.compensating else code
+        compensated = self.compensation(code, *self.get_prototypes("prototypes")) if self.compensating else code
         return Shape(code, scale, self.ellipsoid + self.shape_decoder(compensated, self.sphere))
 
     def paint(self, images: torch.Tensor) -> torch.Tensor:
         """Eqs 2 and 4: the colour of every corner of every face, (B, F, 3, 3), read from the texture map.
 
-        A vertex (x, y, z) of the sphere reads the map at u = (atan2(x, z) + pi) / 2 pi, v = acos(y) / pi. The map's first
-        column is repeated after its last, so that colours run on across the seam.
+        A vertex (x, y, z) of the sphere reads the map at u = (atan2(x, z) + pi) / 2 pi, v = acos(y) / pi. The map's
+        first column is repeated after its last, so that colours run on across the seam.
         """
         code = self._live(self.texture_head(self.texture_encoder(images)), self.settings.small_texture_code)
         texture = self.texture_decoder(code)

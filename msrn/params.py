@@ -1,9 +1,9 @@
 """Every setting of the companion, with its meaning, its unit and what the paper says about it (Table 1 and §4.3).
 
-``Settings`` is the one object that the code reads; ``params/*.yaml`` hold a profile each, and a notebook's ``parameters``
-cell has the same top-level keys, so ``papermill -f params/paper.yaml`` and ``-p profile paper`` mean the same. A setting
-whose docstring has a paragraph that begins with *Choice:* answers a question that the paper leaves open; the book's page
-of choices is made from those paragraphs.
+``Settings`` is the one object that the code reads; ``params/*.yaml`` hold a profile each, and a notebook's
+``parameters`` cell has the same top-level keys, so ``papermill -f params/paper.yaml`` and ``-p profile paper`` mean
+the same. A setting whose docstring has a paragraph that begins with *Choice:* answers a question that the paper
+leaves open; the book's page of choices is made from those paragraphs.
 """
 
 import os
@@ -27,7 +27,7 @@ def _setting(default: Any, section: str, paper: str = "silent", **limits: Any) -
 
 
 class Settings(BaseModel):
-    """What a run is made of. The defaults are the paper's (profile ``paper``); ``params/laptop.yaml`` makes them small."""
+    """What a run is made of. The defaults are the paper's; ``params/laptop.yaml`` makes them small."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
@@ -42,10 +42,11 @@ class Settings(BaseModel):
     """Semi-axes (x, y, z) of the ellipsoid X, where the longest edge of an object is 1.
 
     Choice: the paper's figure shows an ellipsoid without a size; these are Unicorn's 0.4 * (1, 0.7, 0.7). The paper
-    pre-trains on a sphere, citing Unicorn, which does not: the shape decoder starts at zero displacement instead, so the
-    first mesh is exactly X and there is nothing to pre-train."""
+    pre-trains on a sphere, citing Unicorn, which does not: the shape decoder starts at zero displacement instead, so
+    the first mesh is exactly X and there is nothing to pre-train."""
     encoder: Literal["resnet18", "small"] = _setting("resnet18", "3")
-    """Trunk of the three encoders of Eqs 1-3: ``resnet18`` (11 M weights each) or ``small`` (four strided convolutions).
+    """Trunk of the three encoders of Eqs 1-3: ``resnet18`` (11 M weights each) or ``small`` (four strided
+    convolutions).
 
     Choice: the paper names no backbone; three separate ResNet-18, untrained, are Unicorn's. ``small`` is for machines
     without a GPU."""
@@ -73,8 +74,8 @@ class Settings(BaseModel):
     pose_candidates: int = _setting(6, "3", ge=1, le=36)
     """Azimuth bins of the pose decoder D_c of Eq. 5, each with its own offset and translation and one probability.
 
-    Choice: the paper predicts "pose C" without saying how. A single regressed azimuth is known not to learn a full turn,
-    so we take Unicorn's six bins; pose steps weigh all of them, shape steps and tests use the likeliest."""
+    Choice: the paper predicts "pose C" without saying how. A single regressed azimuth is known not to learn a full
+    turn, so we take Unicorn's six bins; pose steps weigh all of them, shape steps and tests use the likeliest."""
     azimuth_overlap: float = _setting(0.52, "3", ge=0, le=1)
     """Reach of a candidate's azimuth to either side of its centre, in bins: 0.5 would just touch the next bin's."""
     elevation: float = _setting(30.0, "3", "30 (ShapeNet renders)", gt=-90, lt=90)
@@ -92,7 +93,7 @@ class Settings(BaseModel):
 
     # memory and feature compensation, Eqs 20-26
     feature_compensation: bool = _setting(True, "3.2", "on; 'w/o FC' off")
-    """Compensate z_s with the prototypes (Eqs 24-26). Off is the row "w/o FC" of Table 8: the code enters D_s as it is."""
+    """Compensate z_s with the prototypes (Eqs 24-26). Off, the code enters D_s as it is: Table 8's row "w/o FC"."""
     memory_slots: int = _setting(500, "3.2", "K = 500", ge=1)
     """Slots of the bank P_r, for each category."""
     memory_momentum: float = _setting(0.99, "3.1", "eta = 0.99", ge=0, lt=1)
@@ -100,9 +101,9 @@ class Settings(BaseModel):
     memory_fill_first: bool = _setting(True, "4.3", "N(0, 1) start")
     """The first write of a slot replaces its content instead of averaging with it.
 
-    Choice: the paper starts the bank from a standard normal distribution. At momentum 0.99 a slot is still 5 % noise after
-    298 visits, that is 149,000 accepted images of a category, and codes are small, so prototypes would be noise. False is
-    the paper's literal start."""
+    Choice: the paper starts the bank from a standard normal distribution. At momentum 0.99 a slot is still 5 % noise
+    after 298 visits, that is 149,000 accepted images of a category, and codes are small, so prototypes would be
+    noise. False is the paper's literal start."""
     shape_confidence: float = _setting(0.5, "3.2", "delta_r = 0.5", ge=0, le=1)
     """Least mask IoU between the projection I' and the input at which its code is written to the bank.
 
@@ -110,9 +111,9 @@ class Settings(BaseModel):
     prototypes: int = _setting(10, "3.2", "K' = 10", ge=1)
     """Prototypes per category that k-means purifies the bank into, for compensation.
 
-    Choice: the paper runs k-means "at the start of each epoch"; we add one run at the stage switch, without which neighbours
-    would have to be chosen before there are prototypes. Only written slots take part; a category with fewer written slots
-    than prototypes uses what it has."""
+    Choice: the paper runs k-means "at the start of each epoch"; we add one run at the stage switch, without which
+    neighbours would have to be chosen before there are prototypes. Only written slots take part; a category with
+    fewer written slots than prototypes uses what it has."""
     affinity_temperature: Literal["one", "sqrt"] = _setting("one", "3.2", "one")
     """Scale of z_s P^T before the softmax of Eq. 24: as printed, or divided by the root of Q_r as attention does.
 
@@ -125,21 +126,21 @@ class Settings(BaseModel):
     features: Literal["efficientnet-lite2", "clip"] = _setting("efficientnet-lite2", "3.3", "CLIP")
     """Image features for the candidate search (Eqs 28-31), named in every result.
 
-    Choice: CLIP's weights are in no package that a fresh machine can install, so ImageNet features stand in under their own
-    name; ``clip`` uses OpenAI's ViT-L/14 through open_clip when ``clip_weights`` gives its file."""
+    Choice: CLIP's weights are in no package that a fresh machine can install, so ImageNet features stand in under
+    their own name; ``clip`` uses OpenAI's ViT-L/14 through open_clip when ``clip_weights`` gives its file."""
     clip_weights: str | None = _setting(None, "3.3")
     """Path of the CLIP checkpoint, when ``features`` is ``clip``."""
     candidates: int = _setting(6, "3.3", "k_cos = 6", ge=1)
     """Candidate neighbours of an image (Eq. 32).
 
-    Choice: views of the same object are never candidates. The paper's set of "all images but the input" would contain the
-    other renders of the same CAD model, which is multi-view supervision in disguise."""
+    Choice: views of the same object are never candidates. The paper's set of "all images but the input" would contain
+    the other renders of the same CAD model, which is multi-view supervision in disguise."""
     candidate_scope: Literal["category", "all"] = _setting("category", "3.3", "silent")
     """Where candidates are searched: among images of the same category, or everywhere (the literal Eq. 27).
 
     Choice: prototype indices are per category (Eqs 35-36) and the section speaks of consistency within a category."""
     neighbor_prototypes: int = _setting(5, "3.3", "K'' = 5", ge=1)
-    """Prototypes per category whose domains decide which candidates are neighbours (Eqs 33-38); at most ``prototypes``."""
+    """Prototypes per category whose domains decide who is a neighbour (Eqs 33-38); at most ``prototypes``."""
     neighbor_prototypes_from: Literal["prototypes", "bank"] = _setting("prototypes", "3.3", "prototypes")
     """What is clustered into P''_r: the prototypes P'_r or the bank itself.
 
@@ -147,8 +148,8 @@ class Settings(BaseModel):
     neighbor_samples: int = _setting(0, "3.3", "all", ge=0)
     """Neighbours rendered per image and step, drawn at random from the N_re chosen ones; 0 renders all of them.
 
-    Choice: a random subset leaves the expected value of Eq. 44 as it is and saves most of its cost; the paper renders all.
-    With N_re = 0, where Eq. 44 divides by zero, the term is zero."""
+    Choice: a random subset leaves the expected value of Eq. 44 as it is and saves most of its cost; the paper renders
+    all. With N_re = 0, where Eq. 44 divides by zero, the term is zero."""
     neighbor_texture_gradient: bool = _setting(False, "3.3", "silent")
     """Let the neighbour term train the texture branch through T^n; the pose C^n never receives its gradient.
 
@@ -162,8 +163,9 @@ class Settings(BaseModel):
     affinity_literal: bool = _setting(False, "3.4", "literal")
     """Take Eq. 41 by the letter: every pixel with a non-zero rendered mask is foreground.
 
-    Choice: a soft mask is non-zero far outside the object, and the second sum of Eq. 41 then collapses to nothing and pulls
-    the wrong way. We cut the rendered mask at one half and weigh by what is missing; both agree on binary masks."""
+    Choice: a soft mask is non-zero far outside the object, and the second sum of Eq. 41 then collapses to nothing and
+    pulls the wrong way. We cut the rendered mask at one half and weigh by what is missing; both agree on binary
+    masks."""
     normal_weight: float = _setting(0.01, "3.4", "1", ge=0)
     """Weight of the normal consistency.
 
@@ -270,8 +272,8 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
 def from_notebook(names: Mapping[str, Any]) -> Request:
     """Validate what a notebook's ``parameters`` cell holds after papermill has injected into it (``globals()``).
 
-    Papermill only warns about a name that the notebook does not have, and runs on; here it is taken as a setting when it
-    is one, and refused with the nearest name when it is not.
+    Papermill only warns about a name that the notebook does not have, and runs on; here it is taken as a setting when
+    it is one, and refused with the nearest name when it is not.
     """
     given = {name: value for name, value in names.items() if _is_parameter(name, value)}
     known = {name: given.pop(name) for name in NOTEBOOK_KEYS if name in given}
@@ -293,7 +295,8 @@ def _choose_profile(name: str) -> str:
     if name == "auto":
         name = os.environ.get("MSRN_PROFILE") or ("paper" if _cuda() else "laptop")
     if name not in profiles():
-        raise MsrnError(f"unknown profile {name!r}{did_you_mean(name, profiles())}: expected one of {', '.join(profiles())}")
+        known = profiles()
+        raise MsrnError(f"unknown profile {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}")
     return name
 
 
