@@ -1,0 +1,181 @@
+"""``python -m msrn``: doctor, run, status.
+
+``run`` first trains and scores in this process, where its progress bars reach the terminal, and then executes the
+table's notebook, which finds everything in the store: what ``papermill notebooks/... out.ipynb`` does, in two parts.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from msrn import __version__, paths
+from msrn.errors import MsrnError, did_you_mean
+
+NOTEBOOKS = {"table8": "table8_ablation"}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="msrn")
+def cli() -> None:
+    """The M-SRN companion: regenerate the paper's tables and figures."""
+
+
+@cli.command()
+def doctor() -> None:
+    """Versions, devices, caches, and what is missing and what that disables."""
+    from msrn.doctor import report
+
+    for line in report():
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("experiment")
+@click.option(
+    "--profile", default="auto", show_default=True, help="smoke, laptop or paper; auto: paper with CUDA, else laptop."
+)
+@click.option("--dataset", help="Data set instead of the profile's.")
+@click.option("--data-root", help="Folder of a data set that is not embedded.")
+@click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of msrn/params.py.")
+def run(
+    experiment: str,
+    profile: str,
+    dataset: str | None,
+    data_root: str | None,
+    seeds: str | None,
+    device: str,
+    assignments: tuple[str, ...],
+) -> None:
+    """Make a table, such as table8: train or reuse its runs, execute its notebook, print it."""
+    if experiment not in NOTEBOOKS:
+        known = ", ".join(NOTEBOOKS)
+        raise MsrnError(
+            f"unknown experiment {experiment!r}{did_you_mean(experiment, NOTEBOOKS)}: expected one of {known}"
+        )
+    given = {
+        "profile": profile,
+        "dataset": dataset,
+        "data_root": data_root,
+        "seeds": _seeds(seeds),
+        "device": device,
+        "settings": _settings(assignments),
+    }
+    _run(experiment, given)
+
+
+@cli.command()
+def status() -> None:
+    """The stored runs: state, step, time, size on disk."""
+    from msrn.runs import list_runs
+
+    found = list_runs()
+    if not found:
+        click.echo("no runs yet: python -m msrn run table8 makes them")
+        return
+    click.echo(f"{'run':<32} {'variant':<10} {'state':<22} {'step':>17} {'time':>12} {'MB':>6}")
+    for entry in found:
+        click.echo(_status_line(entry))
+    click.echo(f"{len(found)} runs, {sum(entry['bytes'] for entry in found) / 2**20:,.0f} MB")
+
+
+def _run(experiment: str, given: dict[str, Any]) -> None:
+    started = time.monotonic()
+    from msrn.params import resolve  # torch loads with these: seconds, so not for --help
+
+    request = resolve(**given)
+    from msrn import experiments, report
+
+    result = getattr(experiments, experiment)(request)
+    name = NOTEBOOKS[experiment]
+    output = execute_notebook(name, {**given, "profile": request.profile})
+    click.echo(report.table_text(result, f"notebooks/{name}.ipynb"))
+    click.echo(f"\nNotebook with figures: {output}")
+    click.echo(
+        f"Runs and results:      {output.parent} ({', '.join(outcome.run.folder.name for outcome in result.outcomes)})"
+    )
+    click.echo(f"All of it took {report.duration(time.monotonic() - started)}.")
+
+
+def execute_notebook(name: str, parameters: dict[str, Any]) -> Path:
+    """``notebooks/NAME.ipynb`` with its outputs, written into the store of runs; one that fails stays there under
+    another name, with the traceback in it."""
+    import papermill
+
+    from msrn.storage import writing
+
+    source, output = paths.NOTEBOOKS / f"{name}.ipynb", paths.runs_folder() / f"{name}.ipynb"
+    unfinished = output.with_suffix(".unfinished.ipynb")
+    with writing(output.parent):
+        try:
+            papermill.execute_notebook(
+                source, unfinished, parameters, cwd=source.parent, progress_bar={"desc": source.name}
+            )
+        except papermill.PapermillExecutionError as error:
+            said = f"{error.ename}: {error.evalue}".splitlines()[0]
+            raise MsrnError(f"{source.name}: cell {error.cell_index} failed ({said}); see {unfinished}") from None
+        unfinished.replace(output)
+    return output
+
+
+def _status_line(entry: dict[str, Any]) -> str:
+    from msrn.report import duration
+    from msrn.storage import read_json
+
+    if entry["step"] < entry["steps"]:
+        state = "unfinished"
+    elif not entry["current"]:
+        state = "made by older code"
+    else:
+        state = "finished, evaluated" if entry["evaluated"] else "finished"
+    row = (read_json(paths.runs_folder() / entry["name"] / "result.json") or {}).get("variant", "–")
+    step = f"{entry['step']:,} / {entry['steps']:,}"
+    size = f"{entry['bytes'] / 2**20:,.1f}"
+    return f"{entry['name']:<32} {row:<10} {state:<22} {step:>17} {duration(entry['seconds']):>12} {size:>6}"
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    try:
+        return None if text is None else [int(part) for part in text.split(",")]
+    except ValueError:
+        raise MsrnError(f"--seeds {text}: expected whole numbers separated by commas, such as 0,1,2") from None
+
+
+def _settings(assignments: tuple[str, ...]) -> dict[str, Any]:
+    settings = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise MsrnError(f"--set {text}: expected NAME=VALUE, such as --set prototypes=5")
+        try:
+            settings[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise MsrnError(f"--set {text}: the value is not readable as YAML; expected NAME=VALUE") from None
+    return settings
+
+
+def main() -> None:
+    """Errors that a user can mend are one line; an interruption says how to go on."""
+    try:
+        code = cli(standalone_mode=False)
+    except MsrnError as error:
+        click.echo(f"msrn: {error}", err=True)
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(
+            "\nmsrn: interrupted; the same command goes on from the last checkpoint (python -m msrn status)", err=True
+        )
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What ``python -m msrn doctor`` says: versions, devices, caches, and what is missing and what that disables."""
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from msrn import paths, records
+from msrn.params import profiles
+
+GIGABYTE = 2**30
+
+
+def report() -> Iterator[str]:
+    """The report, line by line, so that slow imports show as they come."""
+    yield "Versions"
+    yield _line("msrn", f"{_version('msrn')} in {paths.ROOT}, {_commit()}")
+    yield _line("Python", f"{platform.python_version()} at {sys.executable}")
+    for name in ("torch", "numpy", "numba", "scipy", "papermill", "jupyter-book", "plotly"):
+        yield _line(name, _version(name))
+    yield "Devices"
+    yield _line("CPU", f"{records.device_name('cpu')}, {platform.machine()}")
+    yield _line("CUDA", _cuda())
+    yield "Folders"
+    yield _line("caches", _size(paths.cache_folder(), "rendered views and features; made on first use, safe to delete"))
+    yield _line("runs", _size(paths.runs_folder(), "trained models and their results; made by the first table"))
+    yield _line("disk", _free(paths.runs_folder()))
+    yield _line("profiles", ", ".join(profiles()))
+    yield "Optional parts"
+    for name, state, disables in optional_parts():
+        yield _line(name, state if not disables else f"{state}: {disables}")
+
+
+def optional_parts() -> Iterator[tuple[str, str, str]]:
+    """(name, state, what its absence disables or '')."""
+    yield _pytorch3d()
+    clip = (
+        "EfficientNet-Lite2 stands in, by that name; give the file in the settings features: clip, clip_weights: PATH"
+    )
+    yield "CLIP weights", "not in any package", clip
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    yield "Chromium", chromium or "missing", "" if chromium else "the tests that open the book in it are skipped"
+    drawn = any(paths.cache_folder().glob("homeware*"))
+    yield (
+        "homeware images",
+        "drawn" if drawn else "not drawn yet",
+        "" if drawn else "the first run does it, in a minute",
+    )
+
+
+def _pytorch3d() -> tuple[str, str, str]:
+    try:
+        importlib.import_module("pytorch3d._C")
+    except (ImportError, OSError) as error:  # a wheel for another torch fails while it is linked
+        reason = str(error).splitlines()[0]
+        return "pytorch3d", f"missing ({reason})", "its comparison with our renderer is skipped; nothing else needs it"
+    return "pytorch3d", _version("easypytorch3d", "pytorch3d"), ""
+
+
+def _cuda() -> str:
+    import torch  # here, so that the versions appear before torch has loaded
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    return "none: profile paper and device cuda are not available; profile laptop needs none"
+
+
+def _commit() -> str:
+    commit, dirty = records.source_state()
+    return f"commit {commit}{' with uncommitted changes' if dirty else ''}"
+
+
+def _version(*names: str) -> str:
+    for name in names:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "missing"
+
+
+def _size(folder: Path, meaning: str) -> str:
+    if not folder.exists():
+        return f"{folder}: nothing yet ({meaning})"
+    total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return f"{folder}: {total / 2**20:,.0f} MB ({meaning})"
+
+
+def _free(folder: Path) -> str:
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    writable = "" if os.access(existing, os.W_OK) else "; NOT WRITABLE: set MSRN_RUNS to a folder that is"
+    return f"{shutil.disk_usage(existing).free / GIGABYTE:,.1f} GB free{writable}"
+
+
+def _line(name: str, value: str) -> str:
+    return f"  {name:<16} {value}"

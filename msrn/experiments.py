@@ -1,0 +1,168 @@
+"""What each table and figure of the paper needs: which runs, how they are scored, which rows stand beside them.
+
+So far Table 8, the ablation of §4.5.1: the network without feature compensation (§3.2), without neighbour consistency
+(§3.3), and whole. ``table8`` trains or loads a run for every row and seed, scores it on the test split, and scores the
+baselines once.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from msrn import baselines, paths, records, runs, scoring
+from msrn.data import ImageCollection, open_collection
+from msrn.errors import MsrnError, did_you_mean
+from msrn.evaluate import Mesh
+from msrn.features import extract_features
+from msrn.neighbors import find_candidates
+from msrn.params import Request, Settings, make_settings
+from msrn.records import Record
+from msrn.runs import Run
+
+WHOLE = "M-SRN"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of an ablation, by the paper's name for it."""
+
+    name: str
+    published: Mapping[str, float]  # cd and f as printed
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # what it changes in the settings
+    without: str = ""  # what it lacks, in words
+
+    def settings(self, base: Settings) -> Settings:
+        return make_settings({**base.model_dump(), **self.overrides})
+
+
+TABLE8 = (
+    Variant("w/o FC", {"cd": 1.84, "f": 0.352}, {"feature_compensation": False}, "feature compensation"),
+    Variant("w/o NC", {"cd": 3.81, "f": 0.160}, {"neighbor_consistency": False}, "neighbour consistency"),
+    Variant(WHOLE, {"cd": 1.61, "f": 0.365}),
+)
+EXPERIMENTS = {"table8": TABLE8}
+
+
+def variant(experiment: str, name: str) -> Variant:
+    """A row by its name."""
+    for row in variants(experiment):
+        if row.name == name:
+            return row
+    names = [row.name for row in variants(experiment)]
+    raise MsrnError(
+        f"unknown variant {name!r} of {experiment}{did_you_mean(name, names)}: expected one of {', '.join(names)}"
+    )
+
+
+def variants(experiment: str) -> tuple[Variant, ...]:
+    """The rows of a table."""
+    if experiment not in EXPERIMENTS:
+        known = ", ".join(EXPERIMENTS)
+        raise MsrnError(
+            f"unknown experiment {experiment!r}{did_you_mean(experiment, EXPERIMENTS)}: expected one of {known}"
+        )
+    return EXPERIMENTS[experiment]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A row as it was computed with one seed."""
+
+    variant: Variant
+    run: Run
+    record: Record
+
+
+@dataclass(frozen=True)
+class Table8:
+    """Everything that the table and its figures show."""
+
+    request: Request
+    test: ImageCollection
+    outcomes: tuple[Outcome, ...]  # variant by variant in the paper's order, seed by seed
+    baselines: tuple[Record, ...]
+    recorded: tuple[Record, ...]  # committed earlier, see ``records.recorded``
+    seconds: float  # from the request to the table
+
+    def of(self, name: str) -> list[Outcome]:
+        """The outcomes of a row, one per seed."""
+        return [outcome for outcome in self.outcomes if outcome.variant.name == name]
+
+    @property
+    def trained_now(self) -> int:
+        """How many of the runs were trained for this table rather than loaded."""
+        return sum(outcome.run.trained_now for outcome in self.outcomes)
+
+
+def table8(request: Request, progress: bool = True) -> Table8:
+    """Table 8 under ``request``: trained or loaded, scored or loaded; one line on standard error says which and why."""
+    started = time.perf_counter()
+    past = tuple(_recorded("table8"))
+    train = open_collection(request.dataset, "train", request.data_root)
+    test = open_collection(request.dataset, "test", request.data_root)
+    search = cache(
+        lambda: _candidates(request.settings, train, progress)
+    )  # at most once, and only when something trains
+    outcomes = []
+    for row in TABLE8:
+        for seed in request.seeds:
+            label = f"{row.name}, seed {seed}"
+            run = runs.train_or_load(
+                row.settings(request.settings), train, search, seed, request.device, progress, label
+            )
+            if progress and not run.trained_now:
+                print(run.how, file=sys.stderr, flush=True)
+            outcomes.append(Outcome(row, run, scoring.score_run(run, ("table8", row.name), request, test, progress)))
+    beside = _baselines(request, train, test, progress)
+    return Table8(request, test, tuple(outcomes), beside, past, time.perf_counter() - started)
+
+
+def _recorded(experiment: str) -> list[Record]:
+    """Recorded rows, each refused when it names no row of the table."""
+    found = records.recorded(experiment)
+    for record in found:
+        if record.kind == "model":
+            variant(experiment, record.variant)
+    return found
+
+
+def _features(s: Settings, collection: ImageCollection, progress: bool) -> np.ndarray:
+    """Eqs 28-30, (N, D) unit rows."""
+    return extract_features(collection, s.features, s.clip_weights, progress=progress)
+
+
+def _candidates(s: Settings, train: ImageCollection, progress: bool) -> np.ndarray:
+    """Eqs 31-32 on the training images, (N, k_cos)."""
+    features = _features(s, train, progress)
+    return find_candidates(features, train.category, train.object_id, s.candidates, s.candidate_scope, train.categories)
+
+
+def _baselines(request: Request, train: ImageCollection, test: ImageCollection, progress: bool) -> tuple[Record, ...]:
+    """Rows that train nothing, so that nobody takes the others for more than they are."""
+    s, index, folder = request.settings, test.evaluation_index, paths.runs_folder() / "baselines"
+
+    def start() -> list[Mesh]:
+        return baselines.ellipsoid(len(index), s.ellipsoid, s.mesh_level)
+
+    def anything() -> list[Mesh]:
+        return baselines.meshes_of(train, baselines.random_object(test, index, train, scoring.SEED))
+
+    def alike(known: bool) -> list[Mesh]:
+        of_test, of_train = _features(s, test, progress), _features(s, train, progress)
+        return baselines.meshes_of(train, baselines.nearest_object(test, index, train, of_test, of_train, known))
+
+    rows = (
+        ("starting ellipsoid", start, [s.ellipsoid, s.mesh_level]),
+        ("random object, category known", anything, [train.fingerprint]),
+        ("retrieval, category known", lambda: alike(True), [train.fingerprint, s.features, s.clip_weights]),
+        ("retrieval", lambda: alike(False), [train.fingerprint, s.features, s.clip_weights]),
+    )
+    return tuple(
+        scoring.score_baseline(make, ("table8", name), depends, request, test, folder, progress)
+        for name, make, depends in rows
+    )

@@ -1,0 +1,162 @@
+"""What the runs behind Table 8 learned, category by category, and the conclusions that their numbers carry."""
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+
+from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Estimate, difference
+from msrn.evaluate import ALIGNMENTS
+from msrn.experiments import TABLE8, WHOLE, Table8
+from msrn.params import Request
+from msrn.records import Record
+from msrn.report import claims, many
+from msrn.scoring import TURNS
+from msrn.tables import plain_html
+
+LEARNED_MASK_IOU = 0.7
+LEARNED_DIRECTION = 0.4  # pose consistency up to half turns
+ALIGNMENT_TITLES = {
+    "none": "none",
+    "icp": "rigid ICP",
+    "search": "turn search",
+    "search_icp": "search + ICP (headline)",
+    "search_icp_axes": "+ scale of each axis",
+}
+
+
+COSTS = {
+    "smoke": "under a minute on two cores; it proves the wiring and reproduces nothing",
+    "laptop": "a quarter of an hour on two cores the first time, then under a minute",
+    "paper": "a GPU, and days of it",
+}
+
+
+def header(request: Request) -> str:
+    """What a notebook is about to do and what that costs, as Markdown."""
+    s, seeds = request.settings, ", ".join(map(str, request.seeds))
+    cost = COSTS.get(request.profile, "unknown")
+    text = (
+        f"**Profile {request.profile}** ({cost}): data set {request.dataset}, {s.steps:,} steps of {s.batch_size} "
+        f"images, {s.image_size} × {s.image_size} pixels, icosphere {s.mesh_level}, {s.encoder} encoders, "
+        f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. Runs that are stored already are loaded."
+    )
+    if request.profile in SILENT_PROFILES:
+        text += (
+            f"\n\n**What follows was made at profile {request.profile}: the pictures and numbers below prove that the "
+            "code runs, and reproduce nothing.**"
+        )
+    return text
+
+
+def learned_table(result: Table8) -> str:
+    """Mask IoU and pose consistency on all test views, per variant: over all categories, and m = 2 in each."""
+    names = _categories(result)
+    keys = ["mask_iou", *(f"pose_m{m}" for m in TURNS), *(f"pose_m2.category.{name}" for name in names)]
+    lines = [_line(name, found, keys) for name, found in _models(result)]
+    header = ["", "mask IoU", *(f"pose, m = {m}" for m in TURNS), *(f"{name}, m = 2" for name in names)]
+    note = (
+        "Pose consistency is the resultant length of m × (predicted − true azimuth): 1 is right up to a constant turn, "
+        "0 is random; m = 2 forgives half turns (front for back), m = 4 quarter turns."
+    )
+    return plain_html("What the networks learned: all test views", header, lines, note)
+
+
+def category_table(result: Table8) -> str:
+    """CD in each category, for every row."""
+    names = _categories(result)
+    keys = [*(f"cd.category.{name}" for name in names), "cd", "cd.micro"]
+    lines = [_line(name, found, keys) for name, found in _every_row(result)]
+    header = ["", *names, "macro mean", "mean over objects"]
+    return plain_html("Chamfer distance by category", header, lines)
+
+
+def alignment_table(result: Table8) -> str:
+    """CD under every alignment, and Eq. 46's own value."""
+    header = ["", *(ALIGNMENT_TITLES[name] for name in ALIGNMENTS), "Eq. 46"]
+    keys = [*(f"cd.{name}" for name in ALIGNMENTS), "eq46"]
+    lines = [_line(name, found, keys) for name, found in _every_row(result)]
+    points = result.request.settings.eval_points
+    note = (
+        "Macro means. The last column is Eq. 46 as printed, after the headline alignment: a sum of squared distances "
+        f"over {points:,} points of each surface, with the longest true edge = 1."
+    )
+    return plain_html("Chamfer distance by alignment", header, lines, note)
+
+
+def conclusions(result: Table8) -> list[str]:
+    """What to conclude, a sentence or two each, from the numbers at hand."""
+    request, names = result.request, {record.variant: record for record in result.baselines}
+    if request.profile in SILENT_PROFILES:
+        return [
+            f"Nothing about the method: profile {request.profile} trains {request.settings.steps} steps, which proves "
+            "that all parts work together and no more. Run profile laptop for numbers that mean something."
+        ]
+    whole = [outcome.record for outcome in result.of(WHOLE)]
+    made = [_silhouettes(whole), _directions(whole, _categories(result))]
+    gaps = {name: difference(whole, [record], "cd") for name, record in names.items()}
+    made += [_against(name, gap) for name, gap in gaps.items()]
+    for checked in claims(result):
+        metric = "CD" if checked.metric == "cd" else "F-score"
+        made.append(
+            f"{metric}, {checked.better} against {checked.worse}: {checked.verdict(request.profile)}. "
+            f"{checked.standing()}; the paper has {f'{checked.published:+.3g}'.replace('-', '−')}."
+        )
+    if len(request.seeds) < SEEDS_FOR_A_VERDICT:
+        made.append(
+            "A difference in one seed is not a finding: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
+        )
+    return made
+
+
+def conclusions_html(result: Table8) -> str:
+    return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in conclusions(result)) + "</ul>"
+
+
+def _silhouettes(whole: Sequence[Record]) -> str:
+    value = _mean(whole, "mask_iou")
+    enough = "reaches" if value >= LEARNED_MASK_IOU else "misses"
+    asked = f"the {LEARNED_MASK_IOU} that we ask of a run that learned to see objects"
+    return f"Silhouettes: {WHOLE} covers the test masks with a mean IoU of {value:.2f}, which {enough} {asked}."
+
+
+def _directions(whole: Sequence[Record], categories: Sequence[str]) -> str:
+    found = {name: _mean(whole, f"pose_m2.category.{name}") for name in categories}
+    known = [f"{name} {value:.2f}" for name, value in found.items() if value >= LEARNED_DIRECTION]
+    unknown = [f"{name} {value:.2f}" for name, value in found.items() if value < LEARNED_DIRECTION]
+    asked = f"Directions up to a half turn (m = 2, at least {LEARNED_DIRECTION})"
+    return f"{asked}: learned for {', '.join(known) or 'no category'}; not for {', '.join(unknown) or 'none'}."
+
+
+def _against(name: str, gap: Estimate) -> str:
+    """How the whole network stands against a baseline in CD."""
+    side = "better than" if gap.mean < 0 else "worse than"
+    sure = "the interval excludes zero" if gap.excludes_zero else "the interval holds zero, so this is open"
+    return f"{WHOLE} is {side} the row “{name}” in CD by {gap.text('cd', signed=True)}: {sure}."
+
+
+def _every_row(result: Table8) -> list[tuple[str, list[Record]]]:
+    return [*_models(result), *((record.variant, [record]) for record in result.baselines)]
+
+
+def _models(result: Table8) -> list[tuple[str, list[Record]]]:
+    return [(row.name, [outcome.record for outcome in result.of(row.name)]) for row in TABLE8]
+
+
+def _categories(result: Table8) -> list[str]:
+    """Those that occur among the evaluated objects."""
+    return [name for name in result.test.categories if f"cd.category.{name}" in result.outcomes[0].record.metrics]
+
+
+def _line(name: str, found: Sequence[Record], keys: Sequence[str]) -> list[str]:
+    return [name, *(_two(_mean(found, key)) for key in keys)]
+
+
+def _mean(found: Sequence[Record], metric: str) -> float:
+    """Over the seeds; not a number where a record has no value."""
+    values = [record.metrics.get(metric) for record in found]
+    return float(np.mean([np.nan if value is None else value for value in values]))
+
+
+def _two(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"
