@@ -339,6 +339,7 @@ def _check_together(s: Settings) -> None:
         (s.neighbor_prototypes <= s.prototypes, "neighbor_prototypes", f"at most prototypes ({s.prototypes})"),
         (s.small_shape_code <= s.shape_code, "small_shape_code", f"at most shape_code ({s.shape_code})"),
         (s.small_texture_code <= s.texture_code, "small_texture_code", f"at most texture_code ({s.texture_code})"),
+        (s.checkpoint_every % s.log_every == 0, "checkpoint_every", f"a multiple of log_every ({s.log_every})"),
         (s.texture_size & (s.texture_size - 1) == 0, "texture_size", "a power of two"),
         (s.features != "clip" or s.clip_weights, "features", "efficientnet-lite2, or give the file in clip_weights"),
         (min(s.ellipsoid) > 0, "ellipsoid", "three positive semi-axes"),

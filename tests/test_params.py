@@ -1,0 +1,111 @@
+"""Settings and requests: profiles, overrides, and one clear line for every mistake."""
+
+import sys
+import types
+
+import pytest
+import yaml
+
+from msrn import params, paths
+from msrn.errors import MsrnError
+
+
+def refused(call, *needed: str) -> None:
+    with pytest.raises(MsrnError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in needed:
+        assert part in message, f"{part!r} is not in {message!r}"
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
+def test_profiles_have_the_keys_of_a_parameters_cell_and_valid_settings(name):
+    content = yaml.safe_load((paths.PARAMS / f"{name}.yaml").read_text())
+    assert tuple(content) == params.NOTEBOOK_KEYS
+    assert content["profile"] == name
+    params.make_settings(content["settings"])
+
+
+def test_the_paper_profile_is_table_1():
+    s = params.make_settings(yaml.safe_load((paths.PARAMS / "paper.yaml").read_text())["settings"])
+    assert (s.memory_slots, s.prototypes, s.neighbor_prototypes, s.candidates) == (500, 10, 5, 6)
+    assert (s.memory_momentum, s.affinity_weight, s.shape_confidence) == (0.99, 1e-6, 0.5)
+    assert (s.batch_size, s.learning_rate, s.stage_switch, s.image_size) == (16, 1e-4, 10_000, 64)
+    assert (s.small_shape_code, s.small_texture_code) == (1, 2)
+
+
+def test_every_setting_says_what_it_means_and_what_the_paper_says():
+    for name, field in params.Settings.model_fields.items():
+        assert field.description, name
+        assert set(field.json_schema_extra) == {"section", "paper"}, name
+
+
+def test_a_file_and_a_profile_name_mean_the_same():
+    content = yaml.safe_load((paths.PARAMS / "smoke.yaml").read_text())
+    assert params.resolve(**content) == params.resolve(profile="smoke")
+
+
+def test_unknown_and_wrong_settings():
+    refused(lambda: params.make_settings({"prototype": 5}), "'prototype'", "did you mean prototypes?")
+    refused(lambda: params.make_settings({"prototypes": "many"}), "prototypes = 'many'", "integer")
+    refused(lambda: params.make_settings({"prototypes": 0}), "prototypes = 0", "greater than or equal to 1")
+    refused(lambda: params.make_settings({"learning_rate": float("nan")}), "learning_rate")
+    refused(lambda: params.make_settings({"encoder": "resnet"}), "encoder = 'resnet'", "small")
+    refused(lambda: params.make_settings({"neighbor_prototypes": 11}), "neighbor_prototypes = 11", "prototypes (10)")
+    refused(lambda: params.make_settings({"texture_size": 48}), "texture_size = 48", "power of two")
+    refused(lambda: params.make_settings({"features": "clip"}), "features = 'clip'", "clip_weights")
+    refused(lambda: params.make_settings({"log_every": 30, "checkpoint_every": 100}), "checkpoint_every = 100", "30")
+    refused(lambda: params.make_settings({"ellipsoid": [0.4, 0, 0.3]}), "ellipsoid")
+
+
+def test_unknown_profile_device_and_seeds():
+    refused(lambda: params.resolve(profile="labtop"), "'labtop'", "did you mean laptop?")
+    refused(lambda: params.resolve(profile="smoke", device="gpu"), "device = 'gpu'", "cuda")
+    refused(lambda: params.resolve(profile="smoke", seeds=[-1]), "seeds = [-1]")
+    refused(lambda: params.resolve(profile="smoke", seeds="0,1"), "seeds = '0,1'")
+    refused(lambda: params.resolve(profile="smoke", seeds=True), "seeds")
+    refused(lambda: params.resolve(profile="smoke", settings="prototypes"), "settings = 'prototypes'")
+
+
+def test_cuda_without_a_device_is_refused(monkeypatch):
+    monkeypatch.setattr(params, "_cuda", lambda: False)
+    refused(lambda: params.resolve(profile="smoke", device="cuda"), "device = 'cuda'", "use device cpu")
+    refused(lambda: params.resolve(profile="paper"), "device = 'cuda'", "laptop")
+
+
+def test_auto_profile(monkeypatch):
+    monkeypatch.delenv("MSRN_PROFILE")
+    monkeypatch.setattr(params, "_cuda", lambda: False)
+    assert params.resolve().profile == "laptop"
+    monkeypatch.setattr(params, "_cuda", lambda: True)
+    assert params.resolve().profile == "paper"
+    monkeypatch.setenv("MSRN_PROFILE", "smoke")
+    assert params.resolve().profile == "smoke"
+
+
+CELL = {"profile": "smoke", "dataset": None, "data_root": None, "seeds": None, "device": "auto", "settings": {}}
+
+
+def test_a_notebook_takes_injected_settings():
+    request = params.from_notebook({**CELL, "prototypes": 3, "params": params, "_i1": "", "In": []})
+    assert request.settings.prototypes == 3
+    assert params.from_notebook({**CELL, "settings": "{prototypes: 3}"}) == request
+
+
+def test_a_notebook_refuses_an_unknown_name():
+    refused(lambda: params.from_notebook({**CELL, "prototype": 3}), "'prototype' = 3", "did you mean prototypes?")
+    refused(lambda: params.from_notebook({**CELL, "sedes": [1]}), "'sedes'", "did you mean seeds?")
+
+
+def test_a_notebook_ignores_what_is_not_a_parameter():
+    names = {**CELL, "sys": sys, "helper": lambda: None, "Type": types.SimpleNamespace, "_": 5, "Out": {}}
+    assert params.from_notebook(names) == params.resolve(profile="smoke")
+
+
+def test_a_broken_profile_file_names_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PARAMS", tmp_path)
+    (tmp_path / "smoke.yaml").write_text("profile: [smoke")
+    refused(lambda: params.resolve(profile="smoke"), "smoke.yaml", "not readable as YAML")
+    (tmp_path / "smoke.yaml").write_text("profile: smoke\n")
+    refused(lambda: params.resolve(profile="smoke"), "smoke.yaml", "expected exactly the keys")
