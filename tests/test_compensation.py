@@ -1,0 +1,83 @@
+"""Feature compensation against Eqs 24-26 written out, and its quiet start."""
+
+import math
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from msrn.compensation import FeatureCompensation
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def make(size: int, temperature: str = "one") -> FeatureCompensation:
+    """A module whose Lin is not the identity any more."""
+    module = FeatureCompensation(size, temperature).double()
+    with torch.no_grad():
+        module.lin.weight.copy_(draw(size, 2 * size, seed=9))
+        module.lin.bias.copy_(draw(size, seed=8))
+    return module
+
+
+@pytest.mark.parametrize("temperature", ["one", "sqrt"])
+def test_forward_is_the_equations_row_by_row(temperature):
+    z_s, values = draw(5, 4), draw(3, 2, 4, seed=1)
+    valid = torch.tensor([[True, False], [True, True], [False, False]])
+    module = make(4, temperature)
+    rows = [values[t, c] for t in range(3) for c in range(2) if valid[t, c]]
+    for z, found in zip(z_s, module(z_s, values, valid), strict=True):
+        logits = [float(z @ p) * (0.5 if temperature == "sqrt" else 1) for p in rows]
+        weights = [math.exp(x) / sum(map(math.exp, logits)) for x in logits]
+        z_plus = sum(w * p for w, p in zip(weights, rows, strict=True))
+        expected = module.lin.weight @ torch.cat([z, z_plus]) + module.lin.bias
+        torch.testing.assert_close(found, expected)
+
+
+def test_affinity_is_a_distribution_over_the_valid_prototypes_of_all_categories():
+    valid = torch.tensor([[True, True], [True, False]])
+    affinity = FeatureCompensation(4).double().affinity(draw(3, 4), draw(2, 2, 4), valid)
+    assert affinity.shape == (3, 2, 2) and (affinity[:, ~valid] == 0).all() and (affinity[:, valid] > 0).all()
+    torch.testing.assert_close(affinity.sum((1, 2)), torch.ones(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_switching_on_leaves_the_code_as_it_is(scale):
+    z_s, values = (scale * draw(16, 32)).float(), (scale * draw(6, 10, 32, seed=1)).float()
+    module = FeatureCompensation(32)
+    assert torch.equal(module(z_s, values, torch.ones(6, 10, dtype=torch.bool)), z_s)
+    assert torch.equal(module(z_s, values, torch.rand(6, 10, generator=torch.Generator().manual_seed(0)) < 0.3), z_s)
+
+
+def test_without_prototypes_nothing_is_added():
+    z_s, module = draw(3, 4).requires_grad_(), make(4)
+    values, valid = torch.zeros(2, 5, 4, dtype=torch.float64), torch.zeros(2, 5, dtype=torch.bool)
+    found = module(z_s, values, valid)
+    torch.testing.assert_close(found, z_s @ module.lin.weight[:, :4].T + module.lin.bias)
+    found.sum().backward()
+    assert z_s.grad.isfinite().all() and module.lin.weight.grad.isfinite().all()
+
+
+def test_gradient_reaches_the_code_through_both_factors_and_never_the_prototypes():
+    z_s, values, valid = draw(2, 3).requires_grad_(), draw(2, 2, 3, seed=1).requires_grad_(), torch.ones(2, 2).bool()
+    module = make(3)
+    assert gradcheck(lambda z: module(z, values.detach(), valid), z_s)
+    module(z_s, values, valid).sum().backward()
+    assert values.grad is None
+    direct = module.lin.weight[:, :3].sum(0).expand(2, 3)
+    assert not torch.allclose(z_s.grad, direct), "A depends on z_s too"
+
+
+def test_the_order_of_prototypes_does_not_matter():
+    z_s, values, valid = draw(4, 3), draw(2, 5, 3, seed=1), draw(2, 5, seed=2) > 0
+    order = torch.tensor([3, 1, 4, 0, 2])
+    module = make(3)
+    torch.testing.assert_close(module(z_s, values, valid), module(z_s, values[:, order], valid[:, order]))
+
+
+def test_making_the_module_draws_no_random_numbers():
+    before = torch.get_rng_state()
+    FeatureCompensation(8)
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,331 @@
+"""Every loss against a slow, obvious reference: values, gradients, and what must not change it."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from msrn import distance, losses
+from msrn.render import icosphere
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def pixels(size: int) -> list[tuple[int, int]]:
+    return list(itertools.product(range(size), repeat=2))
+
+
+def disc(size: int, row: float, column: float, radius: float) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    return (y - row) ** 2 + (x - column) ** 2 <= radius**2
+
+
+def sphere(batch: int, level: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    vertices, faces = (torch.as_tensor(part) for part in icosphere(level))
+    return vertices.double() + 0.2 * random(batch, *vertices.shape), faces.long()
+
+
+# Eq. 39
+
+
+def test_rgb_is_the_mean_distance_of_colours():
+    image, rendered = random(2, 3, 4, 5), random(2, 3, 4, 5, seed=1)
+    expected = []
+    for one, other in zip(image, rendered, strict=True):
+        distances = [math.dist(one[:, i, j].tolist(), other[:, i, j].tolist()) for i in range(4) for j in range(5)]
+        expected.append(sum(distances) / 20)
+    assert losses.rgb(image, rendered).tolist() == pytest.approx(expected, abs=1e-7)
+    assert gradcheck(losses.rgb, (image, rendered.requires_grad_()))
+
+
+def test_rgb_of_equal_images_is_nearly_zero_with_a_finite_gradient():
+    image = random(1, 3, 4, 4).requires_grad_()
+    loss = losses.rgb(image.detach(), image)
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(1e-4)
+    assert torch.equal(image.grad, torch.zeros_like(image))
+
+
+# Eq. 40
+
+
+def test_bce_is_the_mean_cross_entropy():
+    mask, alpha = random(2, 4, 5) > 0.5, 0.01 + 0.98 * random(2, 4, 5, seed=1)
+    terms = [
+        [-math.log(a) if m else -math.log(1 - a) for m, a in zip(mask[b].flatten(), alpha[b].flatten(), strict=True)]
+        for b in range(2)
+    ]
+    expected = [sum(row) / len(row) for row in terms]
+    assert losses.bce(mask, torch.log1p(-alpha)).tolist() == pytest.approx(expected)
+    assert gradcheck(lambda t: losses.bce(mask, t), torch.log1p(-alpha).requires_grad_())
+
+
+def test_bce_gradient_of_a_covered_pixel_that_should_be_empty_does_not_fade():
+    covered = torch.full((1, 1, 1), -200.0, requires_grad=True)  # alpha is exactly 1 in float32
+    loss = losses.bce(torch.zeros(1, 1, 1, dtype=torch.bool), covered)
+    loss.backward()
+    assert loss.item() == 200 and covered.grad.item() == -1
+
+
+@pytest.mark.parametrize("log_transparency", [0.0, -1e-30, -1e-12, -1e-4, -50.0, -1e4])
+@pytest.mark.parametrize("inside", [True, False])
+def test_bce_is_finite_everywhere(log_transparency, inside):
+    value = torch.full((1, 2, 2), log_transparency, requires_grad=True)
+    loss = losses.bce(torch.full((1, 2, 2), inside), value)
+    loss.sum().backward()
+    assert loss.isfinite().all() and value.grad.isfinite().all()
+    assert loss.item() <= -math.log(losses.ALPHA_FLOOR) + 1e-4 or not inside
+
+
+# Eq. 41
+
+
+def printed_affinity(mask: torch.Tensor, rendered: torch.Tensor) -> float:
+    """Eq. 41 as loops, on 64 x 64 pixels' worth of unit."""
+
+    def one(source: torch.Tensor, target: torch.Tensor) -> float:
+        at = [(k, m) for k, m in pixels(len(target)) if target[k, m] != 0]
+        products = [
+            [((i - k) ** 2 + (j - m) ** 2) * float(source[i, j]) * float(target[k, m]) for k, m in at]
+            for i, j in pixels(len(source))
+        ]
+        return sum(min(row, default=0.0) for row in products)
+
+    return (one(rendered, mask) + one(mask, rendered)) * (64 / len(mask)) ** 4
+
+
+def soft_affinity(mask: torch.Tensor, rendered: torch.Tensor) -> float:
+    """The form with distance transforms as loops: sum M' D(M) + sum M (1 - M') D(M' > 0.5)."""
+
+    def nearest(i: int, j: int, target: torch.Tensor) -> float:
+        return min(((i - k) ** 2 + (j - m) ** 2 for k, m in pixels(len(target)) if target[k, m]), default=0.0)
+
+    total = 0.0
+    for i, j in pixels(len(mask)):
+        total += float(rendered[i, j]) * nearest(i, j, mask)
+        total += float(mask[i, j] * (1 - rendered[i, j])) * nearest(i, j, rendered > 0.5)
+    return total * (64 / len(mask)) ** 4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_affinity_equals_the_printed_form_on_binary_masks(seed):
+    mask, rendered = random(3, 8, 8, seed=seed) < 0.15, (random(3, 8, 8, seed=seed + 50) < 0.15).double()
+    expected = [printed_affinity(m, r) for m, r in zip(mask, rendered, strict=True)]
+    assert losses.affinity(mask, rendered).tolist() == pytest.approx(expected)
+    assert losses.affinity(mask, rendered, literal=True).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("literal", [False, True])
+def test_affinity_on_soft_masks(literal):
+    mask, rendered = random(2, 6, 6) < 0.2, random(2, 6, 6, seed=1)
+    reference = printed_affinity if literal else soft_affinity
+    expected = [reference(m, r) for m, r in zip(mask, rendered, strict=True)]
+    assert losses.affinity(mask, rendered, literal).tolist() == pytest.approx(expected)
+    assert gradcheck(lambda r: losses.affinity(mask, r, literal), rendered.requires_grad_())
+
+
+def test_affinity_pulls_inward_outside_and_outward_inside():
+    mask = disc(16, 8, 5, 3)[None]
+    rendered = (0.9 * disc(16, 8, 9, 3)[None].double() + 0.01).requires_grad_()
+    losses.affinity(mask, rendered).sum().backward()
+    assert (rendered.grad[~mask] > 0).all(), "what lies outside the true mask should go"
+    missing = mask & (rendered.detach() < 0.5)
+    assert (rendered.grad[missing] < 0).all(), "what is missing inside should come"
+
+
+@pytest.mark.parametrize("literal", [False, True])
+def test_affinity_of_an_empty_mask_or_equal_masks_is_zero(literal):
+    full, empty = disc(8, 4, 4, 2)[None].double(), torch.zeros(1, 8, 8, dtype=torch.float64)
+    for mask, rendered in [(full, empty), (empty, full), (empty, empty), (full, full)]:
+        assert losses.affinity(mask, rendered, literal).item() == 0
+
+
+def test_affinity_of_half_an_empty_batch_leaves_the_other_half_alone():
+    mask = torch.stack([disc(8, 4, 4, 2), torch.zeros(8, 8, dtype=torch.bool)])
+    rendered = random(2, 8, 8).requires_grad_()
+    loss = losses.affinity(mask, rendered)
+    loss.sum().backward()
+    assert loss[0].item() == pytest.approx(soft_affinity(mask[0], rendered[0].detach()))
+    assert loss[1] == 0 and rendered.grad.isfinite().all()
+
+
+def test_affinity_means_the_same_at_every_resolution():
+    """Two squares of 16 x 16 pixels of the 64 grid, 20 apart. Pixels of another size change the sum by a few per cent."""
+    values = {}
+    for size in (32, 64, 128):
+        mask, rendered = torch.zeros(2, 1, 64, 64, dtype=torch.float64)
+        mask[0, 10:26, 10:26] = rendered[0, 10:26, 30:46] = 1
+        resized = [torch.nn.functional.interpolate(m[None], (size, size))[0] for m in (mask, rendered)]
+        values[size] = losses.affinity(*resized).item()
+    assert values[64] == 2 * 16 * sum(d * d for d in range(5, 21)), "by hand: rows of 16 px, columns 5 to 20 away"
+    assert values[32] == pytest.approx(values[64], rel=0.1) and values[128] == pytest.approx(values[64], rel=0.1)
+
+
+def test_affinity_does_not_depend_on_where_both_masks_lie():
+    near = losses.affinity(disc(32, 10, 8, 4)[None], disc(32, 10, 12, 3)[None].double())
+    moved = losses.affinity(disc(32, 18, 14, 4)[None], disc(32, 18, 18, 3)[None].double())
+    assert near.item() == moved.item() > 0
+
+
+# the distance transform under it
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 7), (2, 7, 1), (3, 9, 14), (2, 16, 16)])
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.1, 0.6, 1.0])
+def test_squared_distance_is_exact_in_both_forms(shape, density):
+    mask = random(*shape) < density
+    _, height, width = shape
+    for form in (distance.squared_distance, distance._squared_distance_torch):
+        found = form(mask)
+        for image, values in zip(mask.tolist(), found.tolist(), strict=True):
+            at = [(k, m) for k in range(height) for m in range(width) if image[k][m]]
+            for i, j in itertools.product(range(height), range(width)):
+                assert values[i][j] == min(((i - k) ** 2 + (j - m) ** 2 for k, m in at), default=math.inf)
+
+
+def test_squared_distance_takes_views():
+    mask = random(4, 9, 6) < 0.2
+    assert torch.equal(distance.squared_distance(mask.transpose(1, 2)), distance.squared_distance(mask).transpose(1, 2))
+
+
+# Eqs 42-43
+
+
+def test_reconstruction_adds_its_terms_and_treats_images_separately():
+    mask, image, rendered = random(3, 8, 8) < 0.4, random(3, 3, 8, 8, seed=1), random(3, 3, 8, 8, seed=2)
+    alpha = 0.99 * random(3, 8, 8, seed=3)
+    terms = losses.reconstruction(mask, image, alpha, torch.log1p(-alpha), rendered, affinity_weight=1e-3)
+    assert set(terms) == {"rgb", "bce", "affinity", "total"} and all(t.shape == (3,) for t in terms.values())
+    torch.testing.assert_close(terms["total"], terms["bce"] + 1e-3 * terms["affinity"] + terms["rgb"])
+
+    order = torch.tensor([2, 0, 1])
+    parts = (mask[order], image[order], alpha[order], torch.log1p(-alpha)[order], rendered[order])
+    for name, value in losses.reconstruction(*parts, affinity_weight=1e-3).items():
+        torch.testing.assert_close(value, terms[name][order])
+
+
+# Eq. 45
+
+
+def test_normal_consistency_is_the_mean_over_edges():
+    vertices, faces = sphere(2)
+    expected = []
+    for mesh in vertices:
+        normals = [torch.linalg.cross(mesh[b] - mesh[a], mesh[c] - mesh[a]) for a, b, c in faces.tolist()]
+        costs = []
+        for (f, one), (g, other) in itertools.combinations(enumerate(faces.tolist()), 2):
+            if len(set(one) & set(other)) == 2:
+                costs.append(1 - normals[f] @ normals[g] / (normals[f].norm() * normals[g].norm()))
+        expected.append(sum(costs).item() / len(costs))
+    assert losses.normal_consistency(vertices, faces).tolist() == pytest.approx(expected)
+
+
+def test_laplacian_is_the_mean_over_vertices():
+    vertices, faces = sphere(2)
+    count = vertices.shape[1]
+    adjacent = [sorted({v for face in faces.tolist() if i in face for v in face if v != i}) for i in range(count)]
+    expected = [
+        sum((mesh[adjacent[i]].mean(0) - mesh[i]).norm().item() for i in range(count)) / count for mesh in vertices
+    ]
+    assert losses.laplacian(vertices, faces).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["normal_consistency", "laplacian"])
+def test_mesh_losses_have_true_gradients(name):
+    vertices, faces = sphere(2, level=0)
+    assert gradcheck(lambda v: getattr(losses, name)(v, faces), vertices.requires_grad_())
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+@pytest.mark.parametrize("name", ["normal_consistency", "laplacian"])
+def test_mesh_losses_equal_pytorch3d(name):
+    pytest.importorskip("pytorch3d", reason="PyTorch3D is optional")
+    from pytorch3d.loss import mesh_laplacian_smoothing, mesh_normal_consistency
+    from pytorch3d.structures import Meshes
+
+    theirs = {"normal_consistency": mesh_normal_consistency, "laplacian": mesh_laplacian_smoothing}[name]
+    vertices, faces = sphere(3, level=2)
+    ours, other = vertices.float().requires_grad_(), vertices.float().requires_grad_()
+    loss, expected = getattr(losses, name)(ours, faces).mean(), theirs(Meshes(other, faces.expand(3, -1, -1)))
+    loss.backward(), expected.backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(ours.grad, other.grad, rtol=1e-4, atol=1e-7)
+
+
+def test_mesh_losses_do_not_change_with_rigid_motion():
+    vertices, faces = sphere(1)
+    turn, _ = torch.linalg.qr(random(3, 3))
+    moved = vertices @ (turn * turn.det().sign()) + random(3)
+    for loss in (losses.normal_consistency, losses.laplacian):
+        torch.testing.assert_close(loss(moved, faces), loss(vertices, faces))
+
+
+def test_a_collapsed_mesh_has_finite_gradients():
+    _, faces = sphere(1)
+    vertices = torch.zeros(1, int(faces.max()) + 1, 3, requires_grad=True)
+    (losses.normal_consistency(vertices, faces) + losses.laplacian(vertices, faces)).backward()
+    assert vertices.grad.isfinite().all()
+
+
+def test_an_open_mesh_is_refused():
+    _, faces = sphere(1)
+    with pytest.raises(ValueError, match="closed mesh"):
+        losses.topology(faces[:-1])
+
+
+def test_topology_is_found_once_for_a_tensor():
+    _, faces = sphere(1)
+    assert losses.topology(faces) is losses.topology(faces)
+    assert losses.topology(faces.clone()) is not losses.topology(faces)
+
+
+# Eqs 13-14
+
+
+def test_contrastive_is_the_mean_over_positives():
+    feature, positives, negatives = random(2, 5) - 0.5, random(3, 5, seed=1) - 0.5, random(4, 5, seed=2) - 0.5
+
+    def similarity(a: torch.Tensor, b: torch.Tensor) -> float:
+        return math.exp((a @ b / (a.norm() * b.norm())).item() / 0.99)
+
+    expected = []
+    for f in feature:
+        against = sum(similarity(f, n) for n in negatives)
+        costs = [-math.log(similarity(f, p) / (similarity(f, p) + against)) for p in positives]
+        expected.append(sum(costs) / len(costs))
+    assert losses.contrastive(feature, positives, negatives, 0.99).tolist() == pytest.approx(expected)
+    assert gradcheck(lambda f: losses.contrastive(f, positives, negatives, 0.99), feature.requires_grad_())
+
+
+@pytest.mark.parametrize(
+    ("temperature", "positive", "negative", "expected"),
+    [(0.99, 1, -1, 4.21), (0.99, 1, 0, 5.21), (0.99, 1, 1, 6.22), (0.07, 1, -1, 0.0), (0.07, 1, 1, 6.22)],
+)
+def test_contrastive_at_500_slots(temperature, positive, negative, expected):
+    axes = {1: [1.0, 0.0], 0: [0.0, 1.0], -1: [-1.0, 0.0]}
+    positives, negatives = torch.tensor([axes[positive]] * 500), torch.tensor([axes[negative]] * 500)
+    loss = losses.contrastive(torch.tensor([[3.0, 0.0]]), positives, negatives, temperature)
+    assert loss.item() == pytest.approx(expected, abs=0.005)
+
+
+def test_contrastive_stays_finite_when_temperature_is_tiny_or_a_feature_zero():
+    feature = torch.tensor([[1.0, 0.0], [0.0, 0.0]], requires_grad=True)
+    loss = losses.contrastive(feature, torch.tensor([[-1.0, 0.0]]), torch.tensor([[1.0, 0.0]]), 1e-3)
+    loss.sum().backward()
+    assert loss.tolist() == pytest.approx([2000, math.log(2)])
+    assert feature.grad.isfinite().all()
+
+
+# the pose prior
+
+
+def test_pose_prior():
+    assert losses.pose_prior(torch.eye(6)).item() == pytest.approx(0)
+    assert losses.pose_prior(torch.full((3, 6), 1 / 6)).item() == pytest.approx(0)
+    collapsed = torch.eye(6)[[2, 2, 2]]
+    assert losses.pose_prior(collapsed).item() == pytest.approx((5 / 6 + 5 / 6) / 6)
+    assert gradcheck(losses.pose_prior, random(3, 4).requires_grad_())
