@@ -39,8 +39,9 @@ class _SoftRasterize(torch.autograd.Function):
         rgb = vertices.new_empty(batch, 3, size, size) if colored else None
         alpha, log_t = vertices.new_empty(2, batch, size, size)
         numbers = tuple(_numpy(vertices).dtype.type(number) for number in numbers)
-        with _threads():
-            kernels.forward(
+        with _threads() as parallel:
+            draw = kernels.forward_parallel if parallel else kernels.forward_serial
+            draw(
                 _numpy(vertices), _numpy(faces), _numpy(face_colors, vertices, 4), colored,
                 _numpy(vertices.new_tensor(background)), numbers, _numpy(state),
                 _numpy(rgb, vertices, 4), _numpy(alpha), _numpy(log_t),
@@ -60,8 +61,9 @@ class _SoftRasterize(torch.autograd.Function):
         need_colors = need_colors and grad_rgb is not None
         if need_vertices or need_colors:
             record = vertices.new_empty(*state.shape[:3], kernels.RECORD)
-            with _threads():
-                kernels.backward(
+            with _threads() as parallel:
+                undraw = kernels.backward_parallel if parallel else kernels.backward_serial
+                undraw(
                     _numpy(vertices), _numpy(faces), _numpy(face_colors if grad_rgb is not None else None, vertices, 4),
                     need_vertices, need_colors, ctx.numbers, _numpy(state),
                     _numpy(grad_rgb, vertices, 4), _numpy(grad_alpha, vertices, 3), _numpy(grad_log_t, vertices, 3),
@@ -81,10 +83,16 @@ def _numpy(tensor: Tensor | None, like: Tensor | None = None, dimensions: int = 
 
 @contextmanager
 def _threads():
-    """As many threads as torch uses, so that one setting governs both."""
+    """Whether to use several threads: as many as torch does, so that one setting governs both.
+
+    One thread needs no pool, which costs milliseconds to wake on a busy machine and does not survive a fork."""
+    wanted = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+    if wanted < 2:
+        yield False
+        return
     before = numba.get_num_threads()
-    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
+    numba.set_num_threads(wanted)
     try:
-        yield
+        yield True
     finally:
         numba.set_num_threads(before)

@@ -18,7 +18,8 @@ import math
 import numpy as np
 from numba import njit, prange
 
-FUSED = {"contract", "nsz"}  # multiply-add in one instruction; infinities and NaN keep their meaning
+# "contract" allows multiply-add in one instruction; infinities and NaN keep their meaning.
+COMPILED = {"cache": True, "fastmath": {"contract", "nsz"}, "error_model": "numpy"}
 VANISHED = np.float32(40)  # exp(-40) = 4e-18 is below the last digit of float64, so the exponential is not taken
 FULL = np.float32(1e30)  # the product of (1 + u) moves into the logarithm before float32 overflows
 
@@ -31,7 +32,7 @@ LOG_T, PRODUCT, NEAREST, TOTAL, RED, GREEN, BLUE, STATE = range(8)
 G_LOG_T, G_NEAREST, G_SCALE, G_DOT, G_RED, G_GREEN, G_BLUE, G_ANY, RECORD = range(9)
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _span(real, low, high, size):
     """First and past-the-last pixel whose centre (2 j + 1) / size - 1 lies in [low, high], empty if off screen."""
     half = real(0.5)
@@ -40,7 +41,7 @@ def _span(real, low, high, size):
     return int(first), int(last) + 1
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size):
     """Orientation (+1, -1, or 0 for a face to skip) and the rows and columns that the face can touch."""
     area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
@@ -52,7 +53,7 @@ def _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size):
     return real(1) if area > 0 else real(-1), top, bottom, left, right
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _segment(real, ax, ay, bx, by, inverse):
     """Nearest point of segment a-b to the origin: squared distance, the point, and its place t from a (0) to b (1)."""
     dx, dy = bx - ax, by - ay
@@ -61,12 +62,12 @@ def _segment(real, ax, ay, bx, by, inverse):
     return x * x + y * y, x, y, t
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _inverse_square(real, ax, ay, bx, by):
     return real(1) / ((bx - ax) * (bx - ax) + (by - ay) * (by - ay))
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _boundary(real, x0, y0, x1, y1, x2, y2, inverse0, inverse1, inverse2):
     """Nearest point of the triangle's boundary to the origin, and the edge it lies on (by the corner opposite)."""
     d0, px0, py0, t0 = _segment(real, x1, y1, x2, y2, inverse0)
@@ -79,7 +80,7 @@ def _boundary(real, x0, y0, x1, y1, x2, y2, inverse0, inverse1, inverse2):
     return d2, px2, py2, t2, 2
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _draw(vertices, faces, colors, colored, numbers, state):
     """Accumulate all faces of one image into `state` (H,W,STATE)."""
     real = vertices.dtype.type
@@ -151,7 +152,7 @@ def _draw(vertices, faces, colors, colored, numbers, state):
                 state[row, column, BLUE] = state[row, column, BLUE] * keep + blue
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _clear(background, numbers, state):
     """Begin with the background: a surface of coverage 1 behind everything."""
     for row in range(state.shape[0]):
@@ -162,21 +163,23 @@ def _clear(background, numbers, state):
                 state[row, column, RED + k] = background[k]
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _finish(colored, state, rgb, alpha, log_t):
     """Turn the sums of one image into its outputs, and leave the outputs in `state` for the backward pass."""
     for row in range(state.shape[0]):
         for column in range(state.shape[1]):
-            total = state[row, column, LOG_T] - math.log(state[row, column, PRODUCT])
+            total = state[row, column, LOG_T]
+            if state[row, column, PRODUCT] != 1:  # most pixels see no outline
+                total -= math.log(state[row, column, PRODUCT])
             state[row, column, LOG_T] = log_t[row, column] = total
-            alpha[row, column] = -math.expm1(total)
+            alpha[row, column] = -math.expm1(total) if total != 0 else 0
             if colored:
                 for k in range(3):
                     value = state[row, column, RED + k] / state[row, column, TOTAL]
                     state[row, column, RED + k] = rgb[k, row, column] = value
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _forward_image(image, vertices, faces, colors, colored, background, numbers, state, rgb, alpha, log_t):
     first = image if colored else 0  # without colours their arrays are empty
     _clear(background, numbers, state[image])
@@ -184,14 +187,21 @@ def _forward_image(image, vertices, faces, colors, colored, background, numbers,
     _finish(colored, state[image], rgb[first], alpha[image], log_t[image])
 
 
-@njit(parallel=True, cache=True, fastmath=FUSED, error_model="numpy")
-def forward(vertices, faces, colors, colored, background, numbers, state, rgb, alpha, log_t):
+@njit(**COMPILED)
+def forward_serial(vertices, faces, colors, colored, background, numbers, state, rgb, alpha, log_t):
     """Fill state (B,H,W,STATE), rgb (B,3,H,W), alpha (B,H,W) and log_t (B,H,W)."""
+    for image in range(len(vertices)):
+        _forward_image(image, vertices, faces, colors, colored, background, numbers, state, rgb, alpha, log_t)
+
+
+@njit(parallel=True, **COMPILED)
+def forward_parallel(vertices, faces, colors, colored, background, numbers, state, rgb, alpha, log_t):
+    """The same with the images shared out to Numba's threads."""
     for image in prange(len(vertices)):  # an unsigned index, which Numba would mix with 0 to a float
         _forward_image(np.int64(image), vertices, faces, colors, colored, background, numbers, state, rgb, alpha, log_t)
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record, grad_vertices, grad_colors):
     """Walk the same pairs again and carry each pixel's gradients to the corners and colours of its faces."""
     real = vertices.dtype.type
@@ -300,7 +310,7 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
             grad_colors[face, 2, 0], grad_colors[face, 2, 1], grad_colors[face, 2, 2] = gr2, gg2, gb2
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _pixel_gradients(image, state, grad_rgb, grad_alpha, grad_log_t, record):
     """Gather what each pixel sends back, and mark the pixels that send nothing."""
     colored, from_alpha, from_log_t = grad_rgb.size > 0, grad_alpha.size > 0, grad_log_t.size > 0
@@ -327,7 +337,7 @@ def _pixel_gradients(image, state, grad_rgb, grad_alpha, grad_log_t, record):
             record[row, column, G_ANY] = some
 
 
-@njit(cache=True, fastmath=FUSED, error_model="numpy")
+@njit(**COMPILED)
 def _backward_image(
     image, vertices, faces, colors, need_vertices, need_colors, numbers, state, grad_rgb, grad_alpha, grad_log_t,
     record, grad_vertices, grad_colors,
@@ -339,12 +349,25 @@ def _backward_image(
     )  # fmt: skip
 
 
-@njit(parallel=True, cache=True, fastmath=FUSED, error_model="numpy")
-def backward(
+@njit(**COMPILED)
+def backward_serial(
     vertices, faces, colors, need_vertices, need_colors, numbers, state, grad_rgb, grad_alpha, grad_log_t,
     record, grad_vertices, grad_colors,
 ):  # fmt: skip
     """Add to grad_vertices (B,V,3) and grad_colors (B,F,3,3); an incoming gradient of size 0 stands for zeros."""
+    for image in range(len(vertices)):
+        _backward_image(
+            image, vertices, faces, colors, need_vertices, need_colors, numbers, state, grad_rgb, grad_alpha,
+            grad_log_t, record, grad_vertices, grad_colors,
+        )  # fmt: skip
+
+
+@njit(parallel=True, **COMPILED)
+def backward_parallel(
+    vertices, faces, colors, need_vertices, need_colors, numbers, state, grad_rgb, grad_alpha, grad_log_t,
+    record, grad_vertices, grad_colors,
+):  # fmt: skip
+    """The same with the images shared out to Numba's threads."""
     for image in prange(len(vertices)):
         _backward_image(
             np.int64(image), vertices, faces, colors, need_vertices, need_colors, numbers, state, grad_rgb, grad_alpha,
