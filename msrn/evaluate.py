@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from msrn.align import IDENTITY, Cloud, Motion, axis_scale, match, normalise, renormalised, rigid_icp, search_rotation
 from msrn.errors import MsrnError
