@@ -149,7 +149,7 @@ def test_choices_come_from_the_settings():
     for name, field in params.Settings.model_fields.items():
         assert f"`{name}`" in text
         assert (f"(choice-{name})=" in text) == ("Choice:" in field.description)
-    assert "*Paper: K' = 10. Here: 10" in text
+    assert "Paper: K' = 10. Here: 10" in text
     assert "| `batch_size` | 16 | 16 |" in text
 
 

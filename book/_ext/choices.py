@@ -41,8 +41,8 @@ def _entry(name: str, field: FieldInfo, values: dict) -> list[str]:
     meaning, choice = _parts(field)
     first, *rest = [(profile, _plain(getattr(values[profile], name))) for profile in PROFILES]
     other = ", ".join(f"{profile} {value}" for profile, value in rest if value != first[1])
-    value = f"*Paper: {_paper(field)}. Here: {first[1]}{f' ({other})' if other else ''}.*"
-    return [f"(choice-{name})=", f"### `{name}`", "", meaning, "", value, "", choice, ""]
+    value = f"Paper: {_paper(field)}. Here: {first[1]}{f' ({other})' if other else ''}."
+    return [f"(choice-{name})=", f"### `{name}`", "", meaning, "", "{.values}", value, "", choice, ""]
 
 
 def _row(name: str, field: FieldInfo, values: dict) -> str:
