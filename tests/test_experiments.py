@@ -1,0 +1,121 @@
+"""Table 8 from end to end on toy data: trained, scored, kept, reused; and what a user can get wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from toy_table import record, toy_data, toy_request, toy_result  # noqa: F401
+
+from msrn import camera, evaluate, experiments, paths, records, scoring, storage
+from msrn.errors import MsrnError
+from msrn.predictions import predict
+
+
+def test_rows_are_the_papers():
+    assert [(row.name, row.published["cd"], row.published["f"]) for row in experiments.TABLE8] == [
+        ("w/o FC", 1.84, 0.352),
+        ("w/o NC", 3.81, 0.160),
+        ("M-SRN", 1.61, 0.365),
+    ]
+
+
+def test_overrides_change_one_setting_each():
+    base = toy_request().settings
+    changed = {
+        row.name: {name for name, value in row.settings(base) if value != getattr(base, name)} for row in experiments.TABLE8
+    }
+    assert changed == {"w/o FC": {"feature_compensation"}, "w/o NC": {"neighbor_consistency"}, "M-SRN": set()}
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    assert experiments.variant("table8", "w/o NC").without == "neighbour consistency"
+    with pytest.raises(MsrnError, match=r"unknown variant 'w/o NCC' of table8 \(did you mean w/o NC\?\)"):
+        experiments.variant("table8", "w/o NCC")
+    with pytest.raises(MsrnError, match=r"unknown experiment 'table9' \(did you mean table8\?\)"):
+        experiments.variants("table9")
+
+
+def test_every_row_is_there_and_recorded(toy_result):  # noqa: F811
+    assert [outcome.variant.name for outcome in toy_result.outcomes] == ["w/o FC", "w/o NC", "M-SRN"]
+    assert toy_result.trained_now == 3 and len(toy_result.baselines) == 4
+    for outcome in toy_result.outcomes:
+        made = records.from_json(outcome.run.result, "result.json")
+        assert made.variant == outcome.variant.name and made.settings == outcome.run.settings.model_dump(mode="json")
+        assert made.metrics["cd"] > 0 and made.metrics["cd.low"] <= made.metrics["cd"] <= made.metrics["cd.high"]
+        assert {"cd.category.ball", "mask_iou", "pose_m1", "pose_m2.category.disc", "cd.none", "eq46"} <= set(made.metrics)
+        assert made.n_objects == 15 and made.n_images == 60 and made.kind == "model"
+        assert {key.split(".")[0] for key in made.metrics} - set(made.units) <= {"objects", "points"}
+
+
+def test_objects_of_a_record_belong_together(toy_result):  # noqa: F811
+    outcome, test = toy_result.outcomes[-1], toy_result.test
+    views = predict(outcome.run.network(), test, test.evaluation_index)
+    fit = dict(zip(test.object_id[test.evaluation_index], views.mask_iou, strict=True))
+    columns = outcome.record.objects
+    assert columns["mask_iou"] == pytest.approx([fit[name] for name in columns["object_id"]], abs=1e-5)
+    macro = np.mean([np.mean([cd for cd, c in zip(columns["cd"], columns["category"]) if c == name]) for name in test.categories])
+    assert outcome.record.metrics["cd"] == pytest.approx(macro, rel=1e-5)
+
+
+def test_a_second_table_loads_everything(toy_result, toy_data, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(scoring, "evaluate_meshes", lambda *_: pytest.fail("evaluated again"))
+    monkeypatch.setattr(experiments, "extract_features", lambda *_, **__: pytest.fail("features asked for"))
+    again = experiments.table8(toy_request(), progress=False)
+    assert again.trained_now == 0
+    assert [o.record.metrics for o in again.outcomes] == [records.from_json(o.run.result, "").metrics for o in toy_result.outcomes]
+    assert all("reused" in outcome.run.how and "unchanged" in outcome.run.how for outcome in again.outcomes)
+
+
+def test_scores_are_made_again_when_what_they_depend_on_changed(toy_result, toy_data):  # noqa: F811
+    finer = experiments.table8(toy_request(eval_points=300), progress=False)
+    assert finer.trained_now == 0 and {outcome.record.points for outcome in finer.outcomes} == {300}
+    assert {made.points for made in finer.baselines} == {300}
+    run = finer.outcomes[0].run
+    storage.write_text(run.folder / "result.json", '{"schema": 1, "torn')
+    assert scoring.score_run(run, ("table8", "w/o FC"), toy_request(eval_points=300), finer.test, False).points == 300
+    assert json.loads((run.folder / "result.json").read_text())["points"] == 300
+
+
+def test_a_result_of_another_row_is_not_taken(toy_result):  # noqa: F811
+    outcome = toy_result.outcomes[0]
+    made = scoring.score_run(outcome.run, ("table8", "by another name"), toy_result.request, toy_result.test, False)
+    assert made.variant == "by another name"
+
+
+def test_meshes_arrive_in_the_truths_frame(toy_result):  # noqa: F811
+    """The true camera sees the turned mesh as the network's camera sees the mesh."""
+    import torch
+
+    test, outcome = toy_result.test, toy_result.outcomes[0]
+    rows = test.evaluation_index[:3]
+    views = predict(outcome.run.network(), test, rows)
+    pose = test.true_pose()[rows]
+    for k, (vertices, faces) in enumerate(views.meshes_in_true_frame(pose)):
+        true = camera.rotation(*torch.from_numpy(pose[k])).numpy()
+        assert vertices @ true == pytest.approx(views.vertices[k] @ views.rotation[k], abs=1e-5)
+        assert faces is views.faces
+
+
+def test_predictions_read_no_truth(toy_result):  # noqa: F811
+    from dataclasses import replace
+
+    from toy import Forbidden
+
+    blind = replace(toy_result.test, _truth=Forbidden())
+    assert len(predict(toy_result.outcomes[0].run.network(), blind, [0, 7]).vertices) == 2
+
+
+def test_recorded_rows_that_the_table_does_not_have_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    (tmp_path / "table8").mkdir()
+    (tmp_path / "table8" / "a.json").write_text(json.dumps(records.to_json(record("M-SRM"))))
+    with pytest.raises(MsrnError, match=r"unknown variant 'M-SRM' of table8 \(did you mean M-SRN"):
+        experiments.table8(toy_request())
+
+
+def test_the_headline_of_the_record_is_that_of_the_evaluation(toy_result):  # noqa: F811
+    test, outcome = toy_result.test, toy_result.outcomes[1]
+    views = predict(outcome.run.network(), test, test.evaluation_index)
+    meshes = views.meshes_in_true_frame(test.true_pose()[test.evaluation_index])
+    again = evaluate.evaluate_meshes(meshes, test, test.evaluation_index, outcome.record.points, scoring.SEED)
+    assert outcome.record.objects["cd"] == pytest.approx(again.per_object("cd")[2].tolist())

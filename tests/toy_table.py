@@ -1,0 +1,71 @@
+"""Table 8 on the toy collection, in seconds: real training, scoring and baselines, made-up images."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from toy import tiny_settings, toy_collection
+
+from msrn import experiments
+from msrn.data import GroundTruth
+from msrn.params import Request
+from msrn.records import Record
+from msrn.render import icosphere
+
+
+class Ellipsoids:
+    """The truth of the toy collection: an ellipsoid per object, seen from four sides."""
+
+    def mesh(self, object_id: str) -> GroundTruth:
+        vertices, faces = icosphere(2)
+        scale = 1.0 - 0.1 * int(object_id.split("/")[1][0])
+        vertices = (np.asarray(vertices) * [0.5, 0.5 * scale, 0.3]).astype(np.float32)
+        return GroundTruth(vertices, np.asarray(faces, np.int32), np.full((len(faces), 3), 128, np.uint8))
+
+    def poses(self, view: np.ndarray) -> np.ndarray:
+        return np.stack([view * 90.0, np.full(len(view), 30.0), np.zeros(len(view))], 1).astype(np.float32)
+
+
+def toy_split(name: str, split: str, root: str | None = None):
+    """The toy collection as a split, its objects named apart from the other splits'."""
+    made = toy_collection(fingerprint=f"toy-{split}")
+    names = np.array([f"{object_id}{split}" for object_id in made.object_id])
+    return replace(made, split=split, object_id=names, _truth=Ellipsoids())
+
+
+def toy_features(collection, name, weights, progress=True):
+    features = np.random.default_rng(0).normal(size=(len(collection), 8)).astype(np.float32)
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def toy_request(profile: str = "laptop", seeds: tuple[int, ...] = (0,), **overrides) -> Request:
+    return Request(profile, "toy", None, seeds, "cpu", tiny_settings(**overrides))
+
+
+@pytest.fixture
+def toy_data(monkeypatch):
+    monkeypatch.setattr(experiments, "open_collection", toy_split)
+    monkeypatch.setattr(experiments, "extract_features", toy_features)
+
+
+@pytest.fixture(scope="module")
+def toy_result(tmp_path_factory):
+    """A finished toy table, made once per module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MSRN_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setattr(experiments, "open_collection", toy_split)
+        patch.setattr(experiments, "extract_features", toy_features)
+        yield experiments.table8(toy_request(), progress=False)
+
+
+def record(variant: str = "M-SRN", cd: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0), seed: int = 0, **changes) -> Record:
+    """A record with these distances for objects a, b of one category and c, d of another."""
+    names = ["a", "b", "c", "d"][: len(cd)]
+    values = {
+        "experiment": "table8", "variant": variant, "kind": "model", "dataset": "toy", "fingerprint": "x", "profile": "laptop",
+        "seed": seed, "settings": {}, "metrics": {"cd": float(np.mean(cd)), "f": 0.1}, "units": {"cd": "of length"},
+        "objects": {"object_id": names, "category": ["one", "one", "two", "two"][: len(cd)], "cd": list(cd), "f": [0.1] * len(cd)},
+        "points": 100, "n_objects": len(cd), "n_images": 8, "features": "none", "masks": "none", "evaluation": "e", "commit": "c",
+        "dirty": False, "packages": {}, "device": "CPU", "train_seconds": 1.0, "eval_seconds": 1.0, "created": "now",
+    }  # fmt: skip
+    return Record(**{**values, **changes})
