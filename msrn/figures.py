@@ -80,7 +80,7 @@ def typical_objects(result: Table8, count: int = 6) -> np.ndarray:
 
 
 def objects_figure(result: Table8, rows: Sequence[int]) -> Figure:
-    """Input, truth and every variant's mesh of the images ``rows``, from the input's camera and turned by 90 degrees."""
+    """Input, truth and every variant's mesh of the images ``rows``, by the input's camera and turned by 90 degrees."""
     test = result.test
     shown = [result.of(row.name)[0] for row in TABLE8]
     columns = [_truth_tiles(test, rows), *(_model_tiles(outcome, test, rows) for outcome in shown)]

@@ -72,8 +72,8 @@ def notes(result: Table8, notebook: str) -> list[str]:
     """Unit, rule and source, a paragraph each."""
     unit = (
         "CD: 100 × half-sum of mean nearest distances, longest true edge = 1, after a search over turns about the "
-        "vertical and rigid ICP; mean over categories, [95 % bootstrap interval over objects]. The paper's values are for "
-        f"13 categories of ShapeNet: on {result.request.dataset} compare signs, not values."
+        "vertical and rigid ICP; mean over categories, [95 % bootstrap interval over objects]. The paper's values are "
+        f"for 13 categories of ShapeNet: on {result.request.dataset} compare signs, not values."
     )
     return [unit, RULE, *_recorded_note(result.recorded), source_line(result, notebook)]
 
