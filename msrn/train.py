@@ -92,7 +92,7 @@ class Training:
             torch.manual_seed(seed)  # the initial weights
             network = MSRN(s, categories)
         network = network.to(device).train()
-        return cls(network, torch.optim.Adam(network.parameters(), s.learning_rate), seed)
+        return cls(network, torch.optim.Adam(network.parameters(), s.learning_rate, fused=True), seed)
 
     def state(self) -> dict:
         """Tensors and plain values only, so that it loads with ``weights_only=True``."""
