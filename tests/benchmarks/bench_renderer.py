@@ -4,9 +4,9 @@
 
 Both draw the same meshes through `soft_rasterize` (rgb, alpha and log-transparency, gradients to vertices and colours).
 Each round times PyTorch3D once and numba several times right after, so a busy machine slows both; the ratio is of the
-medians. One untimed call of each comes first, for compilation and imports. PyTorch3D's CPU rasteriser uses one thread, so
-the ratio is given for numba on one thread and on --threads. On a machine with other work the processor time of one
-thread, which is given beside the wall time, is the better measure: short calls wait for their turn longer than they run.
+medians. One untimed call of each comes first, for compilation and imports. PyTorch3D's CPU rasteriser uses one thread,
+so the ratio is given for numba on one thread and on --threads. On a machine with other work, compare the processor time
+of one thread, given beside the wall time: short calls wait for their turn longer than they run.
 """
 
 import argparse
@@ -105,9 +105,8 @@ def main() -> None:
     print(f"numba, forward + backward, milliseconds (load before: {report['load_before']:.1f})")
     for row in report["numba"]:
         shape = f"icosphere {row['level']}  B {row['batch']:3}  {row['size']}x{row['size']}  threads {row['threads']}"
-        print(
-            f"  {shape}: median {row['median'] * 1e3:7.1f}  best {row['best'] * 1e3:7.1f}  processor {row['processor'] * 1e3:7.1f}"
-        )
+        figures = "  ".join(f"{name} {row[name] * 1e3:7.1f}" for name in ("median", "best", "processor"))
+        print(f"  {shape}: {figures}")
     if not options.without_pytorch3d:
         result = report["versus"] = versus(options.threads, options.rounds)
         print(f"side by side: {VERSUS}, {FACES_PER_PIXEL} faces per pixel, medians of interleaved calls")
