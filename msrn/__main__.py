@@ -4,6 +4,7 @@
 table's notebook, which finds everything in the store: what ``papermill notebooks/... out.ipynb`` does, in two parts.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -42,7 +43,7 @@ def doctor() -> None:
 @click.option("--data-root", help="Folder of a data set that is not embedded.")
 @click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
-@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of msrn/params.py.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of msrn/settings.py.")
 def run(
     experiment: str,
     profile: str,
@@ -72,6 +73,7 @@ def run(
 @cli.command()
 def status() -> None:
     """The stored runs: state, step, time, size on disk."""
+    from msrn.report import many
     from msrn.runs import list_runs
 
     found = list_runs()
@@ -81,7 +83,7 @@ def status() -> None:
     click.echo(f"{'run':<32} {'variant':<10} {'state':<22} {'step':>17} {'time':>12} {'MB':>6}")
     for entry in found:
         click.echo(_status_line(entry))
-    click.echo(f"{len(found)} runs, {sum(entry['bytes'] for entry in found) / 2**20:,.0f} MB")
+    click.echo(f"{many(len(found), 'run')}, {sum(entry['bytes'] for entry in found) / 2**20:,.0f} MB")
 
 
 def _run(experiment: str, given: dict[str, Any]) -> None:
@@ -106,19 +108,22 @@ def execute_notebook(name: str, parameters: dict[str, Any]) -> Path:
     """``notebooks/NAME.ipynb`` with its outputs, written into the store of runs; one that fails stays there under
     another name, with the traceback in it."""
     import papermill
+    from traitlets.config import Config
 
     from msrn.storage import writing
 
     source, output = paths.NOTEBOOKS / f"{name}.ipynb", paths.runs_folder() / f"{name}.ipynb"
     unfinished = output.with_suffix(".unfinished.ipynb")
+    # Sockets in files need no free port and are nobody else's to read; Windows has none.
+    transport = Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}})
     with writing(output.parent):
         try:
             papermill.execute_notebook(
-                source, unfinished, parameters, cwd=source.parent, progress_bar={"desc": source.name}
+                source, unfinished, parameters, cwd=source.parent, progress_bar={"desc": source.name}, config=transport
             )
         except papermill.PapermillExecutionError as error:
             said = f"{error.ename}: {error.evalue}".splitlines()[0]
-            raise MsrnError(f"{source.name}: cell {error.cell_index} failed ({said}); see {unfinished}") from None
+            raise MsrnError(f"{source.name}: cell {error.exec_count} failed ({said}); see {unfinished}") from None
         unfinished.replace(output)
     return output
 

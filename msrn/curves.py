@@ -60,7 +60,7 @@ def series(outcome: Outcome, key: str) -> tuple[list[int], list]:
 
 
 def pose_figure(result: Table8) -> Figure:
-    """A map per variant (first seed): over steps, the share of training images with each candidate as likeliest pose."""
+    """A map per variant (first seed): over steps, the share of training images with each pose candidate likeliest."""
     shown = [result.of(row.name)[0] for row in TABLE8]
     figure = Figure(figsize=(9.5, 2.5), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True)

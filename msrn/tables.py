@@ -71,7 +71,8 @@ def results_text(caption: str, metrics: Sequence[str], rows: Sequence[Row], note
         ruler,
         *lines[models + 1 :],
     ]
-    verdicts = [f"{row.name:<{widths[0]}}  {verdict}; {detail}" for row in rows for verdict, detail in row.verdicts]
+    said = [(row.name, verdict, detail) for row in rows for verdict, detail in row.verdicts if detail]
+    verdicts = [f"{name:<{widths[0]}}  {verdict}; {detail}" for name, verdict, detail in said]
     running = [textwrap.fill(note, WIDTH) for note in notes]
     return "\n".join([caption, "", *block, ruler, "", *verdicts, "", *running])
 

@@ -22,7 +22,8 @@ def test_rows_are_the_papers():
 def test_overrides_change_one_setting_each():
     base = toy_request().settings
     changed = {
-        row.name: {name for name, value in row.settings(base) if value != getattr(base, name)} for row in experiments.TABLE8
+        row.name: {name for name, value in row.settings(base) if value != getattr(base, name)}
+        for row in experiments.TABLE8
     }
     assert changed == {"w/o FC": {"feature_compensation"}, "w/o NC": {"neighbor_consistency"}, "M-SRN": set()}
 
@@ -42,7 +43,9 @@ def test_every_row_is_there_and_recorded(toy_result):  # noqa: F811
         made = records.from_json(outcome.run.result, "result.json")
         assert made.variant == outcome.variant.name and made.settings == outcome.run.settings.model_dump(mode="json")
         assert made.metrics["cd"] > 0 and made.metrics["cd.low"] <= made.metrics["cd"] <= made.metrics["cd.high"]
-        assert {"cd.category.ball", "mask_iou", "pose_m1", "pose_m2.category.disc", "cd.none", "eq46"} <= set(made.metrics)
+        assert {"cd.category.ball", "mask_iou", "pose_m1", "pose_m2.category.disc", "cd.none", "eq46"} <= set(
+            made.metrics
+        )
         assert made.n_objects == 15 and made.n_images == 60 and made.kind == "model"
         assert {key.split(".")[0] for key in made.metrics} - set(made.units) <= {"objects", "points"}
 
@@ -53,7 +56,8 @@ def test_objects_of_a_record_belong_together(toy_result):  # noqa: F811
     fit = dict(zip(test.object_id[test.evaluation_index], views.mask_iou, strict=True))
     columns = outcome.record.objects
     assert columns["mask_iou"] == pytest.approx([fit[name] for name in columns["object_id"]], abs=1e-5)
-    macro = np.mean([np.mean([cd for cd, c in zip(columns["cd"], columns["category"]) if c == name]) for name in test.categories])
+    cd, category = np.array(columns["cd"]), np.array(columns["category"])
+    macro = np.mean([cd[category == name].mean() for name in test.categories])
     assert outcome.record.metrics["cd"] == pytest.approx(macro, rel=1e-5)
 
 
@@ -62,7 +66,9 @@ def test_a_second_table_loads_everything(toy_result, toy_data, monkeypatch):  # 
     monkeypatch.setattr(experiments, "extract_features", lambda *_, **__: pytest.fail("features asked for"))
     again = experiments.table8(toy_request(), progress=False)
     assert again.trained_now == 0
-    assert [o.record.metrics for o in again.outcomes] == [records.from_json(o.run.result, "").metrics for o in toy_result.outcomes]
+    assert [o.record.metrics for o in again.outcomes] == [
+        records.from_json(o.run.result, "").metrics for o in toy_result.outcomes
+    ]
     assert all("reused" in outcome.run.how and "unchanged" in outcome.run.how for outcome in again.outcomes)
 
 

@@ -62,10 +62,12 @@ def record(variant: str = "M-SRN", cd: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0),
     """A record with these distances for objects a, b of one category and c, d of another."""
     names = ["a", "b", "c", "d"][: len(cd)]
     values = {
-        "experiment": "table8", "variant": variant, "kind": "model", "dataset": "toy", "fingerprint": "x", "profile": "laptop",
+        "experiment": "table8", "variant": variant, "kind": "model", "dataset": "toy", "fingerprint": "x",
+        "profile": "laptop",
         "seed": seed, "settings": {}, "metrics": {"cd": float(np.mean(cd)), "f": 0.1}, "units": {"cd": "of length"},
-        "objects": {"object_id": names, "category": ["one", "one", "two", "two"][: len(cd)], "cd": list(cd), "f": [0.1] * len(cd)},
-        "points": 100, "n_objects": len(cd), "n_images": 8, "features": "none", "masks": "none", "evaluation": "e", "commit": "c",
-        "dirty": False, "packages": {}, "device": "CPU", "train_seconds": 1.0, "eval_seconds": 1.0, "created": "now",
+        "objects": {"object_id": names, "category": list("1122")[: len(cd)], "cd": list(cd), "f": [0.1] * len(cd)},
+        "points": 100, "n_objects": len(cd), "n_images": 8, "features": "none", "masks": "none", "evaluation": "e",
+        "commit": "c", "dirty": False, "packages": {}, "device": "CPU", "train_seconds": 1.0, "eval_seconds": 1.0,
+        "created": "now",
     }  # fmt: skip
     return Record(**{**values, **changes})

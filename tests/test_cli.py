@@ -1,0 +1,146 @@
+"""The command line: what it prints, what it refuses, how it leaves."""
+
+import sys
+
+import pytest
+from toy import toy_candidates, toy_collection
+from toy_table import toy_data, toy_request, toy_result  # noqa: F401
+
+import msrn.__main__ as command
+from msrn import experiments, params, runs
+from msrn.doctor import optional_parts
+from msrn.errors import MsrnError
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a command line: (exit code, stdout, stderr)."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["msrn", *words])
+        with pytest.raises(SystemExit) as left:
+            command.main()
+        out, err = capsys.readouterr()
+        return left.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def test_help_names_the_commands(call):
+    code, out, _ = call("--help")
+    assert code == 0 and all(name in out for name in ("doctor", "run", "status"))
+    code, out, _ = call("run", "--help")
+    assert code == 0 and all(
+        option in out for option in ("--profile", "--dataset", "--data-root", "--seeds", "--device", "--set")
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "table9"], "unknown experiment 'table9' (did you mean table8?)"),
+        (["run", "table8", "--profile", "labtop"], "unknown profile 'labtop' (did you mean laptop?)"),
+        (["run", "table8", "--dataset", "homewear"], "unknown dataset 'homewear' (did you mean homeware?)"),
+        (["run", "table8", "--data-root", "/nowhere"], "data_root is '/nowhere'"),
+        (["run", "table8", "--set", "prototype=5"], "unknown setting 'prototype' (did you mean prototypes?)"),
+        (["run", "table8", "--set", "prototypes=many"], "setting prototypes = 'many'"),
+        (["run", "table8", "--set", "prototypes"], "--set prototypes: expected NAME=VALUE"),
+        (["run", "table8", "--set", "prototypes=[1"], "not readable as YAML"),
+        (["run", "table8", "--seeds", "0,one"], "--seeds 0,one: expected whole numbers"),
+        (["run", "table8", "--seeds", "-1"], "seeds = [-1]"),
+        (["run", "table8", "--device", "gpu"], "device = 'gpu'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(call, store, words, said):
+    code, out, err = call(*words)
+    assert code == 2 and out == "" and said in err
+    assert err.startswith("msrn: ") and err.count("\n") == 1
+    assert not store.exists() or not any(store.iterdir())
+
+
+def test_a_mistake_of_usage_is_clicks(call):
+    code, _, err = call("rnu")
+    assert code == 2 and "No such command" in err and "Traceback" not in err
+
+
+def test_cuda_is_refused_without_one(call, monkeypatch, store):
+    monkeypatch.setattr(params, "_cuda", lambda: False)
+    code, _, err = call("run", "table8", "--device", "cuda")
+    assert code == 2 and "no CUDA device" in err and err.count("\n") == 1
+
+
+@pytest.fixture
+def toy_run(toy_data, monkeypatch, tmp_path, toy_result):  # noqa: F811
+    """``run`` on toy data; the notebook is left out."""
+    monkeypatch.setattr(params, "resolve", lambda **given: toy_request())
+    monkeypatch.setattr(command, "execute_notebook", lambda name, given: tmp_path / f"{name}.ipynb")
+
+
+def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result):  # noqa: F811
+    code, out, err = call("run", "table8")
+    assert code == 0 and err.count("reused toy-seed0-") == 3 and err.count("are unchanged") == 3
+    assert "w/o FC" in out and "starting ellipsoid" in out and "not evaluated (needs three seeds)" in out
+    assert "table8_ablation.ipynb" in out and toy_result.outcomes[0].run.folder.name in out
+
+
+def test_an_interruption_says_how_to_go_on(call, toy_run, monkeypatch):
+    def interrupted(request):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiments, "table8", interrupted)
+    code, out, err = call("run", "table8")
+    assert code == 130 and out == "" and "the same command goes on" in err and "Traceback" not in err
+
+
+def test_a_notebook_that_fails_is_kept_and_named(store, monkeypatch, tmp_path):
+    import nbformat
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("raise ValueError('so it goes')")])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, tmp_path / "sad.ipynb")
+    monkeypatch.setattr(command.paths, "NOTEBOOKS", tmp_path)
+    store.mkdir()
+    with pytest.raises(
+        MsrnError, match=r"sad.ipynb: cell 1 failed \(ValueError: so it goes\); see .*sad.unfinished.ipynb"
+    ):
+        command.execute_notebook("sad", {})
+    assert [file.name for file in store.iterdir()] == ["sad.unfinished.ipynb"]
+
+
+def test_status_tells_finished_runs_from_unfinished_ones(call, store):
+    assert "no runs yet" in call("status")[1]
+    collection, s = toy_collection(), toy_request().settings
+    runs.train_or_load(s, collection, toy_candidates(collection, s.candidates), 3, "cpu", progress=False)
+    folder = next(store.glob("toy-seed3-*"))
+    line = next(line for line in call("status")[1].splitlines() if line.startswith(folder.name))
+    assert " finished " in line and "24 / 24" in line
+    log = folder / "log.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:2]))
+    code, out, _ = call("status")
+    assert code == 0 and "unfinished" in out and "4 / 24" in out and "1 run," in out
+
+
+def test_doctor_says_what_is_missing_and_what_that_disables(call, store):
+    code, out, _ = call("doctor")
+    assert code == 0
+    for name in (
+        "msrn",
+        "torch",
+        "CUDA",
+        "caches",
+        "runs",
+        "disk",
+        "pytorch3d",
+        "CLIP weights",
+        "Chromium",
+        "homeware images",
+    ):
+        assert any(line.strip().startswith(name) for line in out.splitlines()), name
+    assert str(store) in out and "nothing yet" in out
+    assert all(disables for _, state, disables in optional_parts() if state.startswith(("missing", "not ")))

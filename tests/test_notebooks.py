@@ -1,0 +1,149 @@
+"""The notebooks as they are committed, and as papermill runs them; nbval runs them too (see pyproject.toml).
+
+The first full run trains profile smoke into the store that all tests share, so everything after it loads.
+"""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+import msrn.__main__ as command
+from msrn import params, paths
+from msrn.runs import list_runs
+
+FILES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
+TABLE8 = paths.NOTEBOOKS / "table8_ablation.ipynb"
+PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
+
+
+def read(path: Path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def words(notebook) -> str:
+    """All text that the executed cells show."""
+    shown = []
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            data = output.get("data", {})
+            shown += [
+                output.get("text", ""),
+                *(data.get(kind, "") for kind in ("text/html", "text/markdown", "text/plain")),
+            ]
+    return "\n".join(shown)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_committed_notebooks_are_clean(path):
+    notebook = read(path)
+    nbformat.validate(notebook)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids) and all(
+        name.isascii() and not name[:8].isalnum() or "-" in name or name.isalpha() for name in ids
+    )
+    assert set(notebook.metadata) == {"kernelspec", "language_info"} and notebook.metadata.kernelspec.name == "python3"
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
+    for cell in code_cells(notebook):
+        assert not cell.outputs and cell.execution_count is None
+        assert len(cell.source.splitlines()) <= 25 and "def " not in cell.source
+        assert str(paths.ROOT) not in cell.source
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_parameters_are_the_profiles_keys_and_explained(path):
+    first = code_cells(read(path))[0]
+    assert first.metadata.tags == ["parameters"]
+    known = papermill.inspect_notebook(str(path))
+    assert tuple(known) == params.NOTEBOOK_KEYS
+    for name, parameter in known.items():
+        assert len(parameter["help"]) > 15, f"{name} has no comment that --help-notebook could show"
+    assert {name: parameter["default"] for name, parameter in known.items()} == {
+        "profile": '"auto"',
+        "dataset": "None",
+        "data_root": "None",
+        "seeds": "None",
+        "device": '"auto"',
+        "settings": "{}",
+    }
+
+
+def test_a_kernel_without_msrn_is_named_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "msrn", None)
+    with pytest.raises(ImportError) as error:
+        exec(code_cells(read(TABLE8))[1].source, {})
+    said = str(error.value)
+    assert sys.executable in said and "cannot import msrn" in said and "make lab" in said and "\n" not in said
+
+
+@pytest.fixture(scope="module")
+def opening(tmp_path_factory) -> Path:
+    """The notebook's first two cells alone: what arrives, and what becomes of it."""
+    notebook = copy.deepcopy(read(TABLE8))
+    notebook.cells = code_cells(notebook)[:2]
+    path = tmp_path_factory.mktemp("opening") / "opening.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_papermill_in_the_root_injects_settings(opening, tmp_path):
+    given = ["-p", "profile", "smoke", "-p", "steps", "7", "-y", "{settings: {batch_size: 5}, seeds: [1, 2]}"]
+    subprocess.run([*PAPERMILL, str(opening), str(tmp_path / "out.ipynb"), *given], cwd=paths.ROOT, check=True)
+    shown = words(read(tmp_path / "out.ipynb"))
+    assert "7 steps of 5 images" in shown and "2 seeds (1, 2)" in shown and "Profile smoke" in shown
+
+
+def test_a_profile_file_means_what_its_name_means(opening, tmp_path):
+    given = ["-f", str(paths.PARAMS / "smoke.yaml")]
+    subprocess.run([*PAPERMILL, str(opening), str(tmp_path / "out.ipynb"), *given], cwd=tmp_path, check=True)
+    assert "30 steps of 8 images" in words(read(tmp_path / "out.ipynb"))
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest(tmp_path):
+    given = ["-p", "profil", "smoke"]
+    done = subprocess.run(
+        [*PAPERMILL, str(TABLE8), str(tmp_path / "out.ipynb"), *given], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode != 0
+    assert "unknown notebook parameter 'profil' = 'smoke' (did you mean profile?)" in done.stderr
+    assert "trained" not in words(read(tmp_path / "out.ipynb"))
+
+
+def test_papermill_from_another_folder_makes_the_whole_page(tmp_path):
+    environment = {**os.environ, "MSRN_PROFILE": "smoke"}
+    subprocess.run([*PAPERMILL, str(TABLE8), "out.ipynb"], cwd=tmp_path, env=environment, check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"]  # runs lie in the store, not here
+    notebook = read(tmp_path / "out.ipynb")
+    shown = words(notebook)
+    assert "not evaluated at this profile" in shown and "reproduce nothing" in shown and ">reproduced" not in shown
+    assert shown.count("<img") == 3 == shown.count('<img class="dark-light" style="max-width:100%" alt="')
+    assert any(
+        "application/vnd.plotly.v1+json" in output.get("data", {})
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+    )
+    assert sum(run["step"] == run["steps"] == 30 and run["evaluated"] for run in list_runs()) >= 3
+
+
+def test_the_command_line_reuses_the_runs_and_leaves_the_notebook(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["msrn", "run", "table8", "--profile", "smoke"])
+    before = {run["name"]: run["step"] for run in list_runs()}
+    with pytest.raises(SystemExit) as left:
+        command.main()
+    out, err = capsys.readouterr()
+    assert not left.value.code and out.count("not evaluated at this profile") == 4
+    if before:
+        assert err.count("are unchanged") == 3
+    executed = read(paths.runs_folder() / "table8_ablation.ipynb")
+    assert all(output.output_type != "error" for cell in code_cells(executed) for output in cell.outputs)
+    assert "all 3 runs loaded" in words(executed)
