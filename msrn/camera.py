@@ -41,8 +41,8 @@ def project(
 ) -> torch.Tensor:
     """Vertices (B, V, 3) to the image (B, V, 3): x right and y down in -1..1 across the image, then the depth z.
 
-    ``rotation`` (B, 3, 3) and ``translation`` (B, 3) as above. Vertices behind the camera keep their z <= 0, by which the
-    renderer knows them; their x and y are meaningless.
+    ``rotation`` (B, 3, 3) and ``translation`` (B, 3) as above. Vertices behind the camera keep their z <= 0, by which
+    the renderer knows them; their x and y are meaningless.
     """
     x, y, z = (vertices @ rotation + translation[:, None]).unbind(-1)  # (B, V) each
     depth = torch.where(z.abs() < 1e-6, z.new_tensor(1e-6), z)

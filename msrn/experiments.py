@@ -20,9 +20,10 @@ from msrn.errors import MsrnError, did_you_mean
 from msrn.evaluate import Mesh
 from msrn.features import extract_features
 from msrn.neighbors import find_candidates
-from msrn.params import Request, Settings, make_settings
+from msrn.params import Request
 from msrn.records import Record
 from msrn.runs import Run
+from msrn.settings import Settings, make_settings
 
 WHOLE = "M-SRN"
 

@@ -18,8 +18,8 @@ from torch.nn import functional
 from msrn import camera
 from msrn.compensation import FeatureCompensation
 from msrn.memory import MemoryBank, Prototypes
-from msrn.params import Settings
 from msrn.render.icosphere import icosphere
+from msrn.settings import Settings
 
 FEATURES = 512  # size of every encoder's output
 

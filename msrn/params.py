@@ -1,213 +1,22 @@
-"""Every setting of the companion, with its meaning, its unit and what the paper says about it (Table 1 and §4.3).
+"""What a notebook or the command line was asked for: profiles, requests, and the check of injected parameters.
 
-``Settings`` is the one object that the code reads; ``params/*.yaml`` hold a profile each, and a notebook's
-``parameters`` cell has the same top-level keys, so ``papermill -f params/paper.yaml`` and ``-p profile paper`` mean
-the same. A setting whose docstring has a paragraph that begins with *Choice:* answers a question that the paper
-leaves open; the book's page of choices is made from those paragraphs.
+``params/*.yaml`` hold a profile each. A notebook's ``parameters`` cell has the same top-level keys, so
+``papermill -f params/paper.yaml`` and ``-p profile paper`` mean the same. The settings are in ``settings.py``.
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from msrn import paths
 from msrn.errors import MsrnError, did_you_mean
+from msrn.settings import Settings, make_settings
 
 NOTEBOOK_KEYS = ("profile", "dataset", "data_root", "seeds", "device", "settings")
-
-
-def _setting(default: Any, section: str, paper: str = "silent", **limits: Any) -> Any:
-    """A field with the paper's section that it belongs to and the paper's symbol and value."""
-    return Field(default, json_schema_extra={"section": section, "paper": paper}, **limits)
-
-
-class Settings(BaseModel):
-    """What a run is made of. The defaults are the paper's; ``params/laptop.yaml`` makes them small."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
-
-    # network, Eqs 1-6
-    image_size: int = _setting(64, "3", "64", ge=16, le=256, multiple_of=16)
-    """Side of the images, in pixels; the stored images are averaged down to it."""
-    mesh_level: int = _setting(3, "3", ge=1, le=5)
-    """Subdivisions of the icosahedron under the ellipsoid X of Eq. 6: 2 gives 162 vertices, 3 gives 642, 4 gives 2562.
-
-    Choice: the paper names an ellipsoid and no resolution; 3 is what its predecessor Unicorn trains with."""
-    ellipsoid: tuple[float, float, float] = _setting((0.4, 0.28, 0.28), "3")
-    """Semi-axes (x, y, z) of the ellipsoid X, where the longest edge of an object is 1.
-
-    Choice: the paper's figure shows an ellipsoid without a size; these are Unicorn's 0.4 * (1, 0.7, 0.7). The paper
-    pre-trains on a sphere, citing Unicorn, which does not: the shape decoder starts at zero displacement instead, so
-    the first mesh is exactly X and there is nothing to pre-train."""
-    encoder: Literal["resnet18", "small"] = _setting("resnet18", "3")
-    """Trunk of the three encoders of Eqs 1-3: ``resnet18`` (11 M weights each) or ``small`` (four strided
-    convolutions).
-
-    Choice: the paper names no backbone; three separate ResNet-18, untrained, are Unicorn's. ``small`` is for machines
-    without a GPU."""
-    encoder_width: int = _setting(32, "3", ge=4, le=256)
-    """Channels after the first convolution of the ``small`` encoder; they double twice. ``resnet18`` ignores it."""
-    shape_code: int = _setting(64, "3", "Q_r, silent", ge=2, le=1024)
-    """Size Q_r of z_s.
-
-    Choice: not given in the paper; 64 is Unicorn's for its larger models."""
-    texture_code: int = _setting(512, "3", ge=2, le=2048)
-    """Size of z_t.
-
-    Choice: not given in the paper; 512 is Unicorn's for its larger models."""
-    shape_hidden: int = _setting(512, "3", ge=16, le=2048)
-    """Width of the multilayer perceptron D_s of Eq. 6."""
-    texture_size: int = _setting(64, "3", ge=8, le=256)
-    """Side of the texture map T of Eq. 4, in texels (a power of two)."""
-    texture_channels: int = _setting(64, "3", ge=4, le=512)
-    """Fewest channels of the texture decoder D_t; they halve from the code's size down to this."""
-    axis_scale: float = _setting(0.5, "3", "absent", ge=0, lt=1)
-    """Range r of a scale 1 + r tanh(.) of each axis that the shape encoder predicts beside z_s; 0 turns it off.
-
-    Choice: the paper does not mention it, Unicorn needs it. It reads the encoder's features, not the compensated code,
-    so feature compensation changes the displacement alone."""
-    pose_candidates: int = _setting(6, "3", ge=1, le=36)
-    """Azimuth bins of the pose decoder D_c of Eq. 5, each with its own offset and translation and one probability.
-
-    Choice: the paper predicts "pose C" without saying how. A single regressed azimuth is known not to learn a full
-    turn, so we take Unicorn's six bins; pose steps weigh all of them, shape steps and tests use the likeliest."""
-    azimuth_overlap: float = _setting(0.52, "3", ge=0, le=1)
-    """Reach of a candidate's azimuth to either side of its centre, in bins: 0.5 would just touch the next bin's."""
-    elevation: float = _setting(30.0, "3", "30 (ShapeNet renders)", gt=-90, lt=90)
-    """The camera's elevation, in degrees, known and fixed as in the renders of ShapeNet."""
-    translation_range: tuple[float, float, float] = _setting((0.2, 0.2, 0.0), "3")
-    """Reach of the predicted translation (x, y, z) around (0, 0, 2.732), where the longest edge of an object is 1."""
-
-    # renderer, the pi of §3.3
-    sigma: float = _setting(1e-4, "3.3", gt=0, le=0.1)
-    """Softness of silhouettes: a face's probability is sigmoid(+-d^2 / sigma), d in units of half an image.
-
-    Choice: the paper names the renderer (SoftRas) and no value; 1e-4 is that of its reconstruction training."""
-    gamma: float = _setting(1e-4, "3.3", gt=0, le=1)
-    """Softness of the depth order: the temperature of the softmax over normalised inverse depth that blends colours."""
-
-    # memory and feature compensation, Eqs 20-26
-    feature_compensation: bool = _setting(True, "3.2", "on; 'w/o FC' off")
-    """Compensate z_s with the prototypes (Eqs 24-26). Off, the code enters D_s as it is: Table 8's row "w/o FC"."""
-    memory_slots: int = _setting(500, "3.2", "K = 500", ge=1)
-    """Slots of the bank P_r, for each category."""
-    memory_momentum: float = _setting(0.99, "3.1", "eta = 0.99", ge=0, lt=1)
-    """Weight of the old content when a slot is written again (Eqs 16-17)."""
-    memory_fill_first: bool = _setting(True, "4.3", "N(0, 1) start")
-    """The first write of a slot replaces its content instead of averaging with it.
-
-    Choice: the paper starts the bank from a standard normal distribution. At momentum 0.99 a slot is still 5 % noise
-    after 298 visits, that is 149,000 accepted images of a category, and codes are small, so prototypes would be
-    noise. False is the paper's literal start."""
-    shape_confidence: float = _setting(0.5, "3.2", "delta_r = 0.5", ge=0, le=1)
-    """Least mask IoU between the projection I' and the input at which its code is written to the bank.
-
-    Choice: "the mask IoU between I' and I^r" is taken at the likeliest pose, with the soft mask cut at one half."""
-    prototypes: int = _setting(10, "3.2", "K' = 10", ge=1)
-    """Prototypes per category that k-means purifies the bank into, for compensation.
-
-    Choice: the paper runs k-means "at the start of each epoch"; we add one run at the stage switch, without which
-    neighbours would have to be chosen before there are prototypes. Only written slots take part; a category with
-    fewer written slots than prototypes uses what it has."""
-    affinity_temperature: Literal["one", "sqrt"] = _setting("one", "3.2", "one")
-    """Scale of z_s P^T before the softmax of Eq. 24: as printed, or divided by the root of Q_r as attention does.
-
-    Choice: Eq. 24 as printed. One softmax runs over the prototypes of all categories together, since the paper wants
-    compensation across categories; the bank receives no gradient, the code does through both factors."""
-
-    # neighbours, Eqs 27-38
-    neighbor_consistency: bool = _setting(True, "3.3", "on; 'w/o NC' off")
-    """Add the neighbour term L_ne (Eq. 44). Off is the row "w/o NC" of Table 8."""
-    features: Literal["efficientnet-lite2", "clip"] = _setting("efficientnet-lite2", "3.3", "CLIP")
-    """Image features for the candidate search (Eqs 28-31), named in every result.
-
-    Choice: CLIP's weights are in no package that a fresh machine can install, so ImageNet features stand in under
-    their own name; ``clip`` uses OpenAI's ViT-L/14 through open_clip when ``clip_weights`` gives its file."""
-    clip_weights: str | None = _setting(None, "3.3")
-    """Path of the CLIP checkpoint, when ``features`` is ``clip``."""
-    candidates: int = _setting(6, "3.3", "k_cos = 6", ge=1)
-    """Candidate neighbours of an image (Eq. 32).
-
-    Choice: views of the same object are never candidates. The paper's set of "all images but the input" would contain
-    the other renders of the same CAD model, which is multi-view supervision in disguise."""
-    candidate_scope: Literal["category", "all"] = _setting("category", "3.3", "silent")
-    """Where candidates are searched: among images of the same category, or everywhere (the literal Eq. 27).
-
-    Choice: prototype indices are per category (Eqs 35-36) and the section speaks of consistency within a category."""
-    neighbor_prototypes: int = _setting(5, "3.3", "K'' = 5", ge=1)
-    """Prototypes per category whose domains decide who is a neighbour (Eqs 33-38); at most ``prototypes``."""
-    neighbor_prototypes_from: Literal["prototypes", "bank"] = _setting("prototypes", "3.3", "prototypes")
-    """What is clustered into P''_r: the prototypes P'_r or the bank itself.
-
-    Choice: the paper says that P'_r "is further refined", so k-means runs on the K' prototypes."""
-    neighbor_samples: int = _setting(0, "3.3", "all", ge=0)
-    """Neighbours rendered per image and step, drawn at random from the N_re chosen ones; 0 renders all of them.
-
-    Choice: a random subset leaves the expected value of Eq. 44 as it is and saves most of its cost; the paper renders
-    all. With N_re = 0, where Eq. 44 divides by zero, the term is zero."""
-    neighbor_texture_gradient: bool = _setting(False, "3.3", "silent")
-    """Let the neighbour term train the texture branch through T^n; the pose C^n never receives its gradient.
-
-    Choice: the paper does "not use texture consistency", so the neighbour's texture and pose are constants."""
-
-    # losses, Eqs 39-45
-    affinity_weight: float = _setting(1e-6, "3.4", "epsilon = 1e-6", ge=0)
-    """Weight of the affinity loss (Eq. 41), which is a sum over pixels in squared pixels of a 64 x 64 image.
-
-    Choice: read as a sum, as printed; as a mean the weight would make it vanish."""
-    affinity_literal: bool = _setting(False, "3.4", "literal")
-    """Take Eq. 41 by the letter: every pixel with a non-zero rendered mask is foreground.
-
-    Choice: a soft mask is non-zero far outside the object, and the second sum of Eq. 41 then collapses to nothing and
-    pulls the wrong way. We cut the rendered mask at one half and weigh by what is missing; both agree on binary
-    masks."""
-    normal_weight: float = _setting(0.01, "3.4", "1", ge=0)
-    """Weight of the normal consistency.
-
-    Choice: Eq. 45 adds it with weight 1; Unicorn uses 0.01, and at 1 the ellipsoid hardly deforms."""
-    laplacian_weight: float = _setting(0.01, "3.4", "1", ge=0)
-    """Weight of the uniform Laplacian smoothing.
-
-    Choice: as for ``normal_weight``."""
-    pose_prior_weight: float = _setting(0.02, "3.4", "absent", ge=0)
-    """Weight of the mean distance between the batch's mean pose probabilities and uniform ones, in pose steps.
-
-    Choice: the paper has no such term; without it all poses collapse into one candidate. 0.02 is Unicorn's."""
-
-    # training, §4.3
-    steps: int = _setting(400_000, "4.3", ge=1)
-    """Training steps.
-
-    Choice: the paper gives no length; its predecessor trains 850,000 steps for a category."""
-    batch_size: int = _setting(16, "4.3", "16", ge=1)
-    """Images per step."""
-    learning_rate: float = _setting(1e-4, "4.3", "1e-4", gt=0, le=1)
-    """Adam's learning rate."""
-    decay_at: float = _setting(1.0, "4.3", ge=0, le=1)
-    """Share of the steps after which the learning rate falls to a fifth; 1 keeps it constant.
-
-    Choice: the paper says "beginning with 1e-4" and names no decay."""
-    stage_switch: int = _setting(10_000, "4.3", "10,000", ge=0)
-    """Step at which the codes open fully and the neighbour term and the bank begin.
-
-    Choice: codes of the first stage are the full ones with all but their first entries held at zero, as in Unicorn."""
-    small_shape_code: int = _setting(1, "4.3", "1", ge=0)
-    """Live entries of z_s before the stage switch."""
-    small_texture_code: int = _setting(2, "4.3", "2", ge=0)
-    """Live entries of z_t before the stage switch."""
-    log_every: int = _setting(100, "4.3", "", ge=1)
-    """Steps between two lines of the log, each of which averages over the steps since the last."""
-    checkpoint_every: int = _setting(1000, "4.3", "", ge=1)
-    """Steps between two checkpoints: what an interrupted run can lose."""
-
-    # evaluation, §4.2
-    eval_points: int = _setting(100_000, "4.2", ge=100)
-    """Points sampled on each surface for CD and F-score."""
 
 
 @dataclass(frozen=True)
@@ -252,21 +61,6 @@ def resolve(
         device=_choose_device(file["device"] if device == "auto" else device),
         settings=make_settings({**file["settings"], **(overrides or {})}),
     )
-
-
-def make_settings(values: Mapping[str, Any]) -> Settings:
-    """Settings from plain values; an unknown name, a wrong type or a value out of range is refused in one line."""
-    for name in values:
-        if name not in Settings.model_fields:
-            raise MsrnError(f"unknown setting {name!r}{did_you_mean(name, Settings.model_fields)}; see msrn/params.py")
-    try:
-        made = Settings(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise MsrnError(f"setting {name} = {first['input']!r}: {first['msg'].lower()}; see msrn/params.py") from None
-    _check_together(made)
-    return made
 
 
 def from_notebook(names: Mapping[str, Any]) -> Request:
@@ -331,19 +125,3 @@ def _check_seeds(seeds: Any) -> tuple[int, ...]:
     if not isinstance(seeds, list | tuple) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
         raise MsrnError(f"seeds = {seeds!r}: expected a list of whole numbers from 0, such as [0, 1, 2]")
     return tuple(seeds)
-
-
-def _check_together(s: Settings) -> None:
-    """Rules that tie two settings."""
-    rules = [
-        (s.neighbor_prototypes <= s.prototypes, "neighbor_prototypes", f"at most prototypes ({s.prototypes})"),
-        (s.small_shape_code <= s.shape_code, "small_shape_code", f"at most shape_code ({s.shape_code})"),
-        (s.small_texture_code <= s.texture_code, "small_texture_code", f"at most texture_code ({s.texture_code})"),
-        (s.checkpoint_every % s.log_every == 0, "checkpoint_every", f"a multiple of log_every ({s.log_every})"),
-        (s.texture_size & (s.texture_size - 1) == 0, "texture_size", "a power of two"),
-        (s.features != "clip" or s.clip_weights, "features", "efficientnet-lite2, or give the file in clip_weights"),
-        (min(s.ellipsoid) > 0, "ellipsoid", "three positive semi-axes"),
-    ]
-    for holds, name, expected in rules:
-        if not holds:
-            raise MsrnError(f"setting {name} = {getattr(s, name)!r}: expected {expected}")

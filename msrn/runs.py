@@ -32,7 +32,7 @@ from msrn import paths
 from msrn.data import ImageCollection
 from msrn.errors import MsrnError
 from msrn.network import MSRN
-from msrn.params import Settings
+from msrn.settings import Settings
 from msrn.storage import find_checkpoint, held, read_json, save_checkpoint, write_json, write_text, writing
 from msrn.train import Training, TrainingImages, load_network, train
 

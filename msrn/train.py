@@ -23,8 +23,8 @@ from msrn import camera, losses, memory, neighbors
 from msrn.data import ImageCollection
 from msrn.errors import MsrnError
 from msrn.network import MSRN, Shape
-from msrn.params import Settings
 from msrn.render import soft_rasterize
+from msrn.settings import Settings
 
 WHITE = (1.0, 1.0, 1.0)
 

@@ -8,7 +8,7 @@ from toy import tiny_settings, toy_collection
 
 from msrn.memory import Prototypes
 from msrn.network import MSRN
-from msrn.params import make_settings
+from msrn.settings import make_settings
 
 
 def build(**overrides) -> MSRN:
@@ -104,7 +104,8 @@ def test_the_paper_network_builds_and_learns_everywhere():
     network.prototypes_valid.fill_(True)
     batch = images(2, 64)
     poses = network.poses(batch)
-    outputs = [network.shape(batch).vertices, network.paint(batch), poses.probability, poses.rotation, poses.translation]
+    of_pose = [poses.probability, poses.rotation, poses.translation]
+    outputs = [network.shape(batch).vertices, network.paint(batch), *of_pose]
     generator = torch.Generator().manual_seed(4)
     sum((out * torch.randn(out.shape, generator=generator)).sum() for out in outputs).backward()
     assert [name for name, weight in network.named_parameters() if weight.grad is None] == []

@@ -30,7 +30,8 @@ def store(tmp_path, monkeypatch) -> Path:
 def run_once(seed: int = 0, **overrides) -> runs.Run:
     collection = toy_collection()
     s = tiny_settings(**overrides)
-    return runs.train_or_load(s, collection, lambda: toy_candidates(collection, s.candidates), seed, "cpu", progress=False)
+    candidates = lambda: toy_candidates(collection, s.candidates)  # noqa: E731
+    return runs.train_or_load(s, collection, candidates, seed, "cpu", progress=False)
 
 
 def weights(run: runs.Run) -> dict[str, torch.Tensor]:
@@ -84,10 +85,11 @@ def test_the_training_path_is_complete():
     script = "import sys, msrn.train; print(*(m for m in sys.modules if m.startswith('msrn.')))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     covered = {entry.removesuffix(".py").replace("/", ".") for entry in runs.TRAINING_PATH}
-    indifferent = {"errors", "paths", "params", "data"}
+    indifferent = {"errors", "paths", "settings", "data"}
     for module in loaded:
         name = module.removeprefix("msrn.")
-        assert any(name == c or name.startswith(c + ".") for c in covered | indifferent), f"{module} is not in the digest"
+        entries = covered | indifferent
+        assert any(name == e or name.startswith(e + ".") for e in entries), f"{module} is not in the digest"
 
 
 KILLED = textwrap.dedent(
@@ -102,7 +104,8 @@ KILLED = textwrap.dedent(
 
 @pytest.mark.parametrize(("kill", "after"), [(signal.SIGKILL, 30), (signal.SIGINT, 60)])
 def test_killed_and_resumed_is_bit_equal(store, monkeypatch, tmp_path, kill, after):
-    process = subprocess.Popen([sys.executable, "-c", KILLED.format(tests=str(TESTS))], stderr=subprocess.PIPE, text=True)
+    script = KILLED.format(tests=str(TESTS))
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not any(len(log.read_text().splitlines()) > after // 2 for log in store.glob("*/log.jsonl")):
         assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from msrn.data import GroundTruth, ImageCollection
-from msrn.params import Settings, make_settings
+from msrn.settings import Settings, make_settings
 
 TINY = {
     "image_size": 16, "mesh_level": 1, "encoder": "small", "encoder_width": 4, "shape_code": 4, "texture_code": 8,
@@ -33,7 +33,8 @@ def toy_collection(objects: int = 5, views: int = 4, size: int = 16, fingerprint
     count = len(categories) * objects * views
     y, x = (np.mgrid[:size, :size] + 0.5) / size * 2 - 1
     category = np.repeat(np.arange(len(categories)), objects * views)
-    width, height = rng.uniform(0.3, 0.7, (2, count, 1, 1)) * np.array([[1, 1.2, 0.5], [1, 0.5, 1.2]])[:, category, None, None]
+    stretch = np.array([[1, 1.2, 0.5], [1, 0.5, 1.2]])[:, category, None, None]
+    width, height = rng.uniform(0.3, 0.7, (2, count, 1, 1)) * stretch
     masks = (x / width) ** 2 + (y / height) ** 2 < 1  # (N, H, W)
     colors = np.array([[200, 40, 40], [40, 160, 40], [40, 40, 200]], np.uint8)[category]
     images = np.where(masks[:, None], colors[:, :, None, None], 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The settings as Markdown, from the fields, docstrings and metadata of ``msrn.params.Settings``.
+"""The settings as Markdown, from the fields, docstrings and metadata of ``msrn.settings.Settings``.
 
 A docstring is what the setting means, and after it, where the paper leaves the matter open, a paragraph that begins
 with *Choice:* and says what was chosen and why.
@@ -6,7 +6,7 @@ with *Choice:* and says what was chosen and why.
 
 from pydantic.fields import FieldInfo
 
-from msrn import params
+from msrn import params, settings
 
 TITLES = {
     "3": "Network (§3, Eqs 1–6)",
@@ -22,7 +22,7 @@ PROFILES = ("paper", "laptop", "smoke")
 
 def markdown() -> str:
     """A section for every section of the paper with its choices, then one table of all settings."""
-    fields = params.Settings.model_fields
+    fields = settings.Settings.model_fields
     values = {name: params.resolve(profile=name, device="cpu").settings for name in PROFILES}
     lines = []
     for section in sorted({_section(field) for field in fields.values()}):

@@ -68,7 +68,7 @@ def fill_choices(app: Sphinx, page: str, source: list[str]) -> None:
     """Put the settings in place of the mark in ``book/choices.md``."""
     if page == CHOICES_PAGE:
         source[0] = source[0].replace(CHOICES_MARK, choices.markdown())
-        for file in (paths.ROOT / "msrn" / "params.py", Path(choices.__file__), *paths.PARAMS.glob("*.yaml")):
+        for file in (paths.ROOT / "msrn" / "settings.py", Path(choices.__file__), *paths.PARAMS.glob("*.yaml")):
             app.env.note_dependency(str(file))
 
 
