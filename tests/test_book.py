@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from msrn import params, paths
+from msrn.experiments import TABLE8
 
 sys.path.insert(0, str(paths.ROOT / "book" / "_ext"))
 import choices  # noqa: E402
@@ -23,7 +24,7 @@ QUIET = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --virtual-time-budget=20000"
 ).split()
-TABLE8 = "notebooks/table8_ablation.html"
+TABLE8_PAGE = "notebooks/table8_ablation.html"
 FOREIGN = ("unpkg.com", "jsdelivr", "cdnjs", "cdn.", 'from "http', "from 'http", 'import("http', "@import")
 BEHIND = ("msrn/module.py", "params/smoke.yaml", "results/a.json", "requirements.lock")  # the outputs of a notebook
 # What a browser fetches by itself, as against the href of a link that a reader may follow.
@@ -86,7 +87,7 @@ def book(tmp_path_factory) -> Book:
 
 def test_pages_of_the_contents_are_there(book):
     names = {str(file.relative_to(book.folder)) for file in book.pages}
-    assert {"index.html", "book/start.html", "book/choices.html", "book/bibliography.html", TABLE8} <= names
+    assert {"index.html", "book/start.html", "book/choices.html", "book/bibliography.html", TABLE8_PAGE} <= names
 
 
 def test_no_page_fetches_from_a_foreign_host(book):
@@ -130,7 +131,7 @@ def test_no_page_says_that_a_cell_failed(book):
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on the path; .ci/run installs it from Debian")
 @pytest.mark.parametrize(
     ("page", "shown"),
-    [("book/start.html", ["<mjx-container"]), (TABLE8, ["<mjx-container", "js-plotly-plot", "main-svg"])],
+    [("book/start.html", ["<mjx-container"]), (TABLE8_PAGE, ["<mjx-container", "js-plotly-plot", "main-svg"])],
 )
 def test_pages_render_from_the_disk(book, tmp_path, page, shown):
     """Formulas are set and the mesh is drawn by the book's own copies, with every host out of reach."""
@@ -144,12 +145,30 @@ def test_pages_render_from_the_disk(book, tmp_path, page, shown):
     assert not [line for line in console if "Uncaught" in line or "net::" in line]
 
 
+@pytest.mark.parametrize(
+    ("content", "check"),
+    [
+        ('<script src="https://example.org/a.js"></script>', test_no_page_fetches_from_a_foreign_host),
+        ('<link href="//example.org/a.css">', test_no_page_fetches_from_a_foreign_host),
+        ('<script>import Plotly from "https://example.org/p.js"</script>', test_no_page_fetches_from_a_foreign_host),
+        ('<a href="missing.html">x</a>', test_internal_links_and_anchors_resolve),
+        ('<a href="#missing">x</a>', test_internal_links_and_anchors_resolve),
+        ('<img src="data:image/png;base64,AA">', test_every_image_says_what_it_shows),
+        ('<img src="a.png" alt="../_images/a.png">', test_every_image_says_what_it_shows),
+    ],
+)
+def test_the_checks_find_what_they_look_for(tmp_path, content, check):
+    (tmp_path / "page.html").write_text(f"<html><body>{content}</body></html>")
+    with pytest.raises(AssertionError):
+        check(Book(tmp_path, ""))
+
+
 def test_choices_come_from_the_settings():
     text = choices.markdown()
     for name, field in params.Settings.model_fields.items():
         assert f"`{name}`" in text
         assert (f"(choice-{name})=" in text) == ("Choice:" in field.description)
-    assert "Paper: K' = 10. Here: 10" in text
+    assert "Paper: K′ = 10. Here: 10" in text
     assert "| `batch_size` | 16 | 16 |" in text
 
 
@@ -201,3 +220,18 @@ def test_outputs_are_forgotten_when_a_run_was_stored(build, tmp_path):
 def test_a_failed_build_is_not_remembered(build, tmp_path):
     companion.remember_digest(build, RuntimeError("stopped"))
     assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == ["notebooks/table8_ablation"]
+
+
+def test_the_book_shows_a_laptop_run_only_when_it_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path))
+    monkeypatch.setattr(companion, "open_collection", lambda *_: None)
+    monkeypatch.setattr(companion.runs, "run_name", lambda settings, _, seed: f"homeware-{hash(settings)}-{seed}")
+    assert companion.stored_profile() == "smoke"
+    request = params.resolve("laptop", device="cpu")
+    for row in TABLE8:
+        assert companion.stored_profile() == "smoke"
+        for seed in request.seeds:
+            folder = tmp_path / f"homeware-{hash(row.settings(request.settings))}-{seed}"
+            folder.mkdir()
+            (folder / "result.json").write_text("{}")
+    assert companion.stored_profile() == "laptop"

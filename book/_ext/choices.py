@@ -4,6 +4,8 @@ A docstring is what the setting means, and after it, where the paper leaves the 
 with *Choice:* and says what was chosen and why.
 """
 
+import re
+
 from pydantic.fields import FieldInfo
 
 from msrn import params, settings
@@ -17,6 +19,7 @@ TITLES = {
     "4.2": "Evaluation (§4.2, Eqs 46–47)",
     "4.3": "Training (§4.3, Table 1)",
 }
+GREEK = {"eta": "η", "epsilon": "ε", "delta": "δ"}
 PROFILES = ("paper", "laptop", "smoke")
 
 
@@ -61,7 +64,14 @@ def _parts(field: FieldInfo) -> tuple[str, str]:
 
 def _text(paragraphs: str) -> str:
     """Docstring to Markdown: a line per paragraph, and no markup but ``code``."""
-    return "\n\n".join(" ".join(part.split()) for part in paragraphs.split("\n\n")).replace("*", r"\*").strip()
+    lines = "\n\n".join(" ".join(part.split()) for part in paragraphs.split("\n\n"))
+    return _symbols(lines.replace("*", r"\*").strip())
+
+
+def _symbols(text: str) -> str:
+    """Primes of K and P, which quotation marks would become, and Greek letters."""
+    text = re.sub(r"\b([KP])('+)", lambda match: match[1] + "′″"[len(match[2]) - 1], text)
+    return re.sub(r"\b(eta|epsilon|delta)(?=_| =)", lambda match: GREEK[match[1]], text)
 
 
 def _section(field: FieldInfo) -> str:
@@ -70,7 +80,7 @@ def _section(field: FieldInfo) -> str:
 
 def _paper(field: FieldInfo) -> str:
     words = field.json_schema_extra["paper"] or "silent"
-    return words.replace("silent", "not given").replace("absent", "no such term")
+    return _symbols(words.replace("silent", "not given").replace("absent", "no such term"))
 
 
 def _plain(value: object) -> str:
@@ -78,5 +88,5 @@ def _plain(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     if isinstance(value, int | float):
-        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}".replace("e-0", "e-")
     return ", ".join(map(_plain, value)) if isinstance(value, tuple) else str(value)
