@@ -154,7 +154,7 @@ def test_affinity_of_half_an_empty_batch_leaves_the_other_half_alone():
 
 
 def test_affinity_means_the_same_at_every_resolution():
-    """Two squares of 16 x 16 pixels of the 64 grid, 20 apart. Pixels of another size change the sum by a few per cent."""
+    """Two squares of 16 x 16 pixels of the 64 grid, 20 apart: the size of pixels changes the sum by a few per cent."""
     values = {}
     for size in (32, 64, 128):
         mask, rendered = torch.zeros(2, 1, 64, 64, dtype=torch.float64)

@@ -58,7 +58,7 @@ def test_equal_images_rank_by_number():
 
 
 def test_twins_of_the_same_object_are_still_excluded():
-    """Views of one object are each other's nearest by far. Asking for all other images gives exactly those, each once."""
+    """Views of one object are each other's nearest by far. Asking for all other images gives those, each once."""
     features, object_id = np.repeat(unit(10, 8), 4, axis=0), np.repeat([f"o{i}" for i in range(10)], 4)
     found = neighbors.find_candidates(features, np.zeros(40, int), object_id, 36)
     for i, row in enumerate(found):
