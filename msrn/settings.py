@@ -221,6 +221,7 @@ def _check_together(s: Settings) -> None:
     """Rules that tie two settings."""
     rules = [
         (s.neighbor_prototypes <= s.prototypes, "neighbor_prototypes", f"at most prototypes ({s.prototypes})"),
+        (s.prototypes <= s.memory_slots, "prototypes", f"at most memory_slots ({s.memory_slots})"),
         (s.small_shape_code <= s.shape_code, "small_shape_code", f"at most shape_code ({s.shape_code})"),
         (s.small_texture_code <= s.texture_code, "small_texture_code", f"at most texture_code ({s.texture_code})"),
         (s.checkpoint_every % s.log_every == 0, "checkpoint_every", f"a multiple of log_every ({s.log_every})"),

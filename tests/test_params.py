@@ -53,6 +53,7 @@ def test_unknown_and_wrong_settings():
     refused(lambda: params.make_settings({"learning_rate": float("nan")}), "learning_rate")
     refused(lambda: params.make_settings({"encoder": "resnet"}), "encoder = 'resnet'", "small")
     refused(lambda: params.make_settings({"neighbor_prototypes": 11}), "neighbor_prototypes = 11", "prototypes (10)")
+    refused(lambda: params.make_settings({"memory_slots": 5}), "prototypes = 10", "memory_slots (5)")
     refused(lambda: params.make_settings({"texture_size": 48}), "texture_size = 48", "power of two")
     refused(lambda: params.make_settings({"features": "clip"}), "features = 'clip'", "clip_weights")
     refused(lambda: params.make_settings({"log_every": 30, "checkpoint_every": 100}), "checkpoint_every = 100", "30")
