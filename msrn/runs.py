@@ -43,6 +43,10 @@ TRAINING_PATH = (  # what decides a trained model: files and folders of the pack
 NOT_IN_IDENTITY = {"eval_points", "checkpoint_every"}  # settings that cannot change the trained model
 
 
+class OutOfTime(Exception):
+    """The time that was given is over; the run has a checkpoint of its last step and goes on next time."""
+
+
 @dataclass
 class Run:
     """A finished run."""
@@ -88,10 +92,12 @@ def train_or_load(
     device: str,
     progress: bool = True,
     label: str = "training",
+    until: float | None = None,
 ) -> Run:
     """The finished run for these inputs: loaded, resumed from its checkpoint, or trained.
 
     ``candidates`` (N, k_cos), or a function that finds them, is only used when there is something left to train.
+    ``until`` is a time of ``time.monotonic`` past which training stops at its next log line, with ``OutOfTime``.
     """
     folder = paths.runs_folder() / run_name(settings, collection, seed)
     with writing(folder):
@@ -113,7 +119,7 @@ def train_or_load(
             run.restore(state)
         else:
             write_params(folder, settings, collection, seed)
-        _train(run, images, settings, folder, progress, label)
+        _train(run, images, settings, folder, progress, label, until)
     return Run(folder, settings, seed, len(collection.categories), how, trained_now=True)
 
 
@@ -125,7 +131,15 @@ def _how(folder: Path, step: int, steps: int, note: str) -> str:
     return f"no run {folder.name} for these settings, data, code and seed yet{note}: training {steps:,} steps"
 
 
-def _train(run: Training, images: TrainingImages, s: Settings, folder: Path, progress: bool, label: str) -> None:
+def _train(
+    run: Training,
+    images: TrainingImages,
+    s: Settings,
+    folder: Path,
+    progress: bool,
+    label: str,
+    until: float | None,
+) -> None:
     """Drive the loop of ``train.train``: log every record, checkpoint in intervals, show how long is left."""
     before = trim_log(folder, run.step)
     started = time.monotonic()
@@ -140,8 +154,11 @@ def _train(run: Training, images: TrainingImages, s: Settings, folder: Path, pro
             bar.set_postfix_str(f"loss {record['total']:.3f}, IoU {record.get('mask_iou', float('nan')):.2f}", False)
             bar.update(run.step - bar.n)
             due = run.step // s.checkpoint_every > (run.step - s.log_every) // s.checkpoint_every
-            if due or run.step == s.steps:
+            over = until is not None and time.monotonic() > until
+            if due or over or run.step == s.steps:
                 save_checkpoint(run.state(), folder)
+            if over and run.step < s.steps:
+                raise OutOfTime(f"{label}: out of time at step {run.step:,} of {s.steps:,}; it goes on from there")
 
 
 def trim_log(folder: Path, step: int) -> float:

@@ -27,11 +27,11 @@ def store(tmp_path, monkeypatch) -> Path:
     return tmp_path / "runs"
 
 
-def run_once(seed: int = 0, **overrides) -> runs.Run:
+def run_once(seed: int = 0, until: float | None = None, **overrides) -> runs.Run:
     collection = toy_collection()
     s = tiny_settings(**overrides)
     candidates = lambda: toy_candidates(collection, s.candidates)  # noqa: E731
-    return runs.train_or_load(s, collection, candidates, seed, "cpu", progress=False)
+    return runs.train_or_load(s, collection, candidates, seed, "cpu", progress=False, until=until)
 
 
 def weights(run: runs.Run) -> dict[str, torch.Tensor]:
@@ -218,3 +218,12 @@ def test_status_lists_runs_without_loading_tensors(store, monkeypatch):
     (row,) = runs.list_runs()
     assert (row["step"], row["steps"], row["seed"], row["current"], row["evaluated"]) == (8, 24, 0, True, False)
     assert row["bytes"] > 1000 and json.dumps(row)
+
+
+def test_out_of_time_stops_at_a_log_line_and_goes_on_from_there(store, monkeypatch, tmp_path):
+    with pytest.raises(runs.OutOfTime, match="step 2 of 24"):
+        run_once(until=time.monotonic())
+    resumed = run_once()
+    assert "resuming" in resumed.how and "step 2 of 24" in resumed.how
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "undisturbed"))
+    assert same(resumed, run_once())
