@@ -1,4 +1,4 @@
-"""``python -m msrn``: doctor, run, status.
+"""``python -m msrn``: doctor, run, record, status.
 
 ``run`` first trains and scores in this process, where its progress bars reach the terminal, and then executes the
 table's notebook, which finds everything in the store: what ``papermill notebooks/... out.ipynb`` does, in two parts.
@@ -7,6 +7,7 @@ table's notebook, which finds everything in the store: what ``papermill notebook
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,40 +35,41 @@ def doctor() -> None:
         click.echo(line)
 
 
-@cli.command()
-@click.argument("experiment")
-@click.option(
-    "--profile", default="auto", show_default=True, help="smoke, laptop or paper; auto: paper with CUDA, else laptop."
+ASKING = (
+    click.argument("experiment"),
+    click.option("--profile", default="auto", show_default=True, help="smoke, laptop, paper; auto: paper with CUDA."),
+    click.option("--dataset", help="Data set instead of the profile's."),
+    click.option("--data-root", help="Folder of a data set that is not embedded."),
+    click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2."),
+    click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto."),
+    click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of msrn/settings.py."),
 )
-@click.option("--dataset", help="Data set instead of the profile's.")
-@click.option("--data-root", help="Folder of a data set that is not embedded.")
-@click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
-@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of msrn/settings.py.")
-def run(
-    experiment: str,
-    profile: str,
-    dataset: str | None,
-    data_root: str | None,
-    seeds: str | None,
-    device: str,
-    assignments: tuple[str, ...],
-) -> None:
+
+
+def asks(command: Callable) -> Callable:
+    """Give a command the argument and the options that say which experiment is wanted, and how."""
+    for decorate in reversed(ASKING):
+        command = decorate(command)
+    return command
+
+
+@cli.command()
+@asks
+def run(experiment: str, **asked: Any) -> None:
     """Make a table, such as table8: train or reuse its runs, execute its notebook, print it."""
-    if experiment not in NOTEBOOKS:
-        known = ", ".join(NOTEBOOKS)
-        raise MsrnError(
-            f"unknown experiment {experiment!r}{did_you_mean(experiment, NOTEBOOKS)}: expected one of {known}"
-        )
-    given = {
-        "profile": profile,
-        "dataset": dataset,
-        "data_root": data_root,
-        "seeds": _seeds(seeds),
-        "device": device,
-        "settings": _settings(assignments),
-    }
-    _run(experiment, given)
+    _run(experiment, _given(experiment, asked))
+
+
+@cli.command()
+@asks
+@click.option("--budget", default="25m", show_default=True, help="Time to use, such as 90s, 25m or 8h.")
+def record(experiment: str, budget: str, **asked: Any) -> None:
+    """Keep results for the column "recorded": as many runs as fit into the budget; the next call goes on."""
+    given = _given(experiment, asked)
+    from msrn import params, recording
+
+    for line in recording.record(experiment, params.resolve(**given), recording.seconds_of(budget)):
+        click.echo(line)
 
 
 @cli.command()
@@ -142,6 +144,16 @@ def _status_line(entry: dict[str, Any]) -> str:
     step = f"{entry['step']:,} / {entry['steps']:,}"
     size = f"{entry['bytes'] / 2**20:,.1f}"
     return f"{entry['name']:<32} {row:<10} {state:<22} {step:>17} {duration(entry['seconds']):>12} {size:>6}"
+
+
+def _given(experiment: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """The options as ``params.resolve`` and a notebook's parameters cell take them."""
+    if experiment not in NOTEBOOKS:
+        known = ", ".join(NOTEBOOKS)
+        raise MsrnError(
+            f"unknown experiment {experiment!r}{did_you_mean(experiment, NOTEBOOKS)}: expected one of {known}"
+        )
+    return {**asked, "seeds": _seeds(asked["seeds"]), "settings": _settings(asked["settings"])}
 
 
 def _seeds(text: str | None) -> list[int] | None:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,70 +100,84 @@ class Table8:
         return sum(outcome.run.trained_now for outcome in self.outcomes)
 
 
+class Bench:
+    """What the rows of a table share: the request, its data, and the candidates, found once and only for training."""
+
+    def __init__(self, experiment: str, request: Request, progress: bool = True) -> None:
+        self.experiment, self.request, self.progress = experiment, request, progress
+        self.train = open_collection(request.dataset, "train", request.data_root)
+        self.test = open_collection(request.dataset, "test", request.data_root)
+
+    def outcome(self, row: Variant, seed: int, until: float | None = None) -> Outcome:
+        """A row with one seed, trained or loaded, scored or loaded; a line on standard error says which and why."""
+        label = f"{row.name}, seed {seed}"
+        settings = row.settings(self.request.settings)
+        run = runs.train_or_load(
+            settings, self.train, lambda: self.candidates, seed, self.request.device, self.progress, label, until
+        )
+        if self.progress and not run.trained_now:
+            print(run.how, file=sys.stderr, flush=True)
+        return Outcome(row, run, scoring.score_run(run, self._row(row.name), self.request, self.test, self.progress))
+
+    def baselines(self) -> tuple[Record, ...]:
+        """Rows that train nothing, so that nobody takes the others for more than they are."""
+        s, index, folder = self.request.settings, self.test.evaluation_index, paths.runs_folder() / "baselines"
+
+        def start() -> list[Mesh]:
+            return baselines.ellipsoid(len(index), s.ellipsoid, s.mesh_level)
+
+        def anything() -> list[Mesh]:
+            drawn = baselines.random_object(self.test, index, self.train, scoring.SEED)
+            return baselines.meshes_of(self.train, drawn)
+
+        def alike(known: bool) -> list[Mesh]:
+            of_test, of_train = self._features(self.test), self._features(self.train)
+            found = baselines.nearest_object(self.test, index, self.train, of_test, of_train, known)
+            return baselines.meshes_of(self.train, found)
+
+        by_features = [self.train.fingerprint, s.features, s.clip_weights]
+        rows = (
+            ("starting ellipsoid", start, [s.ellipsoid, s.mesh_level]),
+            ("random object, category known", anything, [self.train.fingerprint]),
+            ("retrieval, category known", lambda: alike(True), by_features),
+            ("retrieval", lambda: alike(False), by_features),
+        )
+        return tuple(
+            scoring.score_baseline(make, self._row(name), depends, self.request, self.test, folder, self.progress)
+            for name, make, depends in rows
+        )
+
+    @cached_property
+    def candidates(self) -> np.ndarray:
+        """Eqs 31-32 on the training images, (N, k_cos)."""
+        s, train = self.request.settings, self.train
+        features = self._features(train)
+        return find_candidates(
+            features, train.category, train.object_id, s.candidates, s.candidate_scope, train.categories
+        )
+
+    def _features(self, collection: ImageCollection) -> np.ndarray:
+        """Eqs 28-30, (N, D) unit rows."""
+        s = self.request.settings
+        return extract_features(collection, s.features, s.clip_weights, progress=self.progress)
+
+    def _row(self, name: str) -> tuple[str, str]:
+        return self.experiment, name
+
+
 def table8(request: Request, progress: bool = True) -> Table8:
-    """Table 8 under ``request``: trained or loaded, scored or loaded; one line on standard error says which and why."""
+    """Table 8 under ``request``: every row with every seed, then the baselines."""
     started = time.perf_counter()
-    past = tuple(_recorded("table8"))
-    train = open_collection(request.dataset, "train", request.data_root)
-    test = open_collection(request.dataset, "test", request.data_root)
-    search = cache(
-        lambda: _candidates(request.settings, train, progress)
-    )  # at most once, and only when something trains
-    outcomes = []
-    for row in TABLE8:
-        for seed in request.seeds:
-            label = f"{row.name}, seed {seed}"
-            run = runs.train_or_load(
-                row.settings(request.settings), train, search, seed, request.device, progress, label
-            )
-            if progress and not run.trained_now:
-                print(run.how, file=sys.stderr, flush=True)
-            outcomes.append(Outcome(row, run, scoring.score_run(run, ("table8", row.name), request, test, progress)))
-    beside = _baselines(request, train, test, progress)
-    return Table8(request, test, tuple(outcomes), beside, past, time.perf_counter() - started)
+    past = tuple(recorded("table8"))
+    bench = Bench("table8", request, progress)
+    outcomes = tuple(bench.outcome(row, seed) for row in TABLE8 for seed in request.seeds)
+    return Table8(request, bench.test, outcomes, bench.baselines(), past, time.perf_counter() - started)
 
 
-def _recorded(experiment: str) -> list[Record]:
+def recorded(experiment: str) -> list[Record]:
     """Recorded rows, each refused when it names no row of the table."""
     found = records.recorded(experiment)
     for record in found:
         if record.kind == "model":
             variant(experiment, record.variant)
     return found
-
-
-def _features(s: Settings, collection: ImageCollection, progress: bool) -> np.ndarray:
-    """Eqs 28-30, (N, D) unit rows."""
-    return extract_features(collection, s.features, s.clip_weights, progress=progress)
-
-
-def _candidates(s: Settings, train: ImageCollection, progress: bool) -> np.ndarray:
-    """Eqs 31-32 on the training images, (N, k_cos)."""
-    features = _features(s, train, progress)
-    return find_candidates(features, train.category, train.object_id, s.candidates, s.candidate_scope, train.categories)
-
-
-def _baselines(request: Request, train: ImageCollection, test: ImageCollection, progress: bool) -> tuple[Record, ...]:
-    """Rows that train nothing, so that nobody takes the others for more than they are."""
-    s, index, folder = request.settings, test.evaluation_index, paths.runs_folder() / "baselines"
-
-    def start() -> list[Mesh]:
-        return baselines.ellipsoid(len(index), s.ellipsoid, s.mesh_level)
-
-    def anything() -> list[Mesh]:
-        return baselines.meshes_of(train, baselines.random_object(test, index, train, scoring.SEED))
-
-    def alike(known: bool) -> list[Mesh]:
-        of_test, of_train = _features(s, test, progress), _features(s, train, progress)
-        return baselines.meshes_of(train, baselines.nearest_object(test, index, train, of_test, of_train, known))
-
-    rows = (
-        ("starting ellipsoid", start, [s.ellipsoid, s.mesh_level]),
-        ("random object, category known", anything, [train.fingerprint]),
-        ("retrieval, category known", lambda: alike(True), [train.fingerprint, s.features, s.clip_weights]),
-        ("retrieval", lambda: alike(False), [train.fingerprint, s.features, s.clip_weights]),
-    )
-    return tuple(
-        scoring.score_baseline(make, ("table8", name), depends, request, test, folder, progress)
-        for name, make, depends in rows
-    )

@@ -60,7 +60,7 @@ class Run:
 
     @functools.cached_property
     def log(self) -> list[dict]:
-        return [json.loads(line) for line in (self.folder / "log.jsonl").read_text().splitlines()]
+        return _read_log(self.folder)
 
     @property
     def seconds(self) -> float:
@@ -163,14 +163,18 @@ def _train(
 
 def trim_log(folder: Path, step: int) -> float:
     """Drop log lines after the checkpoint (they will come again) and a torn last one; the seconds spent until it."""
-    path = folder / "log.jsonl"
-    kept = []
+    kept = [record for record in _read_log(folder) if record["step"] <= step]
+    write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+    return kept[-1]["seconds"] if kept else 0.0
+
+
+def _read_log(folder: Path) -> list[dict]:
+    """All whole lines; one torn by a kill is the last and comes again."""
+    path, found = folder / "log.jsonl", []
     for line in path.read_text().splitlines() if path.exists() else []:
-        with contextlib.suppress(json.JSONDecodeError):  # a line torn by a kill is the last and comes again
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-    write_text(path, "".join(line + "\n" for line in kept))
-    return json.loads(kept[-1])["seconds"] if kept else 0.0
+        with contextlib.suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return found
 
 
 # identity
@@ -181,6 +185,12 @@ def run_name(settings: Settings, collection: ImageCollection, seed: int) -> str:
     identity = [identity_of(settings), collection.fingerprint, code_digest(), seed]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     return f"{collection.name}-seed{seed}-{digest}"
+
+
+def last_step(settings: Settings, collection: ImageCollection, seed: int) -> int:
+    """The last logged step of a run, 0 when there is none; cheap, loads no tensors."""
+    records = _read_log(paths.runs_folder() / run_name(settings, collection, seed))
+    return records[-1]["step"] if records else 0
 
 
 def identity_of(settings: Settings) -> dict[str, Any]:
@@ -230,9 +240,7 @@ def list_runs() -> list[dict[str, Any]]:
     found = []
     for file in sorted(paths.runs_folder().glob("*/params.yaml"), key=lambda path: path.stat().st_mtime):
         content, folder = yaml.safe_load(file.read_text()), file.parent
-        log = folder / "log.jsonl"
-        lines = log.read_text().splitlines() if log.exists() else []
-        last = json.loads(lines[-1]) if lines and lines[-1].endswith("}") else {"step": 0, "seconds": 0.0}
+        last = [{"step": 0, "seconds": 0.0}, *_read_log(folder)][-1]
         steps = content["settings"]["steps"]
         found.append(
             {

@@ -1,0 +1,77 @@
+"""Recorded results: ``results/<experiment>/*.json``, made in as many portions as machine time comes in.
+
+``record`` does what is still missing of an experiment's rows and seeds, the longest first, until the time is over.
+Every result is written as soon as it is measured; a run that did not finish has a checkpoint and goes on next time.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from msrn import paths, records, runs, storage
+from msrn.errors import MsrnError
+from msrn.experiments import Bench, Variant, variants
+from msrn.params import Request
+from msrn.records import Record
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def seconds_of(budget: str) -> float:
+    """Seconds of a text such as ``90s``, ``25m`` or ``8h``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", budget.strip())
+    if not match or float(match[1]) == 0:
+        raise MsrnError(f"--budget {budget}: expected a number and a unit, s, m or h, such as 25m")
+    return float(match[1]) * UNITS[match[2]]
+
+
+def record(experiment: str, request: Request, seconds: float, progress: bool = True) -> Iterator[str]:
+    """Do what fits into ``seconds``, yielding a line for each result that was written and one on what is left."""
+    until = time.monotonic() + seconds
+    bench = Bench(experiment, request, progress)
+    for baseline in bench.baselines():
+        yield _keep(baseline)
+    waiting = sorted(_rows(experiment, request), key=lambda work: _expected(bench, *work), reverse=True)
+    left = len(waiting)
+    for row, seed in waiting:
+        if time.monotonic() > until:
+            break
+        try:
+            outcome = bench.outcome(row, seed, until)
+        except runs.OutOfTime as stopped:
+            yield str(stopped)
+            break
+        left -= 1
+        yield _keep(outcome.record)
+    done = "everything is recorded" if not left else f"{left} of {len(waiting)} left: the same command goes on"
+    yield f"{experiment}, profile {request.profile}, on {request.dataset}: {done}"
+
+
+def _rows(experiment: str, request: Request) -> list[tuple[Variant, int]]:
+    return [(row, seed) for seed in request.seeds for row in variants(experiment)]
+
+
+def _expected(bench: Bench, row: Variant, seed: int) -> float:
+    """Steps that a run still needs; of two new ones the whole network, which has no part left out, takes longer."""
+    settings = row.settings(bench.request.settings)
+    done = runs.last_step(settings, bench.train, seed)
+    return settings.steps - done - 0.1 * len(row.overrides)
+
+
+def _keep(record: Record) -> str:
+    """Write a result under its own name; what is the same already stays untouched, so that git shows no change."""
+    plain = re.sub(r"[^a-z0-9]+", "-", record.variant.lower().replace("w/o", "without")).strip("-")
+    folder = paths.RESULTS / record.experiment
+    file = folder / f"{record.dataset}-{record.profile}-{plain}-seed{record.seed}.json"
+    content = records.to_json(record)
+    if storage.read_json(file) == content:
+        return f"{_shown(file)}: unchanged"
+    with storage.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    storage.write_json(file, content)
+    return f"{_shown(file)}: written"
+
+
+def _shown(file: Path) -> Path:
+    return file.relative_to(paths.ROOT) if file.is_relative_to(paths.ROOT) else file

@@ -1,0 +1,65 @@
+"""Recording in portions: what is missing, longest first, nothing lost when the time is over."""
+
+import time
+
+import pytest
+from toy_table import toy_data, toy_request  # noqa: F401
+
+from msrn import paths, recording, records, runs
+from msrn.errors import MsrnError
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch, toy_data):  # noqa: F811
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    return tmp_path / "results" / "table8"
+
+
+def lines(seconds: float = 600, **overrides) -> list[str]:
+    return list(recording.record("table8", toy_request(**overrides), seconds, progress=False))
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.glob("*.json")} if folder.exists() else set()
+
+
+def test_everything_is_recorded_once(places):
+    said = lines(seeds=(0, 1))
+    assert said[-1] == "table8, profile laptop, on toy: everything is recorded"
+    models = [f"toy-laptop-{row}-seed{seed}.json" for row in ("without-fc", "without-nc", "m-srn") for seed in (0, 1)]
+    assert names(places) >= set(models) and len(names(places)) == len(models) + 4
+    before = {path: path.stat().st_mtime_ns for path in places.glob("*.json")}
+    assert all("unchanged" in line for line in lines(seeds=(0, 1))[:-1])
+    assert before == {path: path.stat().st_mtime_ns for path in places.glob("*.json")}
+    assert {record.variant for record in records.recorded("table8")} >= {"w/o FC", "w/o NC", "M-SRN"}
+
+
+def test_time_over_keeps_what_is_done_and_goes_on(places, monkeypatch):
+    """The clock jumps past the end in the middle of the second run."""
+    logged, real = [], runs.save_checkpoint
+
+    def count(state, folder):
+        real(state, folder)
+        logged.append(folder)
+
+    monkeypatch.setattr(runs, "save_checkpoint", count)
+    clock = time.monotonic
+    monkeypatch.setattr(runs.time, "monotonic", lambda: clock() + (1e6 if len(logged) > 7 else 0))
+    said = lines()
+    assert "out of time at step" in said[-2] and said[-1].endswith("2 of 3 left: the same command goes on")
+    kept = {name for name in names(places) if "seed0" in name and name.startswith("toy-laptop-m-srn")}
+    assert kept == {"toy-laptop-m-srn-seed0.json"}  # the whole network is the longest, so it came first
+    monkeypatch.setattr(runs.time, "monotonic", clock)
+    assert lines()[-1].endswith("everything is recorded")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("25m", 1500), ("1.5h", 5400), (" 2m ", 120)])
+def test_budgets(text, seconds):
+    assert recording.seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["25", "m", "0m", "-5m", "5 min", ""])
+def test_a_budget_that_is_none(text):
+    with pytest.raises(MsrnError, match="expected a number and a unit"):
+        recording.seconds_of(text)
