@@ -25,6 +25,16 @@ RULE = (
 BOOTSTRAP_SEED = 0
 
 
+def unsigned(value: float, metric: str) -> str:
+    """The value in the metric's decimals."""
+    return f"{value:.{DECIMALS[metric]}f}".replace("-", "−")
+
+
+def signed(value: float, metric: str) -> str:
+    """The same with its sign, for differences."""
+    return f"{value:+.{DECIMALS[metric]}f}".replace("-", "−")
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A macro mean over objects with its 95 % bootstrap interval."""
@@ -37,10 +47,10 @@ class Estimate:
     def excludes_zero(self) -> bool:
         return self.low > 0 or self.high < 0
 
-    def text(self, metric: str, signed: bool = False) -> str:
-        """Such as ``9.12 [8.10, 10.21]``, or ``-0.40 [-0.90, +0.10]`` when ``signed``."""
-        shape = f"{'+' if signed else ''}.{DECIMALS[metric]}f"
-        return f"{self.mean:{shape}} [{self.low:{shape}}, {self.high:{shape}}]".replace("-", "−")
+    def text(self, metric: str, sign: bool = False) -> str:
+        """Such as ``9.12 [8.10, 10.21]``, or ``−0.40 [−0.90, +0.10]`` with ``sign``."""
+        write = signed if sign else unsigned
+        return f"{write(self.mean, metric)} [{write(self.low, metric)}, {write(self.high, metric)}]"
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class Claim:
 
     def standing(self) -> str:
         """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10]``."""
-        return f"{self.better} − {self.worse}: {self.measured.text(self.metric, signed=True)}"
+        return f"{self.better} − {self.worse}: {self.measured.text(self.metric, sign=True)}"
 
 
 def claim(

@@ -24,7 +24,7 @@ from msrn.report import many
 
 INK = "#7f858d"  # readable on white and on near-black
 TURN = 90.0  # degrees between the two views of a mesh
-ZOOM = 1.3  # meshes fill about two thirds of a photograph's frame; pictures are cropped to this
+ZOOM = 1.15  # objects fill two thirds of a photograph's frame or less; all pictures are cropped alike
 TILE, SAMPLES = 112, 3
 
 
@@ -36,7 +36,7 @@ def show(figure: Figure, alt: str) -> HTML:
 
 def png(figure: Figure) -> bytes:
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=160, transparent=True, bbox_inches="tight", pad_inches=0.03)
+    figure.savefig(file, format="png", dpi=160, facecolor="none", bbox_inches="tight", pad_inches=0.03)
     return file.getvalue()
 
 
@@ -89,7 +89,7 @@ def objects_figure(result: Table8, rows: Sequence[int]) -> Figure:
     grid = figure.add_gridspec(len(rows), width, wspace=0.04, hspace=0.04)
     axes = [[figure.add_subplot(grid[i, j]) for j in range(width)] for i in range(len(rows))]
     for i, row in enumerate(rows):
-        _tile(axes[i][0], test.images[row].transpose(1, 2, 0))
+        _tile(axes[i][0], test.images[row].transpose(1, 2, 0), ZOOM)
         axes[i][0].set_ylabel(test.categories[test.category[row]], color=INK, fontsize=12)
         for j, tiles in enumerate(columns):
             for view in (0, 1):
@@ -135,9 +135,9 @@ def _two_views(mesh: Mesh, face_colors: np.ndarray, test: ImageCollection, row: 
     return [draw_mesh(mesh, face_colors, azimuth + turn, elevation) for turn in (0.0, TURN)]
 
 
-def _tile(axes: Axes, picture: np.ndarray) -> None:
-    """A picture on a light plate, so that dark objects stand out on dark pages as well."""
-    axes.set_facecolor("#f2f3f5")
-    axes.imshow(picture, interpolation="lanczos", extent=(0, 1, 0, 1))
-    axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
+def _tile(axes: Axes, picture: np.ndarray, zoom: float = 1.0) -> None:
+    """A picture on a white plate like the photographs', so that dark objects stand out on dark pages as well."""
+    axes.set_facecolor("white")
+    axes.imshow(picture, interpolation="antialiased", extent=(-zoom, zoom, -zoom, zoom))
+    axes.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Estimate, difference
+from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Estimate, difference, signed
 from msrn.evaluate import ALIGNMENTS
 from msrn.experiments import TABLE8, WHOLE, Table8
 from msrn.params import Request
@@ -100,7 +100,7 @@ def conclusions(result: Table8) -> list[str]:
         metric = "CD" if checked.metric == "cd" else "F-score"
         made.append(
             f"{metric}, {checked.better} against {checked.worse}: {checked.verdict(request.profile)}. "
-            f"{checked.standing()}; the paper has {f'{checked.published:+.3g}'.replace('-', '−')}."
+            f"{checked.standing()}; the paper has {signed(checked.published, checked.metric)}."
         )
     if len(request.seeds) < SEEDS_FOR_A_VERDICT:
         made.append(
@@ -132,7 +132,7 @@ def _against(name: str, gap: Estimate) -> str:
     """How the whole network stands against a baseline in CD."""
     side = "better than" if gap.mean < 0 else "worse than"
     sure = "the interval excludes zero" if gap.excludes_zero else "the interval holds zero, so this is open"
-    return f"{WHOLE} is {side} the row “{name}” in CD by {gap.text('cd', signed=True)}: {sure}."
+    return f"{WHOLE} is {side} the row “{name}” in CD by {gap.text('cd', sign=True)}: {sure}."
 
 
 def _every_row(result: Table8) -> list[tuple[str, list[Record]]]:

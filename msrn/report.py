@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from msrn import tables
-from msrn.claims import DECIMALS, RULE, SILENT_PROFILES, Claim, claim, difference, estimate
+from msrn.claims import RULE, SILENT_PROFILES, Claim, claim, difference, estimate, unsigned
 from msrn.experiments import TABLE8, WHOLE, Table8
 from msrn.params import Request, resolve
 from msrn.records import Record, source_state
@@ -47,7 +47,7 @@ def rows(result: Table8) -> list[Row]:
     for row in TABLE8:
         found, published = (
             _records(result, row.name),
-            {metric: _number(row.published[metric], metric) for metric in TITLES},
+            {metric: unsigned(row.published[metric], metric) for metric in TITLES},
         )
         cells = [
             cell for m in TITLES for cell in (published[m], _recorded(past, row.name, m), estimate(found, m).text(m))
@@ -130,7 +130,7 @@ def _records(result: Table8, name: str) -> list[Record]:
 
 def _recorded(recorded: Sequence[Record], name: str, metric: str) -> str:
     values = [record.metrics[metric] for record in recorded if record.variant == name]
-    return _number(float(np.mean(values)), metric) if values else "none yet"
+    return unsigned(float(np.mean(values)), metric) if values else "none yet"
 
 
 def _recorded_note(recorded: Sequence[Record]) -> list[str]:
@@ -147,11 +147,7 @@ def _beside(result: Table8, record: Record) -> str:
     if result.request.profile in SILENT_PROFILES:
         return ""
     gap = difference(_records(result, WHOLE), [record], "cd")
-    return f"CD, {WHOLE} − this: {gap.text('cd', signed=True)}"
-
-
-def _number(value: float, metric: str) -> str:
-    return f"{value:.{DECIMALS[metric]}f}"
+    return f"CD, {WHOLE} − this: {gap.text('cd', sign=True)}"
 
 
 def _overrides(request: Request) -> str:

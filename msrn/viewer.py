@@ -36,7 +36,11 @@ def show_reconstruction(result: Table8, row: int) -> None:
     alt = f"{WHOLE}'s mesh from one image of the test object {name}, {len(mesh[1])} faces; drag to turn it."
     picture = io.BytesIO()
     Image.fromarray(draw_mesh(mesh, colors, azimuth, elevation, HEIGHT)).save(picture, "PNG")
-    display(mesh_bundle(mesh_figure(mesh, colors, azimuth, elevation), picture.getvalue(), alt), raw=True)
+    display(
+        mesh_bundle(mesh_figure(mesh, colors, azimuth, elevation), picture.getvalue(), alt),
+        raw=True,
+        metadata={"image/png": {"alt": alt}},
+    )
     print(f"{alt} As a file: {save_obj(run, name, mesh, colors)} in the store of runs.")
 
 

@@ -176,7 +176,7 @@ def test_a_drawn_mesh_is_where_it_should_be():
 
 def shown_mesh(monkeypatch, toy_result):  # noqa: F811
     bundles = []
-    monkeypatch.setattr(viewer, "display", lambda bundle, raw: bundles.append(bundle))
+    monkeypatch.setattr(viewer, "display", lambda bundle, **_: bundles.append(bundle))
     viewer.show_reconstruction(toy_result, int(toy_result.test.evaluation_index[0]))
     return bundles[0]
 
