@@ -1,7 +1,8 @@
 """What every test shares: few threads, a folder for runs that is thrown away, and the small profile.
 
-The user's cache of rendered views is left alone, since making it is the expensive part; a test that needs an empty one sets
-``MSRN_CACHE`` itself. Notebooks that nbval executes inherit these variables.
+The user's cache of rendered views is left alone, since making it is the expensive part; a test that needs an empty one
+sets ``MSRN_CACHE`` itself. Notebooks that nbval executes inherit these variables, which is why this file stands at the
+root: ``pytest notebooks`` alone must not train at the laptop's size.
 """
 
 import os
