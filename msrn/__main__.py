@@ -153,7 +153,9 @@ def _given(experiment: str, asked: dict[str, Any]) -> dict[str, Any]:
         raise MsrnError(
             f"unknown experiment {experiment!r}{did_you_mean(experiment, NOTEBOOKS)}: expected one of {known}"
         )
-    return {**asked, "seeds": _seeds(asked["seeds"]), "settings": _settings(asked["settings"])}
+    # A relative folder is the caller's; the notebook runs in another one.
+    root = asked["data_root"] and str(Path(asked["data_root"]).expanduser().resolve())
+    return {**asked, "data_root": root, "seeds": _seeds(asked["seeds"]), "settings": _settings(asked["settings"])}
 
 
 def _seeds(text: str | None) -> list[int] | None:
@@ -188,7 +190,7 @@ def main() -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo(
-            "\nmsrn: interrupted; the same command goes on from the last checkpoint (python -m msrn status)", err=True
+            "msrn: interrupted; the same command goes on from the last checkpoint (python -m msrn status)", err=True
         )
         code = 130
     sys.exit(code)

@@ -89,6 +89,14 @@ def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result)
     assert "table8_ablation.ipynb" in out and toy_result.outcomes[0].run.folder.name in out
 
 
+def test_a_relative_folder_is_the_callers(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    asked = {"data_root": "data", "seeds": "0,1", "settings": ("steps=5",)}
+    given = command._given("table8", asked)
+    assert given == {"data_root": str(tmp_path / "data"), "seeds": [0, 1], "settings": {"steps": 5}}
+    assert command._given("table8", {**asked, "data_root": None})["data_root"] is None
+
+
 def test_an_interruption_says_how_to_go_on(call, toy_run, monkeypatch):
     def interrupted(request):
         raise KeyboardInterrupt
