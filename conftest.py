@@ -8,13 +8,11 @@ root: ``pytest notebooks`` alone must not train at the laptop's size.
 import os
 import tempfile
 
-import numba
 import pytest
 import torch
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    numba.get_num_threads()  # starts numba's threads, which sets the number of torch's too, so before the next line
     torch.set_num_threads(1)
     config.msrn_runs = tempfile.TemporaryDirectory(prefix="msrn-test-runs-")
     os.environ["MSRN_RUNS"] = config.msrn_runs.name

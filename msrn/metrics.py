@@ -124,7 +124,8 @@ def bootstrap_interval(
     """Percentile bootstrap interval (low, high) of the mean of ``values`` (N,), one per object.
 
     With ``strata`` (N,), the objects' categories, objects are resampled within each and the statistic is the macro
-    mean, the mean of the categories' means.
+    mean, the mean of the categories' means. A resample of n objects varies less than n new objects would, by the factor
+    (n - 1) / n, which is a half for two; deviations from the mean are stretched by its root.
     """
     values = np.asarray(values, np.float64)
     strata = np.zeros(len(values), int) if strata is None else np.asarray(strata)
@@ -143,7 +144,9 @@ def _resampled_means(values: np.ndarray, draws: int, generator: np.random.Genera
     block = max(1, DRAWS_AT_ONCE // len(values))
     sizes = [min(block, draws - start) for start in range(0, draws, block)]
     picks = (generator.integers(0, len(values), (size, len(values))) for size in sizes)
-    return np.concatenate([values[pick].mean(1) for pick in picks])
+    means = np.concatenate([values[pick].mean(1) for pick in picks])
+    stretch = np.sqrt(len(values) / max(len(values) - 1, 1))
+    return values.mean() + stretch * (means - values.mean())
 
 
 def iou_3d(

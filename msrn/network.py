@@ -9,6 +9,8 @@ open; the architecture is that of Unicorn, its predecessor, and every size is a 
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -181,6 +183,19 @@ class MSRN(nn.Module):
         u, v = (torch.atan2(x, z) + math.pi) / (2 * math.pi), torch.acos(y.clamp(-1, 1)) / math.pi
         uv = torch.stack((u, v), -1) * 2 - 1
         self.register_buffer("corner_uv", uv[None, None], persistent=False)  # (1, 1, 3F, 2)
+
+    @contextmanager
+    def frozen_statistics(self) -> Iterator[None]:
+        """Encode without moving the running statistics of batch normalisation, which only ``resnet18`` has."""
+        layers = [layer for layer in self.modules() if isinstance(layer, nn.BatchNorm2d)]
+        kept = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.momentum = 0.0
+        try:
+            yield
+        finally:
+            for layer, momentum in zip(layers, kept, strict=True):
+                layer.momentum = momentum
 
     def get_prototypes(self, name: str) -> Prototypes:
         return Prototypes(getattr(self, f"{name}_values"), getattr(self, f"{name}_valid"))

@@ -124,4 +124,6 @@ def _check_seeds(seeds: Any) -> tuple[int, ...]:
     seeds = [seeds] if isinstance(seeds, int) else seeds
     if not isinstance(seeds, list | tuple) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
         raise MsrnError(f"seeds = {seeds!r}: expected a list of whole numbers from 0, such as [0, 1, 2]")
+    if len(set(seeds)) < len(seeds):
+        raise MsrnError(f"seeds = {seeds!r}: expected different numbers; the same seed gives the same run")
     return tuple(seeds)

@@ -37,7 +37,7 @@ from msrn.storage import find_checkpoint, held, read_json, save_checkpoint, writ
 from msrn.train import Training, TrainingImages, load_network, train
 
 TRAINING_PATH = (  # what decides a trained model: files and folders of the package
-    "camera.py compensation.py distance.py features.py losses.py memory.py neighbors.py network.py train.py "
+    "camera.py compensation.py distance.py features.py losses.py memory.py neighbors.py network.py threads.py train.py "
     "render data/collection.py"
 ).split()
 NOT_IN_IDENTITY = {"eval_points", "checkpoint_every"}  # settings that cannot change the trained model

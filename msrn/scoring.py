@@ -22,7 +22,10 @@ from msrn.records import Record
 from msrn.runs import Run
 
 SEED = 0  # of the points on the surfaces and of the bootstrap, the same for every row
-CODE = ("scoring.py", "evaluate.py", "metrics.py", "align.py", "predictions.py", "baselines", "render")
+CODE = (
+    "scoring.py evaluate.py metrics.py align.py predictions.py baselines render camera.py features.py "
+    "data/collection.py"
+).split()
 TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
 UNITS = {
     "mask_iou": "mean over all test images of a category, then over categories, 0 to 1",

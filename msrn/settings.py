@@ -18,7 +18,7 @@ def _setting(default: Any, section: str, paper: str = "silent", **limits: Any) -
 
 
 class Settings(BaseModel):
-    """What a run is made of. The defaults are the paper's; ``params/laptop.yaml`` makes them small."""
+    """What a run is made of. The defaults are the paper's where it gives a value and no *Choice* says otherwise."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
@@ -54,14 +54,18 @@ class Settings(BaseModel):
     shape_hidden: int = _setting(512, "3", ge=16, le=2048)
     """Width of the multilayer perceptron D_s of Eq. 6."""
     texture_size: int = _setting(64, "3", ge=8, le=256)
-    """Side of the texture map T of Eq. 4, in texels (a power of two)."""
+    """Side of the texture map T of Eq. 4, in texels (a power of two).
+
+    Choice: read at the corners of the faces, between which colours are interpolated; Unicorn reads it at every
+    pixel."""
     texture_channels: int = _setting(64, "3", ge=4, le=512)
     """Fewest channels of the texture decoder D_t; they halve from the code's size down to this."""
     axis_scale: float = _setting(0.5, "3", "absent", ge=0, lt=1)
     """Range r of a scale 1 + r tanh(.) of each axis that the shape encoder predicts beside z_s; 0 turns it off.
 
     Choice: the paper does not mention it, Unicorn needs it. It reads the encoder's features, not the compensated code,
-    so feature compensation changes the displacement alone."""
+    so feature compensation changes the displacement alone. In the neighbour term the neighbour's scale takes the place
+    of the own one, as in Unicorn, so that term does not supervise it."""
     pose_candidates: int = _setting(6, "3", ge=1, le=36)
     """Azimuth bins of the pose decoder D_c of Eq. 5, each with its own offset and translation and one probability.
 
@@ -70,7 +74,10 @@ class Settings(BaseModel):
     azimuth_overlap: float = _setting(0.52, "3", ge=0, le=1)
     """Reach of a candidate's azimuth to either side of its centre, in bins: 0.5 would just touch the next bin's."""
     elevation: float = _setting(30.0, "3", "30 (ShapeNet renders)", gt=-90, lt=90)
-    """The camera's elevation, in degrees, known and fixed as in the renders of ShapeNet."""
+    """The camera's elevation, in degrees.
+
+    Choice: known and fixed, as it is in the renders of ShapeNet and in Unicorn's training on them; only the azimuth is
+    learned."""
     translation_range: tuple[float, float, float] = _setting((0.2, 0.2, 0.0), "3")
     """Reach of the predicted translation (x, y, z) around (0, 0, 2.732), where the longest edge of an object is 1."""
 
@@ -80,15 +87,24 @@ class Settings(BaseModel):
 
     Choice: the paper names the renderer (SoftRas) and no value; 1e-4 is that of its reconstruction training."""
     gamma: float = _setting(1e-4, "3.3", gt=0, le=1)
-    """Softness of the depth order: the temperature of the softmax over normalised inverse depth that blends colours."""
+    """Softness of the depth order: the temperature of the softmax over normalised inverse depth that blends colours.
+
+    Choice: SoftRas' 1e-4. Its softmax lets the surface's colour reach past the outline, so the picture that is compared
+    is the surface weighed by alpha over white."""
 
     # memory and feature compensation, Eqs 20-26
     feature_compensation: bool = _setting(True, "3.2", "on; 'w/o FC' off")
-    """Compensate z_s with the prototypes (Eqs 24-26). Off, the code enters D_s as it is: Table 8's row "w/o FC"."""
+    """Compensate z_s with the prototypes (Eqs 24-26). Off, the code enters D_s as it is: Table 8's row "w/o FC".
+
+    Choice: the paper leaves it out "during training of the first epoch"; besides, it waits for the stage switch and for
+    the first prototypes, because codes of one entry have nothing to compensate."""
     memory_slots: int = _setting(500, "3.2", "K = 500", ge=1)
     """Slots of the bank P_r, for each category."""
     memory_momentum: float = _setting(0.99, "3.1", "eta = 0.99", ge=0, lt=1)
-    """Weight of the old content when a slot is written again (Eqs 16-17)."""
+    """Weight of the old content when a slot is written again (Eqs 16-17).
+
+    At 0.99 a slot still holds a third of its first code after 110 visits. The paper's length gives a slot a thousand; a
+    short training needs fewer slots and a smaller weight, or its prototypes are of codes that no longer exist."""
     memory_fill_first: bool = _setting(True, "4.3", "N(0, 1) start")
     """The first write of a slot replaces its content instead of averaging with it.
 
@@ -102,9 +118,9 @@ class Settings(BaseModel):
     prototypes: int = _setting(10, "3.2", "K' = 10", ge=1)
     """Prototypes per category that k-means purifies the bank into, for compensation.
 
-    Choice: the paper runs k-means "at the start of each epoch"; we add one run at the stage switch, without which
-    neighbours would have to be chosen before there are prototypes. Only written slots take part; a category with
-    fewer written slots than prototypes uses what it has."""
+    Choice: the paper runs k-means "at the start of each epoch". We add the stage switch and, since the bank is empty
+    then, the log lines after it until every category has prototypes or the next epoch begins; before that every
+    candidate is a neighbour. Only written slots take part; a category with fewer of them uses what it has."""
     affinity_temperature: Literal["one", "sqrt"] = _setting("one", "3.2", "one")
     """Scale of z_s P^T before the softmax of Eq. 24: as printed, or divided by the root of Q_r as attention does.
 
@@ -125,7 +141,8 @@ class Settings(BaseModel):
     """Candidate neighbours of an image (Eq. 32).
 
     Choice: views of the same object are never candidates. The paper's set of "all images but the input" would contain
-    the other renders of the same CAD model, which is multi-view supervision in disguise."""
+    the other renders of the same CAD model, which is multi-view supervision in disguise. Two models that are nearly the
+    same shape under two names are still candidates of each other."""
     candidate_scope: Literal["category", "all"] = _setting("category", "3.3", "silent")
     """Where candidates are searched: among images of the same category, or everywhere (the literal Eq. 27).
 
@@ -160,7 +177,7 @@ class Settings(BaseModel):
     normal_weight: float = _setting(0.01, "3.4", "1", ge=0)
     """Weight of the normal consistency.
 
-    Choice: Eq. 45 adds it with weight 1; Unicorn uses 0.01, and at 1 the ellipsoid hardly deforms."""
+    Choice: Eq. 45 adds it with weight 1; Unicorn uses 0.01. At 1 we expect it to smooth the shapes away."""
     laplacian_weight: float = _setting(0.01, "3.4", "1", ge=0)
     """Weight of the uniform Laplacian smoothing.
 
@@ -168,7 +185,8 @@ class Settings(BaseModel):
     pose_prior_weight: float = _setting(0.02, "3.4", "absent", ge=0)
     """Weight of the mean distance between the batch's mean pose probabilities and uniform ones, in pose steps.
 
-    Choice: the paper has no such term; without it all poses collapse into one candidate. 0.02 is Unicorn's."""
+    Choice: the paper has no such term; without it all poses collapse into one candidate. 0.02 is Unicorn's; with few
+    objects and a high learning rate it is too weak to prevent that, so profile laptop takes 1."""
 
     # training, §4.3
     steps: int = _setting(400_000, "4.3", ge=1)
@@ -186,7 +204,9 @@ class Settings(BaseModel):
     stage_switch: int = _setting(10_000, "4.3", "10,000", ge=0)
     """Step at which the codes open fully and the neighbour term and the bank begin.
 
-    Choice: codes of the first stage are the full ones with all but their first entries held at zero, as in Unicorn."""
+    Choice: codes of the first stage are the full ones with all but their first entries held at zero, as in Unicorn. The
+    paper starts the neighbour term here; that the bank is written from here on is ours, since codes of one entry would
+    fill it with nothing."""
     small_shape_code: int = _setting(1, "4.3", "1", ge=0)
     """Live entries of z_s before the stage switch."""
     small_texture_code: int = _setting(2, "4.3", "2", ge=0)
@@ -227,6 +247,7 @@ def _check_together(s: Settings) -> None:
         (s.checkpoint_every % s.log_every == 0, "checkpoint_every", f"a multiple of log_every ({s.log_every})"),
         (s.texture_size & (s.texture_size - 1) == 0, "texture_size", "a power of two"),
         (s.features != "clip" or s.clip_weights, "features", "efficientnet-lite2, or give the file in clip_weights"),
+        (s.encoder != "resnet18" or s.image_size >= 64, "image_size", "at least 64 for resnet18, or encoder small"),
         (min(s.ellipsoid) > 0, "ellipsoid", "three positive semi-axes"),
     ]
     for holds, name, expected in rules:

@@ -140,8 +140,9 @@ def begin_stage(run: Training, images: TrainingImages, s: Settings) -> None:
     network, step = run.network, run.step
     epoch_starts = step % images.steps_per_epoch == 0
     network.open_codes = step >= s.stage_switch
-    # The bank is empty at the switch itself: until every category has prototypes, look again at every log line.
-    waiting = step % s.log_every == 0 and not bool(network.prototypes_valid.any(1).all())
+    # The bank is empty at the switch itself: for the rest of that epoch, look again at every log line.
+    same_epoch = step // images.steps_per_epoch == s.stage_switch // images.steps_per_epoch
+    waiting = same_epoch and step % s.log_every == 0 and not bool(network.prototypes_valid.any(1).all())
     if network.open_codes and (epoch_starts or step == s.stage_switch or waiting):
         seed = int(np.random.default_rng((run.seed, step)).integers(2**31))
         prototypes = network.bank.purify(s.prototypes, seed)
@@ -218,7 +219,7 @@ def neighbor_term(
     network = run.network
     candidate_rows = images.candidates[rows]  # (B, k)
     candidate = images.batch(candidate_rows.reshape(-1))  # B k images
-    with torch.no_grad():
+    with torch.no_grad(), network.frozen_statistics():
         codes, scales = network.encode_shape(candidate.image)
         codes = codes.unflatten(0, candidate_rows.shape)  # (B, k, Q)
         selected = neighbors.select(shape.code, batch.category, codes, *network.get_prototypes("neighbor_prototypes"))
@@ -228,9 +229,9 @@ def neighbor_term(
         return shape.code.new_zeros(()), selected
     flat = image * candidate_rows.shape[1] + column
     neighbor = candidate.image[flat]  # (M, 3, H, W)
-    with torch.no_grad():
+    with torch.no_grad(), network.frozen_statistics():
         _, rotation, translation = network.poses(neighbor).likeliest()
-    with torch.set_grad_enabled(s.neighbor_texture_gradient):
+    with torch.set_grad_enabled(s.neighbor_texture_gradient), network.frozen_statistics():
         colors = network.paint(neighbor)
     vertices = shape.unscaled[image] * scales[flat][:, None]
     terms = render_and_compare(network, vertices, colors, rotation, translation, neighbor, candidate.mask[flat], s)

@@ -109,3 +109,19 @@ def test_the_paper_network_builds_and_learns_everywhere():
     generator = torch.Generator().manual_seed(4)
     sum((out * torch.randn(out.shape, generator=generator)).sum() for out in outputs).backward()
     assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
+
+
+def test_encoding_neighbours_leaves_the_running_statistics_alone():
+    torch.manual_seed(0)
+    network = MSRN(make_settings({"mesh_level": 1}), 2).train()
+
+    def statistics() -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in network.named_buffers() if "running" in name}
+
+    before = statistics()
+    assert before
+    with torch.no_grad(), network.frozen_statistics():
+        network.encode_shape(images(2, 64))
+    assert all(torch.equal(value, before[name]) for name, value in statistics().items())
+    network.encode_shape(images(2, 64))
+    assert not all(torch.equal(value, before[name]) for name, value in statistics().items())

@@ -54,6 +54,7 @@ def test_unknown_and_wrong_settings():
     refused(lambda: params.make_settings({"encoder": "resnet"}), "encoder = 'resnet'", "small")
     refused(lambda: params.make_settings({"neighbor_prototypes": 11}), "neighbor_prototypes = 11", "prototypes (10)")
     refused(lambda: params.make_settings({"memory_slots": 5}), "prototypes = 10", "memory_slots (5)")
+    refused(lambda: params.make_settings({"image_size": 32}), "image_size = 32", "resnet18")
     refused(lambda: params.make_settings({"texture_size": 48}), "texture_size = 48", "power of two")
     refused(lambda: params.make_settings({"features": "clip"}), "features = 'clip'", "clip_weights")
     refused(lambda: params.make_settings({"log_every": 30, "checkpoint_every": 100}), "checkpoint_every = 100", "30")
@@ -66,6 +67,7 @@ def test_unknown_profile_device_and_seeds():
     refused(lambda: params.resolve(profile="smoke", seeds=[-1]), "seeds = [-1]")
     refused(lambda: params.resolve(profile="smoke", seeds="0,1"), "seeds = '0,1'")
     refused(lambda: params.resolve(profile="smoke", seeds=True), "seeds")
+    refused(lambda: params.resolve(profile="smoke", seeds=[0, 1, 0]), "seeds = [0, 1, 0]", "different")
     refused(lambda: params.resolve(profile="smoke", settings="prototypes"), "settings = 'prototypes'")
 
 

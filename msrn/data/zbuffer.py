@@ -12,6 +12,8 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from msrn.threads import numba_threads
+
 AMBIENT, DIFFUSE = 0.5, 0.5
 LIGHT = (0.45, 0.63, -0.63)  # toward the light, in camera axes (X left, Y up, Z into the scene)
 BACKGROUND = 255
@@ -27,13 +29,15 @@ def draw(
     the mask holds pixels of which the object covers at least half. Faces are two-sided.
     """
     nearest = nearest_face(projected, faces, size * samples)
-    return _resolve(nearest, np.array(face_colors, np.uint8), shade(in_camera, faces), size, samples)
+    with numba_threads():
+        return _resolve(nearest, np.array(face_colors, np.uint8), shade(in_camera, faces), size, samples)
 
 
 def nearest_face(projected: np.ndarray, faces: np.ndarray, size: int) -> np.ndarray:
     """Index of the nearest face at every sample (B, H, W) int32, -1 where there is none; H = W = ``size``."""
     # Copies, because Numba compiles once more for arrays that are read-only, as those of an asset are.
-    return _nearest_face(np.array(projected, np.float64), np.array(faces, np.int32), size)
+    with numba_threads():
+        return _nearest_face(np.array(projected, np.float64), np.array(faces, np.int32), size)
 
 
 def shade(in_camera: np.ndarray, faces: np.ndarray) -> np.ndarray:

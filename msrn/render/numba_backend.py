@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from msrn.render import numba_kernels as kernels
 from msrn.render.blending import EPSILON, FAR, MIN_AREA, MIN_DEPTH, NEAR
+from msrn.threads import numba_threads
 
 
 def rasterize(
@@ -86,13 +87,8 @@ def _threads():
     """Whether to use several threads: as many as torch does, so that one setting governs both.
 
     One thread needs no pool, which costs milliseconds to wake on a busy machine and does not survive a fork."""
-    wanted = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
-    if wanted < 2:
+    if min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS) < 2:
         yield False
         return
-    before = numba.get_num_threads()
-    numba.set_num_threads(wanted)
-    try:
+    with numba_threads():
         yield True
-    finally:
-        numba.set_num_threads(before)
