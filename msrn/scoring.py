@@ -22,10 +22,10 @@ from msrn.records import Record
 from msrn.runs import Run
 
 SEED = 0  # of the points on the surfaces and of the bootstrap, the same for every row
-CODE = (
-    "scoring.py evaluate.py metrics.py align.py predictions.py baselines render camera.py features.py "
-    "data/collection.py"
-).split()
+CODE = (  # what decides a score, as runs.TRAINING_PATH lists what decides a run
+    *("scoring.py", "evaluate.py", "metrics.py", "align.py", "predictions.py", "baselines", "render"),
+    *("camera.py", "features.py", "data/collection.py"),
+)
 TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
 UNITS = {
     "mask_iou": "mean over all test images of a category, then over categories, 0 to 1",
@@ -62,7 +62,7 @@ def score_run(run: Run, row: tuple[str, str], request: Request, test: ImageColle
         objects=objects,
         n_images=len(test),
         evaluation=evaluation,
-        device=records.device_name(request.device),
+        device=run.device,
         train_seconds=run.seconds,
         eval_seconds=time.perf_counter() - started,
         **_common(request, test, shape),
