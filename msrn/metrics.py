@@ -6,6 +6,7 @@ Pure functions of numpy arrays. The unit of length is the longest edge of the gr
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 from scipy.ndimage import binary_fill_holes
 from scipy.spatial import cKDTree
 
@@ -52,8 +53,9 @@ def tree(points: np.ndarray) -> cKDTree:
 def chamfer_l1(predicted: np.ndarray, true: np.ndarray) -> float:
     """CD as the paper's tables hold it: 100 * (mean accuracy + mean completeness) / 2, in 1/100 of the longest edge.
 
-    Distances are not squared. This is not Eq. 46: the tables repeat the published values of Unicorn times ten, and
-    those are ten times this half-sum of means. :func:`chamfer_eq46` is the formula as printed.
+    Distances are not squared. This is not Eq. 46: the paper's Table 5 repeats Unicorn's published values times ten,
+    and those are ten times this half-sum of means. That the other tables share the unit is an inference: it is the one
+    under which their CD and F-score fit together. :func:`chamfer_eq46` is the formula as printed.
     """
     return nearest_distances(predicted, true).chamfer_l1()
 
@@ -124,8 +126,9 @@ def bootstrap_interval(
     """Percentile bootstrap interval (low, high) of the mean of ``values`` (N,), one per object.
 
     With ``strata`` (N,), the objects' categories, objects are resampled within each and the statistic is the macro
-    mean, the mean of the categories' means. A resample of n objects varies less than n new objects would, by the factor
-    (n - 1) / n, which is a half for two; deviations from the mean are stretched by its root.
+    mean, the mean of the categories' means. Resamples of few objects vary too little: by (n - 1) / n, which is a half
+    for two, and because their spread is itself a guess. Deviations are stretched by the root of the first and, as
+    Welch and Satterthwaite do, by Student's quantile over the normal one. A category of one object shows no spread.
     """
     values = np.asarray(values, np.float64)
     strata = np.zeros(len(values), int) if strata is None else np.asarray(strata)
@@ -134,9 +137,22 @@ def bootstrap_interval(
     if not 0 < level < 1 or draws < 1:
         raise MsrnError(f"bootstrap: level = {level}, draws = {draws}: expected 0 < level < 1 and at least 1 draw")
     generator = np.random.default_rng(seed)
-    means = np.mean([_resampled_means(values[strata == s], draws, generator) for s in np.unique(strata)], axis=0)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    groups = [values[strata == s] for s in np.unique(strata)]
+    means = np.mean([_resampled_means(group, draws, generator) for group in groups], axis=0)
+    center = np.mean([group.mean() for group in groups])
+    ends = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = center + (ends - center) * _small_sample_stretch(groups, level)
     return float(low), float(high)
+
+
+def _small_sample_stretch(groups: list[np.ndarray], level: float) -> float:
+    """Student's quantile over the normal one, at the degrees of freedom of the mean of the groups' means."""
+    spread = [(group.var(ddof=1) / len(group), len(group) - 1) for group in groups if len(group) > 1]
+    square = sum(variance**2 / freedom for variance, freedom in spread)
+    if not square > 0:
+        return 1.0
+    freedom = sum(variance for variance, _ in spread) ** 2 / square
+    return float(stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2))
 
 
 def _resampled_means(values: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:

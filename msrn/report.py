@@ -38,7 +38,7 @@ def caption(result: Table8) -> str:
 
 def rows(result: Table8) -> list[Row]:
     """The variants in the paper's order, then the baselines."""
-    past = shown_records(result.recorded)
+    past = shown_records(result.recorded, result.request.dataset)
     verdicts = {row.name: [] for row in TABLE8}
     for checked in claims(result):
         said = f"{SHORT[checked.metric]}: {checked.verdict(result.request.profile)}"
@@ -75,7 +75,7 @@ def notes(result: Table8, notebook: str) -> list[str]:
         "vertical and rigid ICP; mean over categories, [95 % bootstrap interval over objects]. The paper's values are "
         f"for 13 categories of ShapeNet: on {result.request.dataset} compare signs, not values."
     )
-    return [unit, RULE, *_recorded_note(result.recorded), source_line(result, notebook)]
+    return [unit, RULE, *_recorded_note(result), source_line(result, notebook)]
 
 
 def source_line(result: Table8, notebook: str) -> str:
@@ -117,9 +117,9 @@ def many(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def shown_records(recorded: Sequence[Record]) -> list[Record]:
-    """Of recorded results, those of the largest profile there is."""
-    known = [record for record in recorded if record.profile in PROFILE_ORDER]
+def shown_records(recorded: Sequence[Record], dataset: str) -> list[Record]:
+    """Of the results recorded on a data set, those of the largest profile there is."""
+    known = [record for record in recorded if record.dataset == dataset and record.profile in PROFILE_ORDER]
     largest = max((PROFILE_ORDER.index(record.profile) for record in known), default=-1)
     return [record for record in known if PROFILE_ORDER.index(record.profile) == largest]
 
@@ -133,8 +133,8 @@ def _recorded(recorded: Sequence[Record], name: str, metric: str) -> str:
     return unsigned(float(np.mean(values)), metric) if values else "none yet"
 
 
-def _recorded_note(recorded: Sequence[Record]) -> list[str]:
-    shown = shown_records(recorded)
+def _recorded_note(result: Table8) -> list[str]:
+    shown = shown_records(result.recorded, result.request.dataset)
     if not shown:
         return []
     seeds, commits = {record.seed for record in shown}, sorted({record.commit for record in shown})

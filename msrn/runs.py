@@ -32,6 +32,7 @@ from msrn import paths
 from msrn.data import ImageCollection
 from msrn.errors import MsrnError
 from msrn.network import MSRN
+from msrn.records import device_name
 from msrn.settings import Settings
 from msrn.storage import find_checkpoint, held, read_json, save_checkpoint, write_json, write_text, writing
 from msrn.train import Training, TrainingImages, load_network, train
@@ -66,6 +67,11 @@ class Run:
     def seconds(self) -> float:
         """Training time, interruptions left out."""
         return self.log[-1]["seconds"] if self.log else 0.0
+
+    @property
+    def device(self) -> str:
+        """What it was trained on, such as ``CPU, 2 cores``."""
+        return yaml.safe_load((self.folder / "params.yaml").read_text())["device"]
 
     @property
     def result(self) -> dict | None:
@@ -118,7 +124,7 @@ def train_or_load(
         if state:
             run.restore(state)
         else:
-            write_params(folder, settings, collection, seed)
+            write_params(folder, settings, collection, seed, device)
         _train(run, images, settings, folder, progress, label, until)
     return Run(folder, settings, seed, len(collection.categories), how, trained_now=True)
 
@@ -222,13 +228,14 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def write_params(folder: Path, settings: Settings, collection: ImageCollection, seed: int) -> None:
+def write_params(folder: Path, settings: Settings, collection: ImageCollection, seed: int, device: str) -> None:
     content = {
         "dataset": collection.name,
         "split": collection.split,
         "fingerprint": collection.fingerprint,
         "code": code_digest(),
         "seed": seed,
+        "device": device_name(device),
         "categories": list(collection.categories),
         "settings": settings.model_dump(mode="json"),
     }
