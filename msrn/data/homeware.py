@@ -1,14 +1,11 @@
 """homeware: real furniture and cars, the data set that a fresh machine has (§4.1's protocol, on other objects).
 
 193 objects of six categories, from libraries under CC0 and CC BY (``assets/HOMEWARE_CREDITS.md``), as meshes of at
-most 4,000 faces with one colour a face. Their images are drawn when they are first asked for, as those of ShapeNet in
-Kato et al. [50] are: 24 azimuths at elevation 30, distance 2.732, 64 x 64 on white; at that distance the nearest corner
-of an object as deep as it is wide, such as some cabinets, leaves the frame. The split is by object, written down in
+most 4,000 faces with one colour a face, drawn as ``data.views`` says. The split is by object, written down in
 ``assets/homeware_split.csv`` with the one view of each object by which it is evaluated.
 """
 
 import csv
-import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -16,71 +13,33 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
-from tqdm import tqdm
 
-from msrn import camera
-from msrn.data import zbuffer
-from msrn.data.cache import Make, cached_arrays, digest_of
+from msrn.data.cache import digest_of
 from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.views import PROTOCOL, VIEWS, DrawnObject, DrawnSet, open_drawn, poses_of, refuse_root
 from msrn.errors import MsrnError
-from msrn.paths import cache_folder
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CATEGORIES = ("cabinet", "car", "chair", "lamp", "sofa", "table")
-VIEWS, ELEVATION, SIZE, SAMPLES = 24, 30.0, 64, 4
-RENDERER = 1  # raise it when zbuffer.py draws differently, so that caches are drawn again
-PROTOCOL = {
-    "views": VIEWS, "elevation": ELEVATION, "distance": camera.DISTANCE, "field_of_view": camera.FIELD_OF_VIEW,
-    "size": SIZE, "samples": SAMPLES, "ambient": zbuffer.AMBIENT, "diffuse": zbuffer.DIFFUSE, "light": zbuffer.LIGHT,
-    "renderer": RENDERER,
-}  # fmt: skip
 
 
 def open_split(split: str, root: Path | None = None) -> ImageCollection:
     """One split of homeware, drawn into the cache if it is not there yet (all three splits at once)."""
-    if root is not None:
-        raise MsrnError(
-            f"data_root is {str(root)!r}, but homeware is part of the package and has no folder: leave it out"
-        )
+    refuse_root("homeware", root)
     mesh_path, objects = ASSETS / "homeware.npz", read_split(ASSETS / "homeware_split.csv")
     content = digest_of(_read_bytes(mesh_path), PROTOCOL, [row.object_id for row in objects])
-    arrays = cached_arrays("homeware", content, lambda make: _draw_all(mesh_path, objects, make))
-    chosen = [index for index, row in enumerate(objects) if row.split == split]
-    start, stop = chosen[0] * VIEWS, (chosen[-1] + 1) * VIEWS  # read_split keeps each split together
-    mine = objects[chosen[0] : chosen[-1] + 1]
-    return ImageCollection(
-        name="homeware",
-        split=split,
-        images=arrays["images"][start:stop],
-        masks=arrays["masks"][start:stop],
-        category=np.repeat([CATEGORIES.index(row.category) for row in mine], VIEWS).astype(np.int64),
-        object_id=np.repeat([row.object_id for row in mine], VIEWS),
-        view=np.tile(np.arange(VIEWS), len(mine)),
-        categories=CATEGORIES,
-        fingerprint=digest_of(content, split, [(row.object_id, row.category, row.evaluation_view) for row in mine]),
-        evaluation_index=np.array([k * VIEWS + row.evaluation_view for k, row in enumerate(mine)]),
-        _truth=HomewareTruth(mesh_path),
-    )
+    return open_drawn(DrawnSet("homeware", CATEGORIES, objects, content, HomewareTruth(mesh_path)), split, "homeware")
 
 
 # ------------------------------------------------------------------------------------------------------------ the asset
 
 
-@dataclass(frozen=True)
-class SplitRow:
-    object_id: str
-    category: str
-    split: str
-    evaluation_view: int
-
-
-def read_split(path: Path) -> list[SplitRow]:
+def read_split(path: Path) -> list[DrawnObject]:
     """The rows of the split file, ordered by split, category and name."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = [
-                SplitRow(row["object_id"], row["category"], row["split"], int(row["evaluation_view"]))
+                DrawnObject(row["object_id"], row["category"], row["split"], int(row["evaluation_view"]))
                 for row in csv.DictReader(file)
             ]
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -101,16 +60,13 @@ class HomewareTruth:
     path: Path
 
     def mesh(self, object_id: str) -> GroundTruth:
-        return read_meshes(self.path)[object_id]
+        meshes = read_meshes(self.path)
+        if object_id not in meshes:
+            raise _torn(self.path, f"no object {object_id!r}, which the split lists")
+        return meshes[object_id]
 
     def poses(self, view: np.ndarray) -> np.ndarray:
         return poses_of(view)
-
-
-def poses_of(view: np.ndarray) -> np.ndarray:
-    """Azimuth, elevation, roll (N, 3) float32 in degrees of the views (N,)."""
-    azimuth = np.asarray(view) * (360.0 / VIEWS)
-    return np.stack([azimuth, np.full(len(azimuth), ELEVATION), np.zeros(len(azimuth))], axis=1).astype(np.float32)
 
 
 @lru_cache(maxsize=2)
@@ -145,30 +101,3 @@ def _read_bytes(path: Path) -> bytes:
 def _torn(path: Path, reason: object) -> MsrnError:
     what = "is missing" if isinstance(reason, FileNotFoundError) else f"is torn ({reason})"
     return MsrnError(f"{path} {what}; it is part of the package: install msrn again, or git checkout the file")
-
-
-# ----------------------------------------------------------------------------------------------------------- the images
-
-
-def _draw_all(mesh_path: Path, objects: list[SplitRow], make: Make) -> None:
-    meshes = read_meshes(mesh_path)
-    missing = [row.object_id for row in objects if row.object_id not in meshes]
-    if missing:
-        raise _torn(mesh_path, f"no object {missing[0]!r}, which the split lists")
-    images = make("images", (len(objects) * VIEWS, 3, SIZE, SIZE), "uint8")
-    masks = make("masks", (len(objects) * VIEWS, SIZE, SIZE), "bool")
-    print(f"homeware: drawing {len(images):,} images, once, into {cache_folder()}", file=sys.stderr, flush=True)
-    for index, row in enumerate(tqdm(objects, desc="homeware", unit="object", mininterval=0.5)):
-        rows = slice(index * VIEWS, (index + 1) * VIEWS)
-        images[rows], masks[rows] = draw_views(meshes[row.object_id], np.arange(VIEWS))
-
-
-def draw_views(mesh: GroundTruth, view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Images (B, 3, H, W) and masks (B, H, W) of one object from the views (B,)."""
-    azimuth, elevation, roll = torch.from_numpy(poses_of(view)).double().unbind(1)
-    rotation = camera.rotation(azimuth, elevation, roll)  # (B, 3, 3)
-    translation = rotation.new_tensor([0.0, 0.0, camera.DISTANCE]).expand(len(view), 3)
-    vertices = torch.tensor(mesh.vertices, dtype=torch.float64).expand(len(view), -1, -1)  # (B, V, 3)
-    projected = camera.project(vertices, rotation, translation).numpy()
-    in_camera = (vertices @ rotation + translation[:, None]).numpy()
-    return zbuffer.draw(projected, in_camera, mesh.faces, mesh.face_colors, SIZE, SAMPLES)

@@ -8,7 +8,8 @@ import torch
 
 from msrn import camera
 from msrn.data import homeware, open_collection
-from msrn.data.homeware import CATEGORIES, VIEWS, read_meshes, read_split
+from msrn.data.homeware import CATEGORIES, read_meshes, read_split
+from msrn.data.views import VIEWS, draw_views
 from msrn.errors import MsrnError
 
 COUNTS = {"chair": 57, "table": 43, "cabinet": 34, "lamp": 26, "sofa": 22, "car": 11}
@@ -122,7 +123,7 @@ def test_fingerprint_is_of_the_content(collections, cache, small_assets):
 def test_same_object_is_drawn_the_same_again(collections):
     collection = collections["val"]
     mesh = collection.ground_truth(collection.object_id[0])
-    images, masks = homeware.draw_views(mesh, np.array([3, 11]))
+    images, masks = draw_views(mesh, np.array([3, 11]))
     np.testing.assert_array_equal(images, collection.images[[3, 11]])
     np.testing.assert_array_equal(masks, collection.masks[[3, 11]])
 
