@@ -99,10 +99,12 @@ def _read_profile(name: str) -> dict[str, Any]:
     path = paths.PARAMS / f"{name}.yaml"
     try:
         content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise MsrnError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); restore it from git") from None
     if not isinstance(content, dict) or set(content) != set(NOTEBOOK_KEYS):
         raise MsrnError(f"{path}: expected exactly the keys {', '.join(NOTEBOOK_KEYS)}; restore it from git")
+    if not isinstance(content["settings"], dict):
+        raise MsrnError(f"{path}: settings = {content['settings']!r}: expected a mapping, {{}} for none")
     return content
 
 
