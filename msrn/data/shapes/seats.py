@@ -193,14 +193,14 @@ def _bench_stand(dice: Dice, width: float, depth: float, top: float, color: Colo
 
 def sofa(dice: Dice) -> list[Part]:
     """One to three seats, sometimes with a chaise; arms round, square, sloping or none."""
-    seats = dice.pick((2, 2, 2, 3, 3, 1))
-    width = seats * dice.between(0.6, 0.72)
+    seats = dice.pick((2, 2, 2, 2, 3, 3, 3, 1))
+    width = dice.between(*{1: (0.7, 0.8), 2: (1.3, 1.6), 3: (1.55, 1.85)}[seats])
     depth, seat, back = dice.between(0.8, 0.95), dice.between(0.38, 0.46), dice.between(0.72, 0.9)
     arm, foot = dice.between(0.12, 0.22), dice.between(0.05, 0.12)
     body = cloth(dice)
     soft = body if dice.chance(0.5) else cloth(dice)
     whole, rear, near = width + 2 * arm, -depth / 2, depth / 2
-    chaise = dice.between(0.4, 0.6) if seats == 3 and dice.chance(0.3) else 0.0
+    chaise = dice.between(0.3, 0.5) if seats == 3 and dice.chance(0.3) else 0.0
     parts = [box(whole, (foot, seat - 0.14), (rear, near - 0.02), shade(body, 0.9)).fronted(shade(body, 1.12))]
     thick = dice.between(0.16, 0.22)
     lean = extrude(
