@@ -5,7 +5,11 @@ from difflib import get_close_matches
 
 
 class MsrnError(Exception):
-    """A mistake in the input or the surroundings, said in one line; the command line prints it without a traceback."""
+    """A mistake in the input or the surroundings, said in one line; command line and notebooks show no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return [f"MsrnError: {self}"]
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
