@@ -122,7 +122,8 @@ def table(dice: Dice) -> list[Part]:
         return _round_table(dice, dice.between(0.45, 0.6), height, thick, top, frame)
     if kind == "coffee":
         width, depth, height = width * 0.75, depth * 0.8, height * 0.62
-    parts = [_table_top(dice, width, depth, (height - thick, height), top)]
+    corner = dice.between(0.04, 0.25) if dice.chance(0.4) else 0.0
+    parts = [_table_top(width, depth, (height - thick, height), corner, top)]
     below = height - thick
     if kind == "desk":
         parts += _desk(dice, width, depth, below, frame)
@@ -130,27 +131,29 @@ def table(dice: Dice) -> list[Part]:
         parts += _trestle(dice, width, depth, below, frame)
     else:
         inset = dice.between(0.04, 0.1)
-        corner = (width / 2 - inset, depth / 2 - inset)
+        foot = (width / 2 - inset, depth / 2 - inset)
         parts += legs(
-            corner, below, dice.between(0.045, 0.08), frame, taper=dice.between(0.5, 1), round_=dice.chance(0.3)
+            foot, below, dice.between(0.045, 0.08), frame, taper=dice.between(0.5, 1), round_=dice.chance(0.3)
         )
         parts.append(box(width - 2 * inset, (below - 0.09, below), depth - 2 * inset, shade(frame, 0.8)))
         parts += _table_drawers(dice, width * 0.55, (below - 0.085, below - 0.005), depth / 2 - inset + 0.002, top)
         if kind == "coffee":
-            parts.append(board(2 * corner[0], (height * 0.25, height * 0.25 + 0.025), 2 * corner[1], shade(top, 0.9)))
+            parts.append(board(2 * foot[0], (height * 0.25, height * 0.25 + 0.025), 2 * foot[1], shade(top, 0.9)))
     # A runner or blotter near the front edge, and a darker band along the rear one.
     parts.append(
         panel(
             (0, height + 0.004, depth * 0.26), (width * dice.between(0.35, 0.6), depth * 0.32), "+y", dice.color(FABRIC)
         )
     )
-    parts.append(panel((0, height + 0.003, -depth * 0.44), (width * 0.96, depth * 0.07), "+y", shade(top, 0.5)))
+    parts.append(
+        panel((0, height + 0.003, -depth * 0.44), (0.96 * (width - 2 * corner), depth * 0.07), "+y", shade(top, 0.5))
+    )
     return parts
 
 
-def _table_top(dice: Dice, width: float, depth: float, y: tuple[float, float], color: Color) -> Part:
-    if dice.chance(0.4):
-        return rounded_box(width, y, depth, dice.between(0.04, 0.25), color, bevel=0.006).fronted(shade(color, 1.2))
+def _table_top(width: float, depth: float, y: tuple[float, float], corner: float, color: Color) -> Part:
+    if corner:
+        return rounded_box(width, y, depth, corner, color, bevel=0.006).fronted(shade(color, 1.2))
     return board(width, y, depth, color).fronted(shade(color, 1.25))
 
 
