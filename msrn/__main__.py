@@ -6,6 +6,7 @@ table's notebook, which finds everything in the store: what ``papermill notebook
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -116,12 +117,17 @@ def execute_notebook(name: str, parameters: dict[str, Any]) -> Path:
 
     source, output = paths.NOTEBOOKS / f"{name}.ipynb", paths.runs_folder() / f"{name}.ipynb"
     unfinished = output.with_suffix(".unfinished.ipynb")
-    # Sockets in files need no free port and are nobody else's to read; Windows has none.
-    transport = Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}})
-    with writing(output.parent):
+    with writing(output.parent), tempfile.TemporaryDirectory(prefix="msrn-") as sockets:
+        # Sockets in files need no free port and are nobody else's to read; Windows has none.
+        transport = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
         try:
             papermill.execute_notebook(
-                source, unfinished, parameters, cwd=source.parent, progress_bar={"desc": source.name}, config=transport
+                source,
+                unfinished,
+                parameters,
+                cwd=source.parent,
+                progress_bar={"desc": source.name},
+                config=Config({"KernelManager": transport}),
             )
         except papermill.PapermillExecutionError as error:
             said = f"{error.ename}: {error.evalue}".splitlines()[0]
@@ -134,13 +140,15 @@ def _status_line(entry: dict[str, Any]) -> str:
     from msrn.report import duration
     from msrn.storage import read_json
 
+    if not entry["readable"]:
+        return f"{entry['name']:<32} its params.yaml cannot be read: delete that folder, or run again to mend it"
     if entry["step"] < entry["steps"]:
         state = "unfinished"
     elif not entry["current"]:
         state = "made by older code"
     else:
         state = "finished, evaluated" if entry["evaluated"] else "finished"
-    row = (read_json(paths.runs_folder() / entry["name"] / "result.json") or {}).get("variant", "–")
+    row = (read_json(paths.runs_folder() / entry["name"] / "result.json") or {}).get("variant") or "–"
     step = f"{entry['step']:,} / {entry['steps']:,}"
     size = f"{entry['bytes'] / 2**20:,.1f}"
     return f"{entry['name']:<32} {row:<10} {state:<22} {step:>17} {duration(entry['seconds']):>12} {size:>6}"

@@ -50,16 +50,16 @@ def resolve(
     """
     profile = _choose_profile(profile)
     file = _read_profile(profile)
-    overrides = yaml.safe_load(settings) if isinstance(settings, str) else settings
-    if not isinstance(overrides or {}, Mapping):
-        raise MsrnError(f"settings = {settings!r}: expected a mapping such as {{prototypes: 5}}")
+    for name, value in (("profile", profile), ("dataset", dataset), ("data_root", data_root)):
+        if value is not None and not isinstance(value, str):
+            raise MsrnError(f"{name} = {value!r}: expected a text")
     return Request(
         profile=profile,
         dataset=dataset or file["dataset"],
         data_root=data_root or file.get("data_root"),
         seeds=_check_seeds(file["seeds"] if seeds is None else seeds),
         device=_choose_device(file["device"] if device == "auto" else device),
-        settings=make_settings({**file["settings"], **(overrides or {})}),
+        settings=make_settings({**file["settings"], **_mapping(settings)}),
     )
 
 
@@ -75,8 +75,21 @@ def from_notebook(names: Mapping[str, Any]) -> Request:
         if name not in Settings.model_fields:
             nearest = did_you_mean(name, [*NOTEBOOK_KEYS, *Settings.model_fields])
             raise MsrnError(f"unknown notebook parameter {name!r} = {given[name]!r}{nearest}")
-    base = known.pop("settings", None) or {}
-    return resolve(**known, settings={**(yaml.safe_load(base) if isinstance(base, str) else base), **given})
+    overrides = {**_mapping(known.pop("settings", None)), **given}
+    return resolve(**known, settings=overrides)
+
+
+def _mapping(settings: Any) -> Mapping[str, Any]:
+    """Settings that override the profile's, given as a mapping, as the text of one, or not at all."""
+    try:
+        made = yaml.safe_load(settings) if isinstance(settings, str) else settings
+    except yaml.YAMLError:
+        made = settings
+    if made is None:
+        return {}
+    if not isinstance(made, Mapping):
+        raise MsrnError(f"settings = {settings!r}: expected a mapping such as {{prototypes: 5}}")
+    return made
 
 
 def _is_parameter(name: str, value: Any) -> bool:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from tqdm import tqdm
 
@@ -71,7 +72,7 @@ class Run:
     @property
     def device(self) -> str:
         """What it was trained on, such as ``CPU, 2 cores``."""
-        return yaml.safe_load((self.folder / "params.yaml").read_text())["device"]
+        return _params_of(self.folder)["device"]
 
     @property
     def result(self) -> dict | None:
@@ -111,6 +112,8 @@ def train_or_load(
     with held(folder / "lock"):
         state, note = find_checkpoint(folder)
         step = state["step"] if state else 0
+        if not _params_of(folder):
+            write_params(folder, settings, collection, seed, device)
         how = f"{label}: " + _how(folder, step, settings.steps, note)
         if step >= settings.steps:
             return Run(folder, settings, seed, len(collection.categories), how, trained_now=False)
@@ -123,8 +126,6 @@ def train_or_load(
         run = Training.start(settings, len(collection.categories), seed, device)
         if state:
             run.restore(state)
-        else:
-            write_params(folder, settings, collection, seed, device)
         _train(run, images, settings, folder, progress, label, until)
     return Run(folder, settings, seed, len(collection.categories), how, trained_now=True)
 
@@ -162,9 +163,20 @@ def _train(
             due = run.step // s.checkpoint_every > (run.step - s.log_every) // s.checkpoint_every
             over = until is not None and time.monotonic() > until
             if due or over or run.step == s.steps:
+                check_weights(run, folder)
                 save_checkpoint(run.state(), folder)
             if over and run.step < s.steps:
                 raise OutOfTime(f"{label}: out of time at step {run.step:,} of {s.steps:,}; it goes on from there")
+
+
+def check_weights(run: Training, folder: Path) -> None:
+    """A loss can be finite and its gradient not: weights that are no numbers never replace a good checkpoint."""
+    bad = [name for name, value in run.network.state_dict().items() if not bool(torch.isfinite(value).all())]
+    if bad:
+        raise MsrnError(
+            f"{folder}: {bad[0]} and {len(bad) - 1} other weights are not finite at step {run.step}; nothing was saved "
+            "since the last good checkpoint: lower learning_rate, or look at the settings that differ"
+        )
 
 
 def trim_log(folder: Path, step: int) -> float:
@@ -177,9 +189,11 @@ def trim_log(folder: Path, step: int) -> float:
 def _read_log(folder: Path) -> list[dict]:
     """All whole lines; one torn by a kill is the last and comes again."""
     path, found = folder / "log.jsonl", []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
         with contextlib.suppress(json.JSONDecodeError):
-            found.append(json.loads(line))
+            record = json.loads(line)
+            if isinstance(record, dict) and {"step", "seconds"} <= record.keys():
+                found.append(record)
     return found
 
 
@@ -242,23 +256,32 @@ def write_params(folder: Path, settings: Settings, collection: ImageCollection, 
     write_text(folder / "params.yaml", yaml.safe_dump(content, sort_keys=False))
 
 
+def _params_of(folder: Path) -> dict[str, Any] | None:
+    """What ``params.yaml`` says, or None where it is missing or damaged; the next use of the run writes it again."""
+    try:
+        content = yaml.safe_load((folder / "params.yaml").read_text())
+        complete = {"settings", "seed", "code", "device"} <= content.keys() and "steps" in content["settings"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):
+        return None
+    return content if complete else None
+
+
 def list_runs() -> list[dict[str, Any]]:
     """What ``params.yaml``, the log and the files say of every run in the store, oldest first; loads no tensors."""
     found = []
     for file in sorted(paths.runs_folder().glob("*/params.yaml"), key=lambda path: path.stat().st_mtime):
-        content, folder = yaml.safe_load(file.read_text()), file.parent
-        last = [{"step": 0, "seconds": 0.0}, *_read_log(folder)][-1]
-        steps = content["settings"]["steps"]
-        found.append(
-            {
-                "name": folder.name,
+        content, folder = _params_of(file.parent), file.parent
+        size = sum(part.stat().st_size for part in folder.iterdir())
+        entry = {"name": folder.name, "readable": content is not None, "bytes": size}
+        if content:
+            last = [{"step": 0, "seconds": 0.0}, *_read_log(folder)][-1]
+            entry |= {
                 "seed": content["seed"],
                 "step": last["step"],
-                "steps": steps,
+                "steps": content["settings"]["steps"],
                 "seconds": last["seconds"],
                 "current": content["code"] == code_digest(),
-                "evaluated": (folder / "result.json").exists(),
-                "bytes": sum(part.stat().st_size for part in folder.iterdir()),
+                "evaluated": read_json(folder / "result.json") is not None,
             }
-        )
+        found.append(entry)
     return found

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from msrn.errors import MsrnError
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+KEYS = {"network", "optimizer", "open_codes", "compensating", "step"}  # of train.Training.state
 
 
 def save_checkpoint(state: dict, folder: Path) -> None:
@@ -45,7 +46,10 @@ def find_checkpoint(folder: Path) -> tuple[dict | None, str]:
     note = ""
     for name in (CURRENT, PREVIOUS):
         try:
-            return torch.load(folder / name, map_location="cpu", weights_only=True), note
+            state = torch.load(folder / name, map_location="cpu", weights_only=True)
+            if not isinstance(state, dict) or set(state) != KEYS:
+                raise ValueError("another program's file")
+            return state, note
         except FileNotFoundError:
             continue
         except Exception as error:  # torch.load raises whatever a torn zip or pickle makes it stumble over
@@ -101,5 +105,5 @@ def read_json(path: Path) -> dict | None:
     """The content, or None where the file is missing or torn (it is then made again)."""
     try:
         return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return None

@@ -68,7 +68,12 @@ def test_unknown_profile_device_and_seeds():
     refused(lambda: params.resolve(profile="smoke", seeds="0,1"), "seeds = '0,1'")
     refused(lambda: params.resolve(profile="smoke", seeds=True), "seeds")
     refused(lambda: params.resolve(profile="smoke", seeds=[0, 1, 0]), "seeds = [0, 1, 0]", "different")
-    refused(lambda: params.resolve(profile="smoke", settings="prototypes"), "settings = 'prototypes'")
+    for wrong in ("prototypes", "[1]", "{prototypes: 3", 5, ["prototypes"]):
+        said = f"settings = {wrong!r}: expected a mapping"
+        refused(lambda wrong=wrong: params.resolve(profile="smoke", settings=wrong), said)
+        refused(lambda wrong=wrong: params.from_notebook({**CELL, "settings": wrong}), said)
+    refused(lambda: params.resolve(profile="smoke", data_root=5), "data_root = 5", "a text")
+    refused(lambda: params.resolve(profile="smoke", dataset=["homeware"]), "dataset = ['homeware']", "a text")
 
 
 def test_cuda_without_a_device_is_refused(monkeypatch):

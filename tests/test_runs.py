@@ -227,3 +227,44 @@ def test_out_of_time_stops_at_a_log_line_and_goes_on_from_there(store, monkeypat
     assert "resuming" in resumed.how and "step 2 of 24" in resumed.how
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "undisturbed"))
     assert same(resumed, run_once())
+
+
+def test_weights_that_are_no_numbers_never_replace_a_checkpoint(store, monkeypatch):
+    folder = interrupted(store, monkeypatch, at=8)
+    kept = (folder / "checkpoint.pt").read_bytes()
+    real = runs.train
+
+    def poisoned(run, images, s):
+        for record in real(run, images, s):
+            if run.step == 12:
+                with torch.no_grad():
+                    run.network.shape_head[0].weight[0, 0] = float("inf")
+            yield record
+
+    monkeypatch.setattr(runs, "train", poisoned)
+    with pytest.raises(MsrnError, match="not finite at step 12") as caught:
+        run_once()
+    assert "\n" not in str(caught.value)
+    assert (folder / "checkpoint.pt").read_bytes() == kept
+
+
+@pytest.mark.parametrize("content", [{"step": 24}, [1, 2]])
+def test_a_foreign_checkpoint_counts_as_torn(store, monkeypatch, content):
+    folder = interrupted(store, monkeypatch, at=16)
+    torch.save(content, folder / "checkpoint.pt")
+    assert "checkpoint.pt cannot be read" in run_once().how
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"{a: [", None])
+def test_damaged_small_files_are_listed_and_mended(store, damage):
+    folder = run_once().folder
+    for name in ("params.yaml", "result.json"):
+        (folder / name).unlink(missing_ok=True)
+        if damage is not None:
+            (folder / name).write_bytes(damage)
+    with open(folder / "log.jsonl", "ab") as log:
+        log.write(b"{}\n\xff\n")
+    assert all(not row["readable"] for row in runs.list_runs())
+    run = run_once()
+    assert not run.trained_now and run.device.startswith("CPU") and run.result is None and len(run.log) == 12
+    assert [row["readable"] for row in runs.list_runs()] == [True]
