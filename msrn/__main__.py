@@ -19,6 +19,7 @@ from msrn import __version__, paths
 from msrn.errors import MsrnError, did_you_mean
 
 NOTEBOOKS = {"table8": "table8_ablation"}
+RECORDED = ("table8", "study")  # experiments that ``record`` knows
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -58,18 +59,19 @@ def asks(command: Callable) -> Callable:
 @asks
 def run(experiment: str, **asked: Any) -> None:
     """Make a table, such as table8: train or reuse its runs, execute its notebook, print it."""
-    _run(experiment, _given(experiment, asked))
+    _run(experiment, _given(experiment, asked, tuple(NOTEBOOKS)))
 
 
 @cli.command()
 @asks
 @click.option("--budget", default="25m", show_default=True, help="Time to use, such as 90s, 25m or 8h.")
-def record(experiment: str, budget: str, **asked: Any) -> None:
-    """Keep results for the column "recorded": as many runs as fit into the budget; the next call goes on."""
-    given = _given(experiment, asked)
+@click.option("--only", multiple=True, metavar="ROW", help="A single row, such as M-SRN; may be repeated.")
+def record(experiment: str, budget: str, only: tuple[str, ...], **asked: Any) -> None:
+    """Keep results of table8 or study in results/: as many runs as fit into the budget; the next call goes on."""
+    given = _given(experiment, asked, RECORDED)
     from msrn import params, recording
 
-    for line in recording.record(experiment, params.resolve(**given), recording.seconds_of(budget)):
+    for line in recording.record(experiment, params.resolve(**given), recording.seconds_of(budget), only=only):
         click.echo(line)
 
 
@@ -154,13 +156,11 @@ def _status_line(entry: dict[str, Any]) -> str:
     return f"{entry['name']:<32} {row:<10} {state:<22} {step:>17} {duration(entry['seconds']):>12} {size:>6}"
 
 
-def _given(experiment: str, asked: dict[str, Any]) -> dict[str, Any]:
+def _given(experiment: str, asked: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
     """The options as ``params.resolve`` and a notebook's parameters cell take them."""
-    if experiment not in NOTEBOOKS:
-        known = ", ".join(NOTEBOOKS)
-        raise MsrnError(
-            f"unknown experiment {experiment!r}{did_you_mean(experiment, NOTEBOOKS)}: expected one of {known}"
-        )
+    if experiment not in known:
+        nearest = did_you_mean(experiment, known)
+        raise MsrnError(f"unknown experiment {experiment!r}{nearest}: expected one of {', '.join(known)}")
     # A relative folder is the caller's; the notebook runs in another one.
     root = asked["data_root"] and str(Path(asked["data_root"]).expanduser().resolve())
     return {**asked, "data_root": root, "seeds": _seeds(asked["seeds"]), "settings": _settings(asked["settings"])}

@@ -5,8 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from msrn.experiments import TABLE8, WHOLE, Outcome, Table8
+from msrn.experiments import Outcome, Table8
 from msrn.figures import INK
+from msrn.variants import TABLE8, WHOLE
 
 COLORS = {"w/o FC": "#2a9d6f", "w/o NC": "#e0692f", WHOLE: "#3f7fd0"}
 STYLES = {"w/o FC": (0, (4, 1.5)), "w/o NC": (0, (1.2, 1.2)), WHOLE: "solid"}  # told apart without colour as well

@@ -2,15 +2,14 @@
 
 So far Table 8, the ablation of §4.5.1: the network without feature compensation (§3.2), without neighbour consistency
 (§3.3), and whole. ``table8`` trains or loads a run for every row and seed, scores it on the test split, and scores the
-baselines once.
+baselines once. Beside it ``study``, by which the settings of profile laptop were chosen (``msrn.study``), on val.
 """
 
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -23,30 +22,21 @@ from msrn.neighbors import find_candidates
 from msrn.params import Request
 from msrn.records import Record
 from msrn.runs import Run
-from msrn.settings import Settings, make_settings
-
-WHOLE = "M-SRN"
+from msrn.study import STUDY
+from msrn.variants import TABLE8, Variant, portion
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A row of an ablation, by the paper's name for it."""
+class Experiment:
+    """Rows of a table, and the split that they are scored on."""
 
-    name: str
-    published: Mapping[str, float]  # cd and f as printed
-    overrides: Mapping[str, Any] = field(default_factory=dict)  # what it changes in the settings
-    without: str = ""  # what it lacks, in words
-
-    def settings(self, base: Settings) -> Settings:
-        return make_settings({**base.model_dump(), **self.overrides})
+    rows: tuple[Variant, ...]
+    split: str
 
 
-TABLE8 = (
-    Variant("w/o FC", {"cd": 1.84, "f": 0.352}, {"feature_compensation": False}, "feature compensation"),
-    Variant("w/o NC", {"cd": 3.81, "f": 0.160}, {"neighbor_consistency": False}, "neighbour consistency"),
-    Variant(WHOLE, {"cd": 1.61, "f": 0.365}),
-)
-EXPERIMENTS = {"table8": TABLE8}
+EXPERIMENTS = {"table8": Experiment(TABLE8, "test"), "study": Experiment(STUDY, "val")}
+# Settings that decide the candidates, of which a row that changes one has its own.
+OF_CANDIDATES = ("candidate", "features", "clip")
 
 
 def variant(experiment: str, name: str) -> Variant:
@@ -67,7 +57,7 @@ def variants(experiment: str) -> tuple[Variant, ...]:
         raise MsrnError(
             f"unknown experiment {experiment!r}{did_you_mean(experiment, EXPERIMENTS)}: expected one of {known}"
         )
-    return EXPERIMENTS[experiment]
+    return EXPERIMENTS[experiment].rows
 
 
 @dataclass(frozen=True)
@@ -104,35 +94,50 @@ class Bench:
     """What the rows of a table share: the request, its data, and the candidates, found once and only for training."""
 
     def __init__(self, experiment: str, request: Request, progress: bool = True) -> None:
+        variants(experiment)
         self.experiment, self.request, self.progress = experiment, request, progress
-        self.train = open_collection(request.dataset, "train", request.data_root)
-        self.test = open_collection(request.dataset, "test", request.data_root)
+        self.whole = self.train = open_collection(request.dataset, "train", request.data_root)
+        self.rows = slice(None)  # of the whole split, the images that ``train`` holds
+        self.scored = open_collection(request.dataset, EXPERIMENTS[experiment].split, request.data_root)
 
     def outcome(self, row: Variant, seed: int, until: float | None = None) -> Outcome:
         """A row with one seed, trained or loaded, scored or loaded; a line on standard error says which and why."""
         label = f"{row.name}, seed {seed}"
+        bench = self.under(row)
         settings = row.settings(self.request.settings)
         run = runs.train_or_load(
-            settings, self.train, lambda: self.candidates, seed, self.request.device, self.progress, label, until
+            settings, bench.train, lambda: bench.candidates, seed, self.request.device, self.progress, label, until
         )
         if self.progress and not run.trained_now:
             print(run.how, file=sys.stderr, flush=True)
-        return Outcome(row, run, scoring.score_run(run, self._row(row.name), self.request, self.test, self.progress))
+        return Outcome(row, run, scoring.score_run(run, self._row(row.name), self.request, self.scored, self.progress))
+
+    def under(self, row: Variant) -> "Bench":
+        """The bench that a row is trained on: another one when the row has its own candidates or training images."""
+        rows = row.training_rows(self.whole)
+        if rows is None and not any(name.startswith(OF_CANDIDATES) for name in row.overrides):
+            return self
+        other = copy(self)
+        other.request = replace(self.request, settings=row.settings(self.request.settings))
+        other.__dict__.pop("candidates", None)
+        if rows is not None:
+            other.train, other.rows = portion(self.whole, rows), rows
+        return other
 
     def baselines(self) -> tuple[Record, ...]:
         """Rows that train nothing, so that nobody takes the others for more than they are."""
-        s, index, folder = self.request.settings, self.test.evaluation_index, paths.runs_folder() / "baselines"
+        s, index, folder = self.request.settings, self.scored.evaluation_index, paths.runs_folder() / "baselines"
 
         def start() -> list[Mesh]:
             return baselines.ellipsoid(len(index), s.ellipsoid, s.mesh_level)
 
         def anything() -> list[Mesh]:
-            drawn = baselines.random_object(self.test, index, self.train, scoring.SEED)
+            drawn = baselines.random_object(self.scored, index, self.train, scoring.SEED)
             return baselines.meshes_of(self.train, drawn)
 
         def alike(known: bool) -> list[Mesh]:
-            of_test, of_train = self._features(self.test), self._features(self.train)
-            found = baselines.nearest_object(self.test, index, self.train, of_test, of_train, known)
+            of_test, of_train = self._features(self.scored), self._features(self.train)
+            found = baselines.nearest_object(self.scored, index, self.train, of_test, of_train, known)
             return baselines.meshes_of(self.train, found)
 
         by_features = [self.train.fingerprint, s.features, s.clip_weights]
@@ -143,7 +148,7 @@ class Bench:
             ("retrieval", lambda: alike(False), by_features),
         )
         return tuple(
-            scoring.score_baseline(make, self._row(name), depends, self.request, self.test, folder, self.progress)
+            scoring.score_baseline(make, self._row(name), depends, self.request, self.scored, folder, self.progress)
             for name, make, depends in rows
         )
 
@@ -159,7 +164,9 @@ class Bench:
     def _features(self, collection: ImageCollection) -> np.ndarray:
         """Eqs 28-30, (N, D) unit rows."""
         s = self.request.settings
-        return extract_features(collection, s.features, s.clip_weights, progress=self.progress)
+        kept = collection is self.train
+        known = extract_features(self.whole if kept else collection, s.features, s.clip_weights, progress=self.progress)
+        return known[self.rows] if kept else known
 
     def _row(self, name: str) -> tuple[str, str]:
         return self.experiment, name
@@ -171,7 +178,7 @@ def table8(request: Request, progress: bool = True) -> Table8:
     past = tuple(recorded("table8"))
     bench = Bench("table8", request, progress)
     outcomes = tuple(bench.outcome(row, seed) for row in TABLE8 for seed in request.seeds)
-    return Table8(request, bench.test, outcomes, bench.baselines(), past, time.perf_counter() - started)
+    return Table8(request, bench.scored, outcomes, bench.baselines(), past, time.perf_counter() - started)
 
 
 def recorded(experiment: str) -> list[Record]:

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from msrn import camera
 from msrn.data import ImageCollection, zbuffer
 from msrn.evaluate import Mesh
-from msrn.experiments import TABLE8, WHOLE, Outcome, Table8
+from msrn.experiments import Outcome, Table8
 from msrn.predictions import predict
 from msrn.report import many
+from msrn.variants import TABLE8, WHOLE
 
 INK = "#7f858d"  # readable on white and on near-black
 TURN = 90.0  # degrees between the two views of a mesh

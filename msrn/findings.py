@@ -8,12 +8,13 @@ import numpy as np
 
 from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Estimate, difference, signed
 from msrn.evaluate import ALIGNMENTS
-from msrn.experiments import TABLE8, WHOLE, Table8
+from msrn.experiments import Table8
 from msrn.params import Request
 from msrn.records import Record
 from msrn.report import claims, many
 from msrn.scoring import TURNS
 from msrn.tables import plain_html
+from msrn.variants import TABLE8, WHOLE
 
 LEARNED_MASK_IOU = 0.7
 LEARNED_DIRECTION = 0.4  # pose consistency up to half turns

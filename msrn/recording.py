@@ -1,19 +1,21 @@
 """Recorded results: ``results/<experiment>/*.json``, made in as many portions as machine time comes in.
 
 ``record`` does what is still missing of an experiment's rows and seeds, the longest first, until the time is over.
+With names of rows it does those alone, in the order of the table.
 Every result is written as soon as it is measured; a run that did not finish has a checkpoint and goes on next time.
 """
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msrn import paths, records, runs, storage
 from msrn.errors import MsrnError
-from msrn.experiments import Bench, Variant, variants
+from msrn.experiments import Bench, variant, variants
 from msrn.params import Request
 from msrn.records import Record
+from msrn.variants import Variant
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -26,13 +28,18 @@ def seconds_of(budget: str) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
-def record(experiment: str, request: Request, seconds: float, progress: bool = True) -> Iterator[str]:
+def record(
+    experiment: str, request: Request, seconds: float, progress: bool = True, only: Sequence[str] = ()
+) -> Iterator[str]:
     """Do what fits into ``seconds``, yielding a line for each result that was written and one on what is left."""
     until = time.monotonic() + seconds
+    rows = _rows(experiment, request, only)
     bench = Bench(experiment, request, progress)
-    for baseline in bench.baselines():
+    for baseline in () if only else bench.baselines():
         yield _keep(baseline)
-    waiting = sorted(_rows(experiment, request), key=lambda work: _expected(bench, *work), reverse=True)
+    waiting = [(row, seed) for seed in request.seeds for row in rows]
+    if not only:
+        waiting.sort(key=lambda work: _expected(bench, *work), reverse=True)
     left = len(waiting)
     for row, seed in waiting:
         if time.monotonic() > until:
@@ -48,14 +55,17 @@ def record(experiment: str, request: Request, seconds: float, progress: bool = T
     yield f"{experiment}, profile {request.profile}, on {request.dataset}: {done}"
 
 
-def _rows(experiment: str, request: Request) -> list[tuple[Variant, int]]:
-    return [(row, seed) for seed in request.seeds for row in variants(experiment)]
+def _rows(experiment: str, request: Request, only: Sequence[str]) -> list[Variant]:
+    """The rows asked for. Of all rows, those that change nothing of this profile would be the first one again."""
+    if only:
+        return [variant(experiment, name) for name in only]
+    return [row for row in variants(experiment) if row.changes(request.settings) or not row.overrides]
 
 
 def _expected(bench: Bench, row: Variant, seed: int) -> float:
     """Steps that a run still needs; of two new ones the whole network, which has no part left out, takes longer."""
     settings = row.settings(bench.request.settings)
-    done = runs.last_step(settings, bench.train, seed)
+    done = runs.last_step(settings, bench.under(row).train, seed)
     return settings.steps - done - 0.1 * len(row.overrides)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from msrn import tables
 from msrn.claims import RULE, SILENT_PROFILES, Claim, claim, difference, estimate, unsigned
-from msrn.experiments import TABLE8, WHOLE, Table8
+from msrn.experiments import Table8
 from msrn.params import Request, resolve
 from msrn.records import Record, source_state
 from msrn.tables import Row
+from msrn.variants import TABLE8, WHOLE
 
 TITLES = {"cd": "Chamfer distance ↓", "f": "F-score@0.01 ↑"}
 SHORT = {"cd": "CD", "f": "F"}

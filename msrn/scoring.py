@@ -20,6 +20,7 @@ from msrn.params import Request
 from msrn.predictions import Predictions, predict
 from msrn.records import Record
 from msrn.runs import Run
+from msrn.settings import Settings
 
 SEED = 0  # of the points on the surfaces and of the bootstrap, the same for every row
 CODE = (  # what decides a score, as runs.TRAINING_PATH lists what decides a run
@@ -65,7 +66,7 @@ def score_run(run: Run, row: tuple[str, str], request: Request, test: ImageColle
         device=run.device,
         train_seconds=run.seconds,
         eval_seconds=time.perf_counter() - started,
-        **_common(request, test, shape),
+        **_common(run.settings, test, shape),
     )
     run.write_result(records.to_json(record))
     return record
@@ -106,7 +107,7 @@ def score_baseline(
         device=records.device_name("cpu"),
         train_seconds=0.0,
         eval_seconds=time.perf_counter() - started,
-        **_common(request, test, shape),
+        **_common(request.settings, test, shape),
     )
     with storage.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,13 +142,13 @@ def _image_metrics(views: Predictions, test: ImageCollection) -> dict[str, float
     return flat
 
 
-def _common(request: Request, test: ImageCollection, shape: ObjectMetrics) -> dict[str, Any]:
+def _common(settings: Settings, test: ImageCollection, shape: ObjectMetrics) -> dict[str, Any]:
     return {
         "dataset": test.name,
         "fingerprint": test.fingerprint,
         "points": shape.points,
         "n_objects": len(shape.object_id),
-        "features": request.settings.features,
+        "features": settings.features,
         "masks": "none" if test.masks is None else "of the data set",
         **records.provenance(),
     }

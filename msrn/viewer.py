@@ -18,10 +18,11 @@ from PIL import Image
 
 from msrn import storage
 from msrn.evaluate import Mesh
-from msrn.experiments import WHOLE, Table8
+from msrn.experiments import Table8
 from msrn.figures import data_url, draw_mesh
 from msrn.predictions import predict
 from msrn.runs import Run
+from msrn.variants import WHOLE
 
 HEIGHT = 380  # pixels
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from msrn import params, paths
-from msrn.experiments import TABLE8
+from msrn.variants import TABLE8
 
 sys.path.insert(0, str(paths.ROOT / "book" / "_ext"))
 import choices  # noqa: E402

@@ -55,6 +55,9 @@ def test_help_names_the_commands(call):
         (["run", "table8", "--seeds", "0,one"], "--seeds 0,one: expected whole numbers"),
         (["run", "table8", "--seeds", "-1"], "seeds = [-1]"),
         (["run", "table8", "--device", "gpu"], "device = 'gpu'"),
+        (["run", "study"], "unknown experiment 'study': expected one of table8"),
+        (["record", "studdy"], "unknown experiment 'studdy' (did you mean study?)"),
+        (["record", "table8", "--only", "MSRN"], "unknown variant 'MSRN' of table8 (did you mean M-SRN?)"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing_behind(call, store, words, said):
@@ -82,6 +85,10 @@ def toy_run(toy_data, monkeypatch, tmp_path, toy_result):  # noqa: F811
     monkeypatch.setattr(command, "execute_notebook", lambda name, given: tmp_path / f"{name}.ipynb")
 
 
+def test_every_experiment_can_be_recorded():
+    assert set(command.RECORDED) >= set(experiments.EXPERIMENTS)
+
+
 def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result):  # noqa: F811
     code, out, err = call("run", "table8")
     assert code == 0 and err.count("reused toy-seed0-") == 3 and err.count("are unchanged") == 3
@@ -92,9 +99,9 @@ def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result)
 def test_a_relative_folder_is_the_callers(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     asked = {"data_root": "data", "seeds": "0,1", "settings": ("steps=5",)}
-    given = command._given("table8", asked)
+    given = command._given("table8", asked, ("table8",))
     assert given == {"data_root": str(tmp_path / "data"), "seeds": [0, 1], "settings": {"steps": 5}}
-    assert command._given("table8", {**asked, "data_root": None})["data_root"] is None
+    assert command._given("table8", {**asked, "data_root": None}, ("table8",))["data_root"] is None
 
 
 def test_an_interruption_says_how_to_go_on(call, toy_run, monkeypatch):

@@ -5,8 +5,9 @@ import time
 import pytest
 from toy_table import toy_data, toy_request  # noqa: F401
 
-from msrn import paths, recording, records, runs
+from msrn import experiments, paths, recording, records, runs
 from msrn.errors import MsrnError
+from msrn.variants import Variant
 
 
 @pytest.fixture
@@ -52,6 +53,44 @@ def test_time_over_keeps_what_is_done_and_goes_on(places, monkeypatch):
     assert kept == {"toy-laptop-m-srn-seed0.json"}  # the whole network is the longest, so it came first
     monkeypatch.setattr(runs.time, "monotonic", clock)
     assert lines()[-1].endswith("everything is recorded")
+
+
+STUDY = (
+    Variant("laptop"),
+    Variant("3 objects", objects=3),
+    Variant("2 candidates", overrides={"candidates": 2}),
+    Variant("as it is", overrides={"steps": 24}),
+)
+
+
+@pytest.fixture
+def study(places, monkeypatch):
+    monkeypatch.setitem(experiments.EXPERIMENTS, "study", experiments.Experiment(STUDY, "val"))
+    return places.with_name("study")
+
+
+def test_the_study_is_scored_on_val_with_its_own_candidates_and_images(study, monkeypatch):
+    asked = []
+    find = experiments.find_candidates
+    monkeypatch.setattr(
+        experiments, "find_candidates", lambda *given: asked.append((len(given[0]), given[3])) or find(*given)
+    )
+    said = list(recording.record("study", toy_request(), 600, False, only=["2 candidates", "3 objects", "laptop"]))
+    assert [line.split("/")[-1] for line in said[:-1]] == [
+        f"toy-laptop-{name}-seed0.json: written" for name in ("2-candidates", "3-objects", "laptop")
+    ]
+    assert asked == [(60, 2), (36, 3), (60, 3)]  # images, candidates
+    found = {record.variant: record for record in records.recorded("study")}
+    assert {record.fingerprint for record in found.values()} == {"toy-val"}
+    assert {record.profile for record in found.values()} == {"laptop"}
+    assert found["2 candidates"].settings["candidates"] == 2 and found["laptop"].settings["candidates"] == 3
+
+
+def test_a_row_that_changes_nothing_of_the_profile_is_left_out(study):
+    rows = recording._rows("study", toy_request(), ())
+    assert [row.name for row in rows] == ["laptop", "3 objects", "2 candidates"]
+    with pytest.raises(MsrnError, match=r"unknown variant '3 object' of study \(did you mean 3 objects\?\)"):
+        recording._rows("study", toy_request(), ["3 object"])
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("25m", 1500), ("1.5h", 5400), (" 2m ", 120)])

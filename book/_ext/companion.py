@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 
 from msrn import params, paths, runs
 from msrn.data import open_collection
-from msrn.experiments import TABLE8
+from msrn.variants import TABLE8
 
 # Not under html_static_path: jupyter-book loads every script found there on every page.
 OFFLINE = "offline"

@@ -1,0 +1,45 @@
+"""The study behind profile laptop: one change of the profile in each row, scored on the val split.
+
+It answers what a reader with a small machine should spend minutes on. Choices are made on val and reported on test
+(Table 8). The first row is the profile as it stands; a row that changes nothing of the profile is left out.
+"""
+
+from typing import Any
+
+from msrn.variants import Variant
+
+REFERENCE = "laptop"
+
+
+def _row(name: str, question: str, **overrides: Any) -> Variant:
+    return Variant(name, overrides=overrides, question=question)
+
+
+STUDY = (
+    Variant(REFERENCE, question="The profile as it stands."),
+    # resolution and mesh
+    _row("64 pixels", "Do finer images pay for their time?", image_size=64),
+    _row("finer mesh", "Does a mesh of four times the faces?", mesh_level=3),
+    # capacity
+    _row("narrow encoder", "Is half the encoder enough?", encoder_width=16),
+    _row("wide encoder", "Does twice the encoder help?", encoder_width=64),
+    _row("shape code 16", "How many numbers does a shape need?", shape_code=16),
+    _row("shape code 64", "The same, more of them.", shape_code=64),
+    _row("texture code 16", "Does a poor texture force the shape to explain the image?", texture_code=16),
+    # length and schedule
+    _row("half the steps", "What is learned early?", steps=2000),
+    _row("twice the steps", "What does the next doubling of the time buy?", steps=8000),
+    _row("early switch", "When may the codes open and neighbours count?", stage_switch=500),
+    _row("late switch", "The same, later.", stage_switch=2000),
+    _row("learning rate 2e-4", "Are the steps too long?", learning_rate=2e-4),
+    _row("learning rate 1e-3", "Or too short?", learning_rate=1e-3),
+    # data
+    Variant("20 objects", objects=20, question="How many objects of a category must be seen?"),
+    Variant("8 views", views=8, question="And how many images of each?"),
+    # remedies for front and back
+    _row("small code 4", "Does a first stage with several shapes settle directions?", small_shape_code=4),
+    _row("small code 8", "The same, more of them.", small_shape_code=8),
+    _row("12 candidates", "Do more candidates give more views?", candidates=12),
+    _row("every neighbour", "Is one neighbour per step too noisy?", neighbor_samples=0),
+    _row("weak pose prior", "Unicorn's weight of the pose prior.", pose_prior_weight=0.02),
+)

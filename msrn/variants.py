@@ -1,0 +1,65 @@
+"""Rows of experiments: what each changes in the settings of a profile, or in the amount of training data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from msrn.data import ImageCollection
+from msrn.records import digest
+from msrn.settings import Settings, make_settings
+
+WHOLE = "M-SRN"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of an experiment; in an ablation of the paper it bears the paper's name."""
+
+    name: str
+    published: Mapping[str, float] = field(default_factory=dict)  # cd and f as printed
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # what it changes in the settings
+    without: str = ""  # what it lacks, in words
+    question: str = ""  # what it answers, in words
+    objects: int | None = None  # training objects of each category, at most; None: all there are
+    views: int | None = None  # training images of each object, at most, evenly spread; None: all there are
+
+    def settings(self, base: Settings) -> Settings:
+        return make_settings({**base.model_dump(), **self.overrides})
+
+    def changes(self, base: Settings) -> bool:
+        """Whether the row is another run than ``base`` on all of the data."""
+        return self.settings(base) != base or bool(self.objects or self.views)
+
+    def training_rows(self, collection: ImageCollection) -> np.ndarray | None:
+        """Numbers of the training images that the row is given; None for all of them."""
+        if not (self.objects or self.views):
+            return None
+        kept: list[np.ndarray] = []
+        taken = np.zeros(len(collection.categories), int)
+        _, first, owner = np.unique(collection.object_id, return_index=True, return_inverse=True)
+        for place in np.argsort(first):
+            rows = np.flatnonzero(owner == place)
+            category = collection.category[rows[0]]
+            taken[category] += 1
+            if not self.objects or taken[category] <= self.objects:
+                views = min(self.views or len(rows), len(rows))
+                kept.append(rows[np.arange(views) * len(rows) // views])
+        return np.concatenate(kept)
+
+
+def portion(collection: ImageCollection, rows: np.ndarray) -> ImageCollection:
+    """The images ``rows`` of a collection as a collection of their own, with a fingerprint of its own."""
+    columns = {name: getattr(collection, name)[rows] for name in ("images", "category", "object_id", "view")}
+    masks = None if collection.masks is None else collection.masks[rows]
+    first = np.sort(np.unique(columns["object_id"], return_index=True)[1])
+    fingerprint = digest(collection.fingerprint, rows.tolist())
+    return replace(collection, **columns, masks=masks, fingerprint=fingerprint, evaluation_index=first)
+
+
+TABLE8 = (
+    Variant("w/o FC", {"cd": 1.84, "f": 0.352}, {"feature_compensation": False}, "feature compensation"),
+    Variant("w/o NC", {"cd": 3.81, "f": 0.160}, {"neighbor_consistency": False}, "neighbour consistency"),
+    Variant(WHOLE, {"cd": 1.61, "f": 0.365}),
+)
