@@ -58,7 +58,7 @@ def test_lock_satisfies_pyproject(group):
 
 def test_lock_and_pyproject_hold_what_the_package_imports():
     groups = PROJECT["optional-dependencies"]
-    lines = [*PROJECT["dependencies"], *groups["pytorch3d"], *groups["notebooks"]]
+    lines = [*PROJECT["dependencies"], *groups["pytorch3d"], *groups["triton"], *groups["notebooks"]]
     named = {canonicalize_name(Requirement(line).name) for line in lines}
     owners = metadata.packages_distributions()
     missing = {}

@@ -37,13 +37,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from msrn.errors import MsrnError, did_you_mean
 from msrn.render.icosphere import icosphere
 
 __all__ = ["BACKENDS", "icosphere", "soft_rasterize"]
 
-BACKENDS = ("numba", "torch", "pytorch3d")
+BACKENDS = ("numba", "triton", "torch", "pytorch3d")
 
 
 def soft_rasterize(
@@ -60,7 +61,8 @@ def soft_rasterize(
 
     vertices (B,V,3): image coordinates x, y and depth z > 0. faces (F,3): whole numbers. face_colors (B,F,3,3): RGB at
     each corner, or None for silhouettes only. sigma: softness of outlines in squared image units. gamma: softness of
-    the choice between depths. backend: "numba" (the default on a CPU), "torch" (the default elsewhere), "pytorch3d".
+    the choice between depths. backend: "numba" (the default on a CPU), "triton" (the default for float32 on a CUDA
+    device where Triton can run), "torch" (the default elsewhere), "pytorch3d".
 
     Returns rgb (B,3,H,W) (None without face_colors), alpha (B,H,W), log_transparency (B,H,W), H = W = image_size.
     """
@@ -71,13 +73,14 @@ def soft_rasterize(
 
 
 def _backend(name: str | None, vertices: Tensor):
-    """The backend's function, imported when first used: Numba and PyTorch3D each take a while to load."""
-    if name is None:
-        name = "numba" if vertices.device.type == "cpu" else "torch"
+    """The backend's function, imported when first used: Numba, Triton and PyTorch3D each take a while to load."""
+    name = _default(vertices) if name is None else name
     if name == "numba":
         if vertices.device.type != "cpu":
             raise MsrnError(f"render: backend numba needs CPU tensors, got {vertices.device}; use backend='torch'")
         from msrn.render.numba_backend import rasterize
+    elif name == "triton":
+        from msrn.render.triton_backend import rasterize
     elif name == "torch":
         from msrn.render.torch_backend import rasterize
     elif name == "pytorch3d":
@@ -88,16 +91,27 @@ def _backend(name: str | None, vertices: Tensor):
     return rasterize
 
 
+def _default(vertices: Tensor) -> str:
+    if vertices.device.type == "cpu":
+        return "numba"
+    if vertices.device.type == "cuda" and vertices.dtype == torch.float32:
+        from msrn.render.triton_backend import available
+
+        return "triton" if available() else "torch"
+    return "torch"
+
+
 def _checked(vertices, faces, face_colors, image_size, sigma, gamma) -> Tensor:
     """Refuse what the backends could not draw; returns the faces as int64 on the vertices' device."""
     if vertices.ndim != 3 or vertices.shape[2] != 3 or vertices.dtype not in (torch.float32, torch.float64):
         raise MsrnError(f"render: vertices are {_said(vertices)}, expected (B,V,3) float32 or float64")
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.is_floating_point():
         raise MsrnError(f"render: faces are {_said(faces)}, expected (F,3) whole numbers")
-    faces = faces.to(vertices.device, torch.int64)
-    if len(faces) and not (0 <= int(faces.min()) and int(faces.max()) < vertices.shape[1]):
-        span = f"{int(faces.min())}..{int(faces.max())}"
+    low, high = _span(faces)
+    if low < 0 or high >= vertices.shape[1]:
+        span = f"{low}..{high}"
         raise MsrnError(f"render: faces name vertices {span}, but there are {vertices.shape[1]}; number them from 0")
+    faces = faces.to(vertices.device, torch.int64)
     if face_colors is not None:
         expected = (len(vertices), len(faces), 3, 3)
         same_kind = face_colors.dtype == vertices.dtype and face_colors.device == vertices.device
@@ -110,6 +124,16 @@ def _checked(vertices, faces, face_colors, image_size, sigma, gamma) -> Tensor:
         if not 0 < value < math.inf:
             raise MsrnError(f"render: {name} is {value!r}, expected a positive number; the paper's lineage uses 1e-4")
     return faces
+
+
+_spans = WeakTensorKeyDictionary()
+
+
+def _span(faces: Tensor) -> tuple[int, int]:
+    """The smallest and largest vertex that faces name, read once per tensor: reading makes the CPU wait for a GPU."""
+    if faces not in _spans:
+        _spans[faces] = (int(faces.min()), int(faces.max())) if len(faces) else (0, -1)
+    return _spans[faces]
 
 
 def _background(background: Sequence[float]) -> tuple[float, float, float]:
