@@ -22,8 +22,8 @@ def rotation(azimuth: torch.Tensor, elevation: torch.Tensor, roll: torch.Tensor)
     turn = _about(azimuth, ((0, 2), (2, 0)), fixed=1)  # brings the camera's direction into the y-z plane
     tilt = _about(elevation, ((1, 2), (2, 1)), fixed=0)  # and then onto +z
     spin = _about(roll, ((0, 1), (1, 0)), fixed=2)
-    flip = torch.tensor([-1.0, 1.0, -1.0], dtype=azimuth.dtype, device=azimuth.device)
-    return (turn @ tilt * flip) @ spin
+    x, y, z = (turn @ tilt).unbind(-1)
+    return torch.stack((-x, y, -z), -1) @ spin
 
 
 def _about(angle: torch.Tensor, sines: tuple, fixed: int) -> torch.Tensor:
@@ -45,5 +45,5 @@ def project(
     the renderer knows them; their x and y are meaningless.
     """
     x, y, z = (vertices @ rotation + translation[:, None]).unbind(-1)  # (B, V) each
-    depth = torch.where(z.abs() < 1e-6, z.new_tensor(1e-6), z)
+    depth = z.masked_fill(z.abs() < 1e-6, 1e-6)
     return torch.stack((-focal * x / depth, -focal * y / depth, z), dim=-1)

@@ -66,14 +66,13 @@ class MemoryBank(nn.Module):
         if accepted is not None:
             match = match & accepted[:, None]
         order = (match.cumsum(0) - 1).gather(1, keys[:, None])[:, 0]  # (B,) place among this batch's writes to the term
-        visit = self.visits[keys] + order
-        rows = torch.cat([self.values.view(-1, size), self.values.new_zeros(1, size)])  # the last takes what is refused
-        nowhere, written = len(rows) - 1, match.any(1)
-        momentum = self.momentum * ((visit >= slots) | (not self.fill_first))[:, None].to(rows.dtype)
+        visit, written = self.visits[keys] + order, match.any(1)
+        rows, features = self.values.view(-1, size), features.to(self.values.dtype)
+        momentum = self.momentum * ((visit >= slots) | (not self.fill_first))
         for lap in range(-(-len(keys) // slots)):  # once, unless the batch is larger than a term
-            target = torch.where(written & (order // slots == lap), keys * slots + visit % slots, nowhere)
-            rows[target] = momentum * rows[target] + (1 - momentum) * features.to(rows.dtype)
-        self.values.copy_(rows[:-1].view_as(self.values))
+            target, now = keys * slots + visit % slots, (written & (order // slots == lap))[:, None]
+            change = (1 - momentum)[:, None] * (features - rows[target])
+            rows.index_add_(0, target, change.where(now, 0.0))  # adding 0 refuses: no shape depends on what is accepted
         self.visits += match.sum(0)
 
     def purify(self, count: int, seed: int) -> Prototypes:

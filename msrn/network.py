@@ -148,14 +148,13 @@ class Reconstruction:
 class MSRN(nn.Module):
     """The network of Figure 1(b) with its memory bank and prototypes, so that a checkpoint holds all that a test needs.
 
-    ``open_codes`` is False in the first stage of training, where all but the first entries of the codes are held at
-    zero; ``compensating`` is True once feature compensation is on.
+    In the first stage of training all but the first entries of the codes are held at zero (``open_codes``);
+    ``compensating`` is True once feature compensation is on.
     """
 
     def __init__(self, s: Settings, categories: int):
         super().__init__()
         self.settings = s
-        self.open_codes = False
         self.compensating = False
         self.shape_encoder, self.texture_encoder, self.pose_encoder = encoder(s), encoder(s), encoder(s)
         self.shape_head = mlp([FEATURES, 128, 128, s.shape_code], zero=True)
@@ -170,6 +169,12 @@ class MSRN(nn.Module):
         self.compensation = FeatureCompensation(s.shape_code, s.affinity_temperature)
         self.bank = MemoryBank(categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first)
         self._register_mesh(s)
+        self.register_buffer("live_shape", torch.ones(s.shape_code))
+        self.register_buffer("live_texture", torch.ones(s.texture_code))
+        self.open_codes(False)
+        self.register_buffer("pose_centres", torch.arange(k) * (360.0 / k), persistent=False)
+        self.register_buffer("pose_reach", torch.tensor(s.translation_range), persistent=False)
+        self.register_buffer("pose_centre", torch.tensor([0.0, 0.0, camera.DISTANCE]), persistent=False)
         for name, count in (("prototypes", s.prototypes), ("neighbor_prototypes", s.neighbor_prototypes)):
             self.register_buffer(f"{name}_values", torch.zeros(categories, count, s.shape_code))
             self.register_buffer(f"{name}_valid", torch.zeros(categories, count, dtype=torch.bool))
@@ -207,7 +212,7 @@ class MSRN(nn.Module):
     def encode_shape(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """z_s (B, Q) of Eq. 1 and the axis scale (B, 3)."""
         features = self.shape_encoder(images)
-        code = self._live(self.shape_head(features), self.settings.small_shape_code)
+        code = self.shape_head(features) * self.live_shape
         return code, 1 + self.settings.axis_scale * torch.tanh(self.scale_head(features))
 
     def shape(self, images: torch.Tensor) -> Shape:
@@ -222,7 +227,7 @@ class MSRN(nn.Module):
         A vertex (x, y, z) of the sphere reads the map at u = (atan2(x, z) + pi) / 2 pi, v = acos(y) / pi. The map's
         first column is repeated after its last, so that colours run on across the seam.
         """
-        code = self._live(self.texture_head(self.texture_encoder(images)), self.settings.small_texture_code)
+        code = self.texture_head(self.texture_encoder(images)) * self.live_texture
         texture = self.texture_decoder(code)
         texture = torch.cat((texture, texture[..., :1]), dim=-1)
         uv = self.corner_uv.expand(len(images), -1, -1, -1)
@@ -232,20 +237,19 @@ class MSRN(nn.Module):
     def poses(self, images: torch.Tensor) -> Poses:
         """Eqs 3 and 5: candidate k looks from azimuth 360 k / K, give or take half a bin."""
         s, features = self.settings, self.pose_encoder(images)
-        width = 360.0 / s.pose_candidates
-        centres = torch.arange(s.pose_candidates, device=images.device) * width
-        azimuth = centres + width * s.azimuth_overlap * torch.tanh(self.angle_head(features))  # (B, K)
-        rotation = camera.rotation(azimuth, azimuth.new_tensor(s.elevation), azimuth.new_tensor(0.0))
-        reach = azimuth.new_tensor(s.translation_range)
-        offset = torch.tanh(self.translation_head(features)).unflatten(1, (s.pose_candidates, 3)) * reach
-        translation = offset + azimuth.new_tensor([0.0, 0.0, camera.DISTANCE])
+        reach = 360.0 / s.pose_candidates * s.azimuth_overlap
+        azimuth = self.pose_centres + reach * torch.tanh(self.angle_head(features))  # (B, K)
+        rotation = camera.rotation(azimuth, torch.full_like(azimuth, s.elevation), torch.zeros_like(azimuth))
+        offset = torch.tanh(self.translation_head(features)).unflatten(1, (s.pose_candidates, 3))
+        translation = self.pose_centre + self.pose_reach * offset
         return Poses(torch.softmax(self.probability_head(features), 1), azimuth, rotation, translation)
 
-    def _live(self, code: torch.Tensor, small: int) -> torch.Tensor:
-        """Hold all but the first entries at zero until the codes open (§4.3)."""
-        if self.open_codes:
-            return code
-        return code * (torch.arange(code.shape[1], device=code.device) < small)
+    @torch.no_grad()
+    def open_codes(self, everything: bool) -> None:
+        """Let all entries of the codes live, or only the first ones, as in the first stage (§4.3)."""
+        s = self.settings
+        for live, first in ((self.live_shape, s.small_shape_code), (self.live_texture, s.small_texture_code)):
+            live[first:] = float(everything)
 
     @torch.no_grad()
     def reconstruct(self, images: torch.Tensor) -> Reconstruction:

@@ -32,15 +32,16 @@ from tqdm import tqdm
 from msrn import paths
 from msrn.data import ImageCollection
 from msrn.errors import MsrnError
+from msrn.feed import TrainingImages
 from msrn.network import MSRN
 from msrn.records import device_name
 from msrn.settings import Settings
 from msrn.storage import find_checkpoint, held, read_json, save_checkpoint, write_json, write_text, writing
-from msrn.train import Training, TrainingImages, load_network, train
+from msrn.train import Training, load_network, train
 
 TRAINING_PATH = (  # what decides a trained model: files and folders of the package
-    "camera.py compensation.py distance.py features.py losses.py memory.py neighbors.py network.py threads.py train.py "
-    "render data/collection.py"
+    "camera.py compensation.py distance.py features.py feed.py graphs.py losses.py memory.py neighbors.py network.py "
+    "threads.py train.py render data/collection.py"
 ).split()
 NOT_IN_IDENTITY = {"eval_points", "checkpoint_every"}  # settings that cannot change the trained model
 
@@ -123,7 +124,7 @@ def train_or_load(
         else:
             candidates = None
         images = TrainingImages(collection, candidates, settings, device)
-        run = Training.start(settings, len(collection.categories), seed, device)
+        run = Training.start(settings, images, seed)
         if state:
             run.restore(state)
         _train(run, images, settings, folder, progress, label, until)
@@ -154,7 +155,7 @@ def _train(
         total=s.steps, initial=run.step, desc=label, unit="step", disable=not progress, mininterval=1, file=sys.stderr
     )
     with bar:
-        for record in train(run, images, s):
+        for record in train(run, images):
             record["seconds"] = round(before + time.monotonic() - started, 3)
             with writing(folder), open(folder / "log.jsonl", "a") as log:
                 log.write(json.dumps(record) + "\n")

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from msrn.errors import MsrnError
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
-KEYS = {"network", "optimizer", "open_codes", "compensating", "step"}  # of train.Training.state
+KEYS = {"network", "optimizer", "codes", "known", "compensating", "step"}  # of train.Training.state
 
 
 def save_checkpoint(state: dict, folder: Path) -> None:

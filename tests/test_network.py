@@ -39,7 +39,7 @@ def test_codes_are_small_until_they_open():
     train_a_little(network)
     small = network.encode_shape(images())[0]
     assert small[:, 1:].abs().max() == 0 and small[:, 0].abs().min() > 0
-    network.open_codes = True
+    network.open_codes(True)
     opened = network.encode_shape(images())[0]
     assert opened.abs().min() > 0
     torch.testing.assert_close(opened[:, 0], small[:, 0])
@@ -51,7 +51,7 @@ def test_compensation_at_switch_on_changes_nothing():
     with torch.no_grad():  # compensation has not been trained before it is switched on
         network.compensation.lin.weight.copy_(torch.eye(4, 8))
         network.compensation.lin.bias.zero_()
-    network.open_codes = True
+    network.open_codes(True)
     before = network.shape(images()).vertices
     values = torch.randn(3, 3, 4, generator=torch.Generator().manual_seed(3))
     network.set_prototypes("prototypes", Prototypes(values, torch.ones(3, 3, dtype=torch.bool)))
@@ -100,7 +100,8 @@ def test_the_paper_network_builds_and_learns_everywhere():
     torch.manual_seed(0)
     network = MSRN(make_settings({"mesh_level": 1}), 13)
     train_a_little(network)
-    network.open_codes = network.compensating = True
+    network.open_codes(True)
+    network.compensating = True
     network.prototypes_valid.fill_(True)
     batch = images(2, 64)
     poses = network.poses(batch)

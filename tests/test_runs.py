@@ -234,8 +234,8 @@ def test_weights_that_are_no_numbers_never_replace_a_checkpoint(store, monkeypat
     kept = (folder / "checkpoint.pt").read_bytes()
     real = runs.train
 
-    def poisoned(run, images, s):
-        for record in real(run, images, s):
+    def poisoned(run, images):
+        for record in real(run, images):
             if run.step == 12:
                 with torch.no_grad():
                     run.network.shape_head[0].weight[0, 0] = float("inf")

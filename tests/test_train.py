@@ -9,18 +9,19 @@ from toy import tiny_settings, toy_candidates, toy_collection
 
 from msrn import train as training
 from msrn.errors import MsrnError
-from msrn.train import Training, TrainingImages, train
+from msrn.feed import TrainingImages, prepare
+from msrn.train import Training, train
 
 
 def start(s, seed: int = 0, collection=None):
     collection = collection or toy_collection()
     images = TrainingImages(collection, toy_candidates(collection, s.candidates), s, "cpu")
-    return Training.start(s, len(collection.categories), seed, "cpu"), images
+    return Training.start(s, images, seed), images
 
 
 def finish(s, seed: int = 0):
     run, images = start(s, seed)
-    return run, list(train(run, images, s))
+    return run, list(train(run, images))
 
 
 def same(a: dict, b: dict) -> bool:
@@ -41,14 +42,14 @@ def test_resumed_from_any_log_line_is_bit_equal(stop, tmp_path):
     whole, log = finish(s)
     run, images = start(s)
     records = []
-    for record in train(run, images, s):
+    for record in train(run, images):
         records.append(record)
         if run.step == stop:
             break
     torch.save(run.state(), tmp_path / "state.pt")
     resumed, images = start(s, seed=0)
     resumed.restore(torch.load(tmp_path / "state.pt", weights_only=True))
-    records += list(train(resumed, images, s))
+    records += list(train(resumed, images))
     assert same(whole.network.state_dict(), resumed.network.state_dict())
     assert records == log
 
@@ -81,7 +82,7 @@ def test_nothing_on_the_training_path_reads_a_pose_or_a_mesh():
     s = tiny_settings()
     run, _ = start(s)
     images = TrainingImages(Visible(), toy_candidates(whole, s.candidates), s, "cpu")
-    assert list(train(run, images, s))
+    assert list(train(run, images))
     with pytest.raises(AssertionError, match="true poses"):
         whole.true_pose()
     with pytest.raises(AssertionError, match="true mesh"):
@@ -90,9 +91,9 @@ def test_nothing_on_the_training_path_reads_a_pose_or_a_mesh():
 
 def test_a_pose_step_moves_poses_only_and_a_shape_step_the_rest():
     s = tiny_settings(stage_switch=0, feature_compensation=False)
-    run, images = start(s)
+    run, images = start(s.model_copy(update={"log_every": 1}))
     pose_branch = ("pose_encoder", "probability_head", "angle_head", "translation_head")
-    stepper = train(run, images, s.model_copy(update={"log_every": 1}))
+    stepper = train(run, images)
     for step in range(4):
         before = {name: weight.detach().clone() for name, weight in run.network.named_parameters()}
         next(stepper)
@@ -106,9 +107,10 @@ def test_a_pose_step_moves_poses_only_and_a_shape_step_the_rest():
 def test_stages():
     s = tiny_settings(steps=40, stage_switch=8, decay_at=0.5)
     run, images = start(s)
-    for _ in train(run, images, s):
+    for _ in train(run, images):
         at = run.step - 1  # the step that was just made
-        assert run.network.open_codes == (at >= 8)
+        live = [s.small_shape_code, s.small_texture_code] if at < 8 else [s.shape_code, s.texture_code]
+        assert [run.network.live_shape.sum(), run.network.live_texture.sum()] == live
         if at < max(8, images.steps_per_epoch):
             assert not run.network.compensating
         assert run.optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * (0.2 if at >= 20 else 1))
@@ -142,17 +144,47 @@ def test_an_epoch_sees_every_image_once():
     assert not np.array_equal(*epochs)
 
 
-def test_images_are_averaged_to_the_size_that_is_asked_for():
+@pytest.mark.parametrize("size", [32, 16])
+def test_images_are_averaged_to_the_size_that_is_asked_for(size):
     collection = toy_collection(size=32)
-    _, images = start(tiny_settings(image_size=16), collection=collection)
-    batch = images.batch(np.array([3, 0]))
-    expected = collection.images[[3, 0]].reshape(2, 3, 16, 2, 16, 2).mean((3, 5)) / 255
-    np.testing.assert_allclose(batch.image.numpy(), expected, atol=1e-6)
-    share = collection.masks[[3, 0]].reshape(2, 16, 2, 16, 2).mean((2, 4))
+    rows = np.array([3, 0])
+    stored = torch.from_numpy(collection.images[rows]), torch.from_numpy(collection.masks[rows])
+    batch = prepare(*stored, torch.zeros(2), size)
+    # Every stored pixel is repeated size times along both sides; then equal blocks are averaged.
+    repeated = [x.repeat(size, -2).repeat(size, -1) for x in (collection.images[rows] / 255, collection.masks[rows])]
+    image, share = (x.reshape(*x.shape[:-2], size, 32, size, 32).mean((-3, -1)) for x in repeated)
+    np.testing.assert_allclose(batch.image.numpy(), image, atol=1e-6)
     np.testing.assert_array_equal(batch.mask.numpy(), share > 0.5)
 
 
-def test_a_nan_stops_at_its_step_and_names_its_term(monkeypatch):
+def test_reading_ahead_gives_the_inputs_of_every_step_in_turn(monkeypatch):
+    """What a CUDA device gets, with the copies to it left out."""
+    s = tiny_settings(stage_switch=4, batch_size=12)
+    _, images = start(s)
+    expected = [images.inputs(0, step) for step in range(3, 13)]
+    assert ["draw" in inputs for inputs in expected] == [False, False] + [True, False] * 4
+    monkeypatch.setattr(images, "device", "elsewhere")
+    monkeypatch.setattr(images, "_pinned", images.inputs)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *a, **k: tensor)
+    for inputs, wanted in zip(images.stream(0, 3), expected, strict=False):
+        assert same(inputs, wanted)
+
+
+def test_remembered_codes_are_those_of_the_last_batch_since_the_switch():
+    s = tiny_settings(stage_switch=4, steps=9, log_every=1, checkpoint_every=1)
+    run, images = start(s)
+    for _ in train(run, images):
+        pass
+    seen = {int(row): step for step in range(4, 9) for row in images.indices(0, step)}
+    assert set(run.known.nonzero()[:, 0].tolist()) == set(seen)
+    last = images.indices(0, 8)  # a pose step: the weights of the shape branch are still those it was made with
+    batch = prepare(*(images.inputs(0, 8)[name] for name in ("image", "mask", "category")), s.image_size)
+    with torch.no_grad():
+        code = run.network.encode_shape(batch.image)[0]
+    torch.testing.assert_close(run.codes[last], code)
+
+
+def test_a_nan_stops_at_the_next_log_line_and_names_its_term(monkeypatch):
     real, calls = training.losses.laplacian, []
 
     def poisoned(vertices, faces):
@@ -160,13 +192,12 @@ def test_a_nan_stops_at_its_step_and_names_its_term(monkeypatch):
         return real(vertices, faces) * (float("nan") if len(calls) == 3 else 1)
 
     monkeypatch.setattr(training.losses, "laplacian", poisoned)
-    s = tiny_settings(log_every=1)
-    run, images = start(s)
-    with pytest.raises(MsrnError, match=r"not finite at step 5 \(term: laplacian\)") as caught:
-        list(train(run, images, s))
+    run, images = start(tiny_settings(log_every=2))
+    seen = []
+    with pytest.raises(MsrnError, match=r"not finite before step 6 \(term: laplacian\)") as caught:
+        seen += (record["step"] for record in train(run, images))
     assert "\n" not in str(caught.value)
-    assert run.step == 5
-    assert all(torch.isfinite(weight).all() for weight in run.network.parameters())
+    assert seen == [2, 4]
 
 
 def test_bad_collections_are_refused():

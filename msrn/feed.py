@@ -1,0 +1,130 @@
+"""What training reads, step by step (§4.3): images, masks, categories and candidate neighbours; never a pose or a mesh.
+
+The inputs of a step are a function of (seed, step) alone. They stay uint8 until they are on the device. Next to a GPU a
+thread reads ahead into page-locked memory, so that the GPU never waits for a disk or a copy. Memory does not grow with
+N: a step reads B (k_cos + 1) images from the memory map.
+"""
+
+import functools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from msrn import memory
+from msrn.data import ImageCollection
+from msrn.errors import MsrnError
+from msrn.settings import Settings
+
+AHEAD = 3  # steps read in advance next to a GPU
+
+
+@dataclass
+class Batch:
+    """Images (B, 3, H, W) in 0..1, masks (B, H, W) of 0 and 1, categories (B,)."""
+
+    image: Tensor
+    mask: Tensor
+    category: Tensor
+
+
+class TrainingImages:
+    """A collection with masks and, for the neighbour term, its candidates (N, k_cos)."""
+
+    def __init__(self, collection: ImageCollection, candidates: np.ndarray | None, s: Settings, device: str):
+        if collection.masks is None:
+            raise MsrnError(f"data set {collection.name!r} has no masks: training needs them; make masks first")
+        if s.batch_size > len(collection.category):
+            raise MsrnError(
+                f"setting batch_size = {s.batch_size}: the {collection.split} split of {collection.name!r} has only "
+                f"{len(collection.category)} images; choose a smaller batch"
+            )
+        memory.check_prototypes(collection.category, collection.categories, s.prototypes)
+        self.images, self.masks, self.category = collection.images, collection.masks, collection.category
+        self.candidates, self.device, self.settings = candidates, device, s
+        self.count, self.categories = len(collection.category), len(collection.categories)
+        self.batch_size = s.batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in the collection; the images left over sit out this epoch."""
+        return self.count // self.batch_size
+
+    def indices(self, seed: int, step: int) -> np.ndarray:
+        """Row numbers (B,) of the batch at ``step``: each epoch walks through its own permutation."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = _order(seed, epoch, self.count)
+        return order[position * self.batch_size : (position + 1) * self.batch_size]
+
+    def inputs(self, seed: int, step: int) -> dict[str, Tensor]:
+        """What ``step`` reads, as tensors on the CPU: ``rows``, ``image``, ``mask``, ``category`` of the batch and, for
+        a step with a neighbour term, the candidates' ``candidate_rows``, ``candidate_image``, ``candidate_mask`` and a
+        number in 0..1 for each, ``draw`` (B, k), by which neighbours are drawn."""
+        rows = self.indices(seed, step)
+        found = {
+            "rows": torch.from_numpy(rows),
+            "image": torch.from_numpy(np.asarray(self.images[rows])),
+            "mask": torch.from_numpy(np.asarray(self.masks[rows])),
+            "category": torch.from_numpy(np.asarray(self.category[rows], np.int64)),
+        }
+        if has_neighbors(step, self.settings):
+            candidates = np.asarray(self.candidates[rows])
+            found["candidate_rows"] = torch.from_numpy(candidates)
+            found["candidate_image"] = torch.from_numpy(np.asarray(self.images[candidates]))  # (B, k, 3, h, w)
+            found["candidate_mask"] = torch.from_numpy(np.asarray(self.masks[candidates]))
+            draw = np.random.default_rng((seed, step)).random(candidates.shape, np.float32)
+            found["draw"] = torch.from_numpy(draw)
+        return found
+
+    def stream(self, seed: int, step: int) -> Iterator[dict[str, Tensor]]:
+        """The inputs of ``step`` and of all that follow, on the device."""
+        if self.device == "cpu":
+            while True:
+                yield self.inputs(seed, step)
+                step += 1
+        with ThreadPoolExecutor(1) as reader:
+            waiting = [reader.submit(self._pinned, seed, step + ahead) for ahead in range(AHEAD)]
+            while True:
+                found = waiting.pop(0).result()
+                waiting.append(reader.submit(self._pinned, seed, step + AHEAD))
+                yield {name: value.to(self.device, non_blocking=True) for name, value in found.items()}
+                step += 1
+
+    def _pinned(self, seed: int, step: int) -> dict[str, Tensor]:
+        return {name: value.pin_memory() for name, value in self.inputs(seed, step).items()}
+
+
+@functools.lru_cache(2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The permutation of an epoch; reading ahead crosses into the next."""
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def is_pose_step(step: int) -> bool:
+    """Pose steps and shape steps alternate."""
+    return step % 2 == 0
+
+
+def has_neighbors(step: int, s: Settings) -> bool:
+    """Whether the neighbour term takes part in a step."""
+    return s.neighbor_consistency and step >= s.stage_switch and not is_pose_step(step)
+
+
+def prepare(image: Tensor, mask: Tensor, category: Tensor, size: int) -> Batch:
+    """Stored images (B, 3, h, w) uint8 and masks (B, h, w) bool as the network takes them: averaged to ``size``."""
+    covered = _shrink(mask[:, None].float(), size)[:, 0]
+    return Batch(_shrink(image.float() / 255, size), (covered > 0.5).float(), category)
+
+
+def _shrink(values: Tensor, size: int) -> Tensor:
+    """Average the areas under ``size`` x ``size`` pixels."""
+    stored = values.shape[-1]
+    if stored == size:
+        return values
+    if stored % size == 0 and values.shape[-2] == stored:
+        return functional.avg_pool2d(values, stored // size)
+    return functional.interpolate(values, (size, size), mode="area")
