@@ -66,13 +66,16 @@ def select(z_s: Tensor, category: Tensor, z_candidates: Tensor, prototypes: Tens
     return others.view(-1, count) == own[:, None]
 
 
-def sample(selected: Tensor, count: int, generator: np.random.Generator) -> Tensor:
-    """At most ``count`` of each row's neighbours, drawn at random, or all for count 0. (B,k) bool -> (B,k) bool."""
-    if count == 0:
-        return selected
-    draw = torch.from_numpy(generator.random(selected.shape)).to(selected.device)
-    rank = draw.masked_fill(~selected, torch.inf).argsort(1).argsort(1)
-    return selected & (rank < count)
+def sample(selected: Tensor, draw: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """At most ``count`` of each row's neighbours, those of the lowest ``draw``, or all for count 0.
+
+    (B,k) bool and numbers (B,k) -> columns (B,m) and the weight of each (B,m), 1 / (neighbours drawn) or 0: m is
+    ``count`` however many neighbours there are, so that no shape depends on values.
+    """
+    count = min(count, selected.shape[1]) or selected.shape[1]
+    column = draw.masked_fill(~selected, torch.inf).topk(count, dim=1, largest=False).indices
+    chosen = selected.gather(1, column).to(draw.dtype)
+    return column, chosen / chosen.sum(1, keepdim=True).clamp(min=1)
 
 
 def _scopes(category: np.ndarray, scope: str) -> Iterator[np.ndarray]:

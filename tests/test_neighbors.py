@@ -126,10 +126,13 @@ def test_selection_depends_on_directions_only_and_zero_codes_are_no_trouble():
     assert domain.tolist() == [1, 1], "the first valid one"
 
 
-def test_a_sample_is_a_random_subset_of_at_most_count():
-    selected = draw(200, 6) > 0
-    found = neighbors.sample(selected, 2, np.random.default_rng(0))
-    assert (found <= selected).all() and torch.equal(found.sum(1), selected.sum(1).clamp(max=2))
-    assert torch.equal(found, neighbors.sample(selected, 2, np.random.default_rng(0)))
-    assert not torch.equal(found, neighbors.sample(selected, 2, np.random.default_rng(1)))
-    assert torch.equal(neighbors.sample(selected, 0, np.random.default_rng(0)), selected)
+def test_a_sample_is_the_lowest_draws_with_equal_weights_that_sum_to_one():
+    selected, numbers = draw(200, 6) > 0, torch.rand(200, 6, generator=torch.Generator().manual_seed(0))
+    for count in (0, 1, 2, 6, 9):
+        column, share = neighbors.sample(selected, numbers, count)
+        for row in range(200):
+            ranked = sorted(selected[row].nonzero()[:, 0].tolist(), key=lambda k: float(numbers[row, k]))
+            expected = ranked[: count or 6]
+            assert column[row][share[row] > 0].tolist() == expected
+            assert share[row].sum() == pytest.approx(1.0 if expected else 0.0)
+            assert share[row].unique().numel() <= 2
