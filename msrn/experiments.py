@@ -14,11 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from msrn import baselines, paths, records, runs, scoring
+from msrn.candidates import find_candidates
 from msrn.data import ImageCollection, open_collection
 from msrn.errors import MsrnError, did_you_mean
 from msrn.evaluate import Mesh
 from msrn.features import extract_features
-from msrn.neighbors import find_candidates
 from msrn.params import Request
 from msrn.records import Record
 from msrn.runs import Run
@@ -156,9 +156,16 @@ class Bench:
     def candidates(self) -> np.ndarray:
         """Eqs 31-32 on the training images, (N, k_cos)."""
         s, train = self.request.settings, self.train
-        features = self._features(train)
         return find_candidates(
-            features, train.category, train.object_id, s.candidates, s.candidate_scope, train.categories
+            self._features(train),
+            train.category,
+            train.object_id,
+            s.candidates,
+            s.candidate_scope,
+            s.candidate_objects,
+            s.candidate_pool,
+            train.masks,
+            train.categories,
         )
 
     def _features(self, collection: ImageCollection) -> np.ndarray:

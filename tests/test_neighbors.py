@@ -1,84 +1,9 @@
-"""Candidates and neighbours against brute force; no candidate may ever show the same object."""
+"""Neighbours against brute force."""
 
-import numpy as np
 import pytest
 import torch
 
 from msrn import neighbors
-from msrn.errors import MsrnError
-
-
-def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
-    rows = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def make(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features, categories and object names of 80 images whose objects have 1 to 6 views each, shuffled."""
-    rng = np.random.default_rng(seed)
-    owner = np.repeat(np.arange(40), rng.integers(1, 7, 40))[:80]
-    owner = rng.permutation(owner)
-    return unit(80, 16, seed), owner % 3, np.array([f"object-{i}" for i in owner])
-
-
-def brute(features, category, object_id, count, scope):
-    rows = []
-    for i in range(len(features)):
-        allowed = [
-            j
-            for j in range(len(features))
-            if object_id[j] != object_id[i] and (scope == "all" or category[j] == category[i])
-        ]
-        rows.append(sorted(allowed, key=lambda j: (-float(features[i].astype(float) @ features[j]), j))[:count])
-    return np.array(rows)
-
-
-@pytest.mark.parametrize("scope", ["category", "all"])
-@pytest.mark.parametrize("seed", range(4))
-def test_candidates_equal_brute_force(scope, seed):
-    features, category, object_id = make(seed)
-    found = neighbors.find_candidates(features, category, object_id, 6, scope)
-    assert found.dtype == np.int64 and np.array_equal(found, brute(features, category, object_id, 6, scope))
-    assert (object_id[found] != object_id[:, None]).all()
-    assert scope == "all" or (category[found] == category[:, None]).all()
-
-
-def test_blocks_do_not_change_the_candidates(monkeypatch):
-    arguments = (*make(0), 5)
-    expected = neighbors.find_candidates(*arguments)
-    monkeypatch.setattr(neighbors, "BLOCK", 1)  # one image at a time
-    assert np.array_equal(neighbors.find_candidates(*arguments), expected)
-
-
-def test_equal_images_rank_by_number():
-    features = np.tile(unit(1, 64), (30, 1))
-    object_id = np.array([f"{i // 2}" for i in range(30)])
-    found = neighbors.find_candidates(features, np.zeros(30, int), object_id, 4)
-    assert [found[i].tolist() for i in (0, 3, 29)] == [[2, 3, 4, 5], [0, 1, 4, 5], [0, 1, 2, 3]]
-
-
-def test_twins_of_the_same_object_are_still_excluded():
-    """Views of one object are each other's nearest by far. Asking for all other images gives those, each once."""
-    features, object_id = np.repeat(unit(10, 8), 4, axis=0), np.repeat([f"o{i}" for i in range(10)], 4)
-    found = neighbors.find_candidates(features, np.zeros(40, int), object_id, 36)
-    for i, row in enumerate(found):
-        assert set(row) == set(np.flatnonzero(object_id != object_id[i])) and len(set(row)) == 36
-
-
-def test_too_few_other_images_is_one_line_that_says_what_to_do():
-    features, category = unit(12, 4), np.array([0] * 8 + [1] * 4)
-    object_id = np.array(list("aabbccdd") + list("eeef"))
-    neighbors.find_candidates(features, category, object_id, 1, categories=("car", "lamp"))
-    with pytest.raises(MsrnError, match=r"category 'lamp' .*only 1 images of other objects, fewer than the 3 .*most 1"):
-        neighbors.find_candidates(features, category, object_id, 3, categories=("car", "lamp"))
-    with pytest.raises(MsrnError, match="category 1 .*only 1 "):
-        neighbors.find_candidates(features, category, object_id, 3)
-    neighbors.find_candidates(features, category, object_id, 9, scope="all")
-    with pytest.raises(MsrnError, match="the collection .*only 9 .*fewer than the 10 .*candidates"):
-        neighbors.find_candidates(features, category, object_id, 10, scope="all")
-
-
-# Eqs 35-38
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -1,0 +1,125 @@
+"""Candidates against brute force; none may ever show the same object."""
+
+import numpy as np
+import pytest
+
+from msrn import candidates
+from msrn.errors import MsrnError
+
+
+def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def make(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, categories and object names of 80 images whose objects have 1 to 6 views each, shuffled."""
+    rng = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(40), rng.integers(1, 7, 40))[:80]
+    owner = rng.permutation(owner)
+    return unit(80, 16, seed), owner % 3, np.array([f"object-{i}" for i in owner])
+
+
+def ranked(features, category, object_id, scope) -> list[list[int]]:
+    """Every image's possible candidates, most similar first."""
+    rows = []
+    for i in range(len(features)):
+        allowed = [
+            j
+            for j in range(len(features))
+            if object_id[j] != object_id[i] and (scope == "all" or category[j] == category[i])
+        ]
+        rows.append(sorted(allowed, key=lambda j: (-float(features[i].astype(float) @ features[j]), j)))
+    return rows
+
+
+def brute(features, category, object_id, count, scope):
+    return np.array([row[:count] for row in ranked(features, category, object_id, scope)])
+
+
+@pytest.mark.parametrize("scope", ["category", "all"])
+@pytest.mark.parametrize("seed", range(4))
+def test_candidates_equal_brute_force(scope, seed):
+    features, category, object_id = make(seed)
+    found = candidates.find_candidates(features, category, object_id, 6, scope)
+    assert found.dtype == np.int64 and np.array_equal(found, brute(features, category, object_id, 6, scope))
+    assert (object_id[found] != object_id[:, None]).all()
+    assert scope == "all" or (category[found] == category[:, None]).all()
+
+
+def test_blocks_do_not_change_the_candidates(monkeypatch):
+    arguments = (*make(0), 5)
+    expected = candidates.find_candidates(*arguments)
+    monkeypatch.setattr(candidates, "BLOCK", 1)  # one image at a time
+    assert np.array_equal(candidates.find_candidates(*arguments), expected)
+
+
+def test_equal_images_rank_by_number():
+    features = np.tile(unit(1, 64), (30, 1))
+    object_id = np.array([f"{i // 2}" for i in range(30)])
+    found = candidates.find_candidates(features, np.zeros(30, int), object_id, 4)
+    assert [found[i].tolist() for i in (0, 3, 29)] == [[2, 3, 4, 5], [0, 1, 4, 5], [0, 1, 2, 3]]
+
+
+def test_twins_of_the_same_object_are_still_excluded():
+    """Views of one object are each other's nearest by far. Asking for all other images gives those, each once."""
+    features, object_id = np.repeat(unit(10, 8), 4, axis=0), np.repeat([f"o{i}" for i in range(10)], 4)
+    found = candidates.find_candidates(features, np.zeros(40, int), object_id, 36)
+    for i, row in enumerate(found):
+        assert set(row) == set(np.flatnonzero(object_id != object_id[i])) and len(set(row)) == 36
+
+
+def test_too_few_other_images_is_one_line_that_says_what_to_do():
+    features, category = unit(12, 4), np.array([0] * 8 + [1] * 4)
+    object_id = np.array(list("aabbccdd") + list("eeef"))
+    candidates.find_candidates(features, category, object_id, 1, categories=("car", "lamp"))
+    with pytest.raises(MsrnError, match=r"category 'lamp' .*only 1 images of other objects, fewer than the 3 .*most 1"):
+        candidates.find_candidates(features, category, object_id, 3, categories=("car", "lamp"))
+    with pytest.raises(MsrnError, match="category 1 .*only 1 "):
+        candidates.find_candidates(features, category, object_id, 3)
+    candidates.find_candidates(features, category, object_id, 9, scope="all")
+    with pytest.raises(MsrnError, match="the collection .*only 9 .*fewer than the 10 .*candidates"):
+        candidates.find_candidates(features, category, object_id, 10, scope="all")
+
+
+# remedies: distinct objects, and a pool of which the most different silhouettes are taken
+
+
+def discs(count: int, size: int, seed: int) -> np.ndarray:
+    """Masks (N,H,W) of discs and of nothing."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] / size
+    cx, cy, radius = rng.uniform(0.3, 0.7, (2, count)).tolist() + [rng.uniform(-0.05, 0.4, count)]
+    inside = (x - np.array(cx)[:, None, None]) ** 2 + (y - np.array(cy)[:, None, None]) ** 2
+    return inside < (radius * np.abs(radius))[:, None, None]
+
+
+def brute_remedy(features, category, object_id, count, scope, objects, pool, masks):
+    shares = masks.reshape(len(masks), 16, masks.shape[1] // 16, 16, masks.shape[2] // 16).mean((2, 4))
+    shares = np.round(shares * 255).astype(int)
+
+    def overlap(i, j):
+        return np.minimum(shares[i], shares[j]).sum() / max(1, np.maximum(shares[i], shares[j]).sum())
+
+    rows = []
+    for i, others in enumerate(ranked(features, category, object_id, scope)):
+        near = sorted(others[:pool], key=lambda j: (overlap(i, j), j)) if pool else others
+        if objects == "distinct":
+            best = list(dict.fromkeys(object_id[j] for j in others))[:count]
+            near = [next(j for j in [*near, *others] if object_id[j] == name) for name in best]
+        rows.append(near[:count])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("scope", ["category", "all"])
+@pytest.mark.parametrize(("objects", "pool"), [("distinct", 0), ("any", 9), ("distinct", 9), ("distinct", 3)])
+@pytest.mark.parametrize("seed", range(3))
+def test_remedies_equal_brute_force(monkeypatch, scope, objects, pool, seed):
+    features, category, object_id = make(seed)
+    masks = discs(len(features), 32, seed)
+    arguments = (features, category, object_id, 3, scope, objects, pool, masks)
+    found = candidates.find_candidates(*arguments)
+    assert np.array_equal(found, brute_remedy(*arguments))
+    monkeypatch.setattr(candidates, "BLOCK", 100)
+    monkeypatch.setattr(candidates, "ROWS", 7)
+    assert np.array_equal(candidates.find_candidates(*arguments), found)
