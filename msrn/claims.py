@@ -1,8 +1,9 @@
-"""What a table claims, and whether a run carries it: differences between rows, their intervals, a verdict.
+"""What a table claims, and whether runs carry it: differences between rows, their intervals, verdicts.
 
 Rule: a claim is **reproduced** when the difference has the paper's sign in every one of at least three seeds and the
-95 % bootstrap interval of the paired differences between objects (averaged over seeds, resampled within categories)
-excludes zero; else it is **not reproduced**. With fewer seeds, or at profile smoke, it is **not evaluated**.
+95 % interval of the paired differences between objects excludes zero; else it is **not reproduced**. For the interval
+an object's value is its mean over the seeds, and objects are resampled within their categories. With fewer seeds, or at
+profile smoke, a claim is **not evaluated**. An order of rows is reproduced when each step of it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,12 @@ SEEDS_FOR_A_VERDICT = 3
 SILENT_PROFILES = ("smoke",)  # these prove the wiring and say nothing about the method
 RULE = (
     "Reproduced: the difference has the paper's sign in every one of at least three seeds, and the 95 % interval of "
-    "its paired differences between objects excludes zero. Else: not reproduced."
+    "its paired differences between objects (each averaged over the seeds; objects resampled within categories) "
+    "excludes zero. An order is reproduced when each step of it is. Else: not reproduced."
 )
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+TOO_FEW_SEEDS = "not evaluated: needs three seeds"
+SILENT = "not evaluated at this profile"
 BOOTSTRAP_SEED = 0
 
 
@@ -71,15 +76,34 @@ class Claim:
 
     def verdict(self, profile: str) -> str:
         if profile in SILENT_PROFILES:
-            return "not evaluated at this profile"
+            return SILENT
         if len(self.per_seed) < SEEDS_FOR_A_VERDICT:
-            return "not evaluated (needs three seeds)"
+            return TOO_FEW_SEEDS
         right = self.agrees == len(self.per_seed) and np.sign(self.measured.mean) == np.sign(self.published)
-        return "reproduced" if right and self.measured.excludes_zero else "not reproduced"
+        return REPRODUCED if right and self.measured.excludes_zero else NOT_REPRODUCED
 
     def standing(self) -> str:
         """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10]``."""
-        return f"{self.better} − {self.worse}: {self.measured.text(self.metric, sign=True)}"
+        signs = f", the paper's sign in {self.agrees} of {len(self.per_seed)} seeds" if len(self.per_seed) > 1 else ""
+        return f"{self.better} − {self.worse}: {self.measured.text(self.metric, sign=True)}{signs}"
+
+
+def order_verdict(steps: Sequence[Claim], profile: str) -> str:
+    """The verdict on an order of rows, from the claims that each beats the next."""
+    verdicts = [step.verdict(profile) for step in steps]
+    unknown = [verdict for verdict in verdicts if verdict not in (REPRODUCED, NOT_REPRODUCED)]
+    if unknown:
+        return unknown[0]
+    return REPRODUCED if set(verdicts) == {REPRODUCED} else NOT_REPRODUCED
+
+
+def in_common(records: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
+    """The records of each row, ordered by seed, for the seeds that all rows have."""
+    seeds = set.intersection(*({record.seed for record in found} for found in records.values()))
+    return {
+        name: sorted((record for record in found if record.seed in seeds), key=lambda record: record.seed)
+        for name, found in records.items()
+    }
 
 
 def claim(

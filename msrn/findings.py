@@ -6,18 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Estimate, difference, signed
+from msrn.ablation import ORDER, claims, order
+from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Claim, Estimate, difference, order_verdict, signed
 from msrn.evaluate import ALIGNMENTS
 from msrn.experiments import Table8
 from msrn.params import Request
 from msrn.records import Record
-from msrn.report import claims, many
+from msrn.report import many, now
 from msrn.scoring import TURNS
 from msrn.tables import plain_html
 from msrn.variants import TABLE8, WHOLE
 
 LEARNED_MASK_IOU = 0.7
 LEARNED_DIRECTION = 0.4  # pose consistency up to half turns
+NAMES = {"cd": "CD", "f": "F-score"}
 ALIGNMENT_TITLES = {
     "none": "none",
     "icp": "rigid ICP",
@@ -90,7 +92,7 @@ def alignment_table(result: Table8) -> str:
 
 def conclusions(result: Table8) -> list[str]:
     """What to conclude, a sentence or two each, from the numbers at hand."""
-    request, names = result.request, {record.variant: record for record in result.baselines}
+    request = result.request
     if request.profile in SILENT_PROFILES:
         return [
             f"Nothing about the method: profile {request.profile} trains {request.settings.steps} steps, which proves "
@@ -99,14 +101,9 @@ def conclusions(result: Table8) -> list[str]:
         ]
     whole = [outcome.record for outcome in result.of(WHOLE)]
     made = [_silhouettes(whole), _directions(whole, _categories(result))]
-    gaps = {name: difference(whole, [record], "cd") for name, record in names.items()}
-    made += [_against(name, gap) for name, gap in gaps.items()]
-    for checked in claims(result):
-        metric = "CD" if checked.metric == "cd" else "F-score"
-        made.append(
-            f"{metric}, {checked.better} against {checked.worse}: {checked.verdict(request.profile)}. "
-            f"{checked.standing()}; the paper has {signed(checked.published, checked.metric)}."
-        )
+    made += [_against(record, whole) for record in result.baselines]
+    made += [_claimed(checked, request.profile) for checked in claims(now(result))]
+    made += [_ordered(metric, steps, request.profile) for metric, steps in order(now(result)).items()]
     if len(request.seeds) < SEEDS_FOR_A_VERDICT:
         made.append(
             "A difference in one seed is not a finding: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
@@ -133,11 +130,36 @@ def _directions(whole: Sequence[Record], categories: Sequence[str]) -> str:
     return f"{asked}: learned for {', '.join(known) or 'no category'}; not for {', '.join(unknown) or 'none'}."
 
 
-def _against(name: str, gap: Estimate) -> str:
-    """How the whole network stands against a baseline in CD."""
-    side = "better than" if gap.mean < 0 else "worse than"
-    sure = "the interval excludes zero" if gap.excludes_zero else "the interval holds zero, so this is open"
-    return f"{WHOLE} is {side} the row “{name}” in CD by {gap.text('cd', sign=True)}: {sure}."
+def _against(baseline: Record, whole: Sequence[Record]) -> str:
+    """How the whole network stands against a baseline in CD and in F-score."""
+    cd, f = (difference(whole, [baseline], metric) for metric in ("cd", "f"))
+    sides = [_side(cd.mean < 0, cd), _side(f.mean > 0, f)]
+    gaps = [f"in CD by {cd.text('cd', sign=True)}", f"in F-score by {f.text('f', sign=True)}"]
+    said = [f"{side} {gap}" for side, gap in zip(sides, gaps, strict=True)]
+    return f"{WHOLE} against the row “{baseline.variant}”: {', '.join(said)}."
+
+
+def _side(better: bool, gap: Estimate) -> str:
+    if not gap.excludes_zero:
+        return "open (the interval holds zero)"
+    return "better" if better else "worse"
+
+
+def _claimed(checked: Claim, profile: str) -> str:
+    return (
+        f"{NAMES[checked.metric]}, {checked.better} against {checked.worse}: {checked.verdict(profile)}. "
+        f"{checked.standing()}; the paper has {signed(checked.published, checked.metric)}."
+    )
+
+
+def _ordered(metric: str, steps: Sequence[Claim], profile: str) -> str:
+    """On the paper's order of all rows, with the one step of it that the other claims leave out."""
+    best, *between, worst = ORDER
+    last = steps[-1]
+    return (
+        f"{NAMES[metric]}, the order ({worst} worst, {', '.join(between)} between, {best} best): "
+        f"{order_verdict(steps, profile)}. {last.standing()}; the paper has {signed(last.published, metric)}."
+    )
 
 
 def _every_row(result: Table8) -> list[tuple[str, list[Record]]]:

@@ -29,6 +29,13 @@ class Request:
     seeds: tuple[int, ...]
     device: str
     settings: Settings
+    changed: tuple[tuple[str, Any], ...] = ()  # settings that differ from the profile's, with their values
+
+    @property
+    def label(self) -> str:
+        """The profile with what was changed of it, such as ``laptop with steps 16000``."""
+        changes = ", ".join(f"{name} {value}" for name, value in self.changed)
+        return f"{self.profile} with {changes}" if changes else self.profile
 
 
 def profiles() -> list[str]:
@@ -53,13 +60,16 @@ def resolve(
     for name, value in (("profile", profile), ("dataset", dataset), ("data_root", data_root)):
         if value is not None and not isinstance(value, str):
             raise MsrnError(f"{name} = {value!r}: expected a text")
+    base = make_settings(file["settings"])
+    made = make_settings({**file["settings"], **_mapping(settings)})
     return Request(
         profile=profile,
         dataset=dataset or file["dataset"],
         data_root=data_root or file.get("data_root"),
         seeds=_check_seeds(file["seeds"] if seeds is None else seeds),
         device=_choose_device(file["device"] if device == "auto" else device),
-        settings=make_settings({**file["settings"], **_mapping(settings)}),
+        settings=made,
+        changed=tuple((name, value) for name, value in made if value != getattr(base, name)),
     )
 
 

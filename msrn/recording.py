@@ -52,7 +52,7 @@ def record(
         left -= 1
         yield _keep(outcome.record)
     done = "everything is recorded" if not left else f"{left} of {len(waiting)} left: the same command goes on"
-    yield f"{experiment}, profile {request.profile}, on {request.dataset}: {done}"
+    yield f"{experiment}, profile {request.label}, on {request.dataset}: {done}"
 
 
 def _rows(experiment: str, request: Request, only: Sequence[str]) -> list[Variant]:
@@ -71,9 +71,9 @@ def _expected(bench: Bench, row: Variant, seed: int) -> float:
 
 def _keep(record: Record) -> str:
     """Write a result under its own name; what is the same already stays untouched, so that git shows no change."""
-    plain = re.sub(r"[^a-z0-9]+", "-", record.variant.lower().replace("w/o", "without")).strip("-")
     folder = paths.RESULTS / record.experiment
-    file = folder / f"{record.dataset}-{record.profile}-{plain}-seed{record.seed}.json"
+    name = f"{_plain(record.profile)}-{_plain(record.variant.replace('w/o', 'without'))}-seed{record.seed}"
+    file = folder / f"{record.dataset}-{name}.json"
     content = records.to_json(record)
     if storage.read_json(file) == content:
         return f"{_shown(file)}: unchanged"
@@ -81,6 +81,11 @@ def _keep(record: Record) -> str:
         folder.mkdir(parents=True, exist_ok=True)
     storage.write_json(file, content)
     return f"{_shown(file)}: written"
+
+
+def _plain(words: str) -> str:
+    """Words as a part of a file name."""
+    return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")
 
 
 def _shown(file: Path) -> Path:

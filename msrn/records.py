@@ -43,7 +43,7 @@ class Record(BaseModel):
     fingerprint: str
     """Digest of the content of the split that was evaluated."""
     profile: str
-    """Profile whose settings were taken."""
+    """Profile whose settings were taken, with what was changed of it, such as ``laptop with steps 16000``."""
     seed: int
     """Seed of the training; 0 for baselines that draw nothing."""
     settings: dict[str, Any]

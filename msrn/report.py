@@ -4,21 +4,17 @@ Words about results are made from numbers here and in ``findings``, never writte
 """
 
 import os
-from collections.abc import Sequence
 
 import numpy as np
 
-from msrn import tables
-from msrn.claims import RULE, SILENT_PROFILES, Claim, claim, difference, estimate, unsigned
+from msrn import shelf, tables
+from msrn.ablation import TITLES, published, standing_beside, verdicts
+from msrn.claims import RULE, SILENT_PROFILES, estimate, unsigned
 from msrn.experiments import Table8
-from msrn.params import Request, resolve
 from msrn.records import Record, source_state
+from msrn.shelf import Group
 from msrn.tables import Row
 from msrn.variants import TABLE8, WHOLE
-
-TITLES = {"cd": "Chamfer distance ↓", "f": "F-score@0.01 ↑"}
-SHORT = {"cd": "CD", "f": "F"}
-PROFILE_ORDER = ("smoke", "laptop", "paper")  # of recorded results, those of the last are shown
 
 
 def table_html(result: Table8, notebook: str = "") -> str:
@@ -39,34 +35,24 @@ def caption(result: Table8) -> str:
 
 def rows(result: Table8) -> list[Row]:
     """The variants in the paper's order, then the baselines."""
-    past = shown_records(result.recorded, result.request.dataset)
-    verdicts = {row.name: [] for row in TABLE8}
-    for checked in claims(result):
-        said = f"{SHORT[checked.metric]}: {checked.verdict(result.request.profile)}"
-        verdicts[checked.worse].append((said, checked.standing()))
+    past = shelf.shown(result.recorded, result.request)
+    found, said = now(result), verdicts(now(result), result.request.profile)
     made = []
     for row in TABLE8:
-        found, published = (
-            _records(result, row.name),
-            {metric: unsigned(row.published[metric], metric) for metric in TITLES},
-        )
-        cells = [
-            cell for m in TITLES for cell in (published[m], _recorded(past, row.name, m), estimate(found, m).text(m))
-        ]
-        made.append(Row(row.name, tuple(cells), tuple(verdicts[row.name])))
+        mine, printed = found[row.name], published(row)
+        cells = [cell for m in TITLES for cell in (printed[m], _recorded(past, row.name, m), estimate(mine, m).text(m))]
+        made.append(Row(row.name, tuple(cells), tuple(said[row.name])))
     for record in result.baselines:
         name = record.variant
         cells = [cell for m in TITLES for cell in ("", _recorded(past, name, m), estimate([record], m).text(m))]
-        made.append(Row(name, tuple(cells), (("no claim of the paper", _beside(result, record)),), baseline=True))
+        beside = "" if result.request.profile in SILENT_PROFILES else standing_beside(found[WHOLE], record)
+        made.append(Row(name, tuple(cells), (("no claim of the paper", beside),), baseline=True))
     return made
 
 
-def claims(result: Table8) -> list[Claim]:
-    """What Table 8 says: the whole network beats each ablated one, in both metrics."""
-    now = {row.name: _records(result, row.name) for row in TABLE8}
-    published = {metric: {row.name: row.published[metric] for row in TABLE8} for metric in TITLES}
-    ablated = [row.name for row in TABLE8 if row.name != WHOLE]
-    return [claim(metric, WHOLE, name, published[metric], now) for name in ablated for metric in TITLES]
+def now(result: Table8) -> dict[str, list[Record]]:
+    """The records of this run's rows, by seed."""
+    return {row.name: [outcome.record for outcome in result.of(row.name)] for row in TABLE8}
 
 
 def notes(result: Table8, notebook: str) -> list[str]:
@@ -91,7 +77,7 @@ def source_line(result: Table8, notebook: str) -> str:
     )
     parts = [
         f"Source: {notebook or 'msrn.experiments.table8'}",
-        f"params/{request.profile}.yaml{_overrides(request)}",
+        f"params/{request.profile}.yaml{request.label.removeprefix(request.profile)}",
         f"commit {commit}{' with uncommitted changes' if dirty else ''}",
         f"trained on {record.device} in {duration(trained)}",
         f"{now}, table made in {duration(result.seconds)}",
@@ -118,41 +104,16 @@ def many(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def shown_records(recorded: Sequence[Record], dataset: str) -> list[Record]:
-    """Of the results recorded on a data set, those of the largest profile there is."""
-    known = [record for record in recorded if record.dataset == dataset and record.profile in PROFILE_ORDER]
-    largest = max((PROFILE_ORDER.index(record.profile) for record in known), default=-1)
-    return [record for record in known if PROFILE_ORDER.index(record.profile) == largest]
-
-
-def _records(result: Table8, name: str) -> list[Record]:
-    return [outcome.record for outcome in result.of(name)]
-
-
-def _recorded(recorded: Sequence[Record], name: str, metric: str) -> str:
-    values = [record.metrics[metric] for record in recorded if record.variant == name]
+def _recorded(past: Group | None, name: str, metric: str) -> str:
+    kept = (*past.models, *past.baselines) if past else ()
+    values = [record.metrics[metric] for record in kept if record.variant == name]
     return unsigned(float(np.mean(values)), metric) if values else "none yet"
 
 
 def _recorded_note(result: Table8) -> list[str]:
-    shown = shown_records(result.recorded, result.request.dataset)
-    if not shown:
+    past = shelf.shown(result.recorded, result.request)
+    if not past:
         return []
-    seeds, commits = {record.seed for record in shown}, sorted({record.commit for record in shown})
-    where = f"profile {shown[0].profile} on {shown[0].dataset}, {many(len(seeds), 'seed')}"
-    return [f"Recorded: {where}, commit {', '.join(commits)}, {shown[0].device}."]
-
-
-def _beside(result: Table8, record: Record) -> str:
-    """Where the whole network stands against a baseline, on which the paper claims nothing."""
-    if result.request.profile in SILENT_PROFILES:
-        return ""
-    gap = difference(_records(result, WHOLE), [record], "cd")
-    return f"CD, {WHOLE} − this: {gap.text('cd', sign=True)}"
-
-
-def _overrides(request: Request) -> str:
-    """Settings that differ from the profile's, such as `` with steps 50``."""
-    base = resolve(request.profile, device="cpu").settings
-    changed = [f"{name} {value}" for name, value in request.settings if value != getattr(base, name)]
-    return f" with {', '.join(changed)}" if changed else ""
+    seeds, commits = {record.seed for record in past.models}, sorted({record.commit for record in past.models})
+    where = f"profile {past.first.profile} on {past.first.dataset}, {many(len(seeds), 'seed')}"
+    return [f"Recorded: {where}, commit {', '.join(commits)}, {past.first.device}."]

@@ -41,7 +41,7 @@ def score_run(run: Run, row: tuple[str, str], request: Request, test: ImageColle
     holds, else computed and written there."""
     evaluation = _evaluation(test, run.settings.eval_points, run.folder.name)
     kept = _kept(run.result, evaluation)
-    if kept and (kept.experiment, kept.variant, kept.profile) == (*row, request.profile):
+    if kept and (kept.experiment, kept.variant, kept.profile) == (*row, request.label):
         return kept
     started = time.perf_counter()
     views = predict(run.network(), test, np.arange(len(test)))
@@ -55,7 +55,7 @@ def score_run(run: Run, row: tuple[str, str], request: Request, test: ImageColle
         experiment=row[0],
         variant=row[1],
         kind="model",
-        profile=request.profile,
+        profile=request.label,
         seed=run.seed,
         settings=run.settings.model_dump(mode="json"),
         metrics=metrics | _image_metrics(views, test),
@@ -87,7 +87,7 @@ def score_baseline(
     evaluation = _evaluation(test, points, *row, *depends)
     file = folder / f"{row[1].replace(' ', '_')}-{evaluation}.json"
     kept = _kept(storage.read_json(file), evaluation)
-    if kept and kept.profile == request.profile:
+    if kept and kept.profile == request.label:
         return kept
     started = time.perf_counter()
     shape = evaluate_meshes(make(), test, test.evaluation_index, points, SEED, progress)
@@ -96,7 +96,7 @@ def score_baseline(
         experiment=row[0],
         variant=row[1],
         kind="baseline",
-        profile=request.profile,
+        profile=request.label,
         seed=SEED,
         settings=request.settings.model_dump(mode="json"),
         metrics=metrics,

@@ -30,7 +30,7 @@ class Row:
     """A row of a results table, in words. In a cell an interval follows its value in brackets."""
 
     name: str
-    cells: tuple[str, ...]  # published, recorded, this run for each metric in turn
+    cells: tuple[str, ...]  # the columns of each metric in turn: published, recorded, this run
     verdicts: tuple[tuple[str, str], ...] = ()  # (verdict, detail)
     baseline: bool = False  # set apart from the paper's rows
 
@@ -38,10 +38,13 @@ class Row:
 COLUMNS = ("published", "recorded", "this run")
 
 
-def results_html(caption: str, metrics: Sequence[str], rows: Sequence[Row], notes: Sequence[str]) -> str:
+def results_html(
+    caption: str, metrics: Sequence[str], rows: Sequence[Row], notes: Sequence[str], columns: Sequence[str] = COLUMNS
+) -> str:
     """A table of results: for each metric published | recorded | this run, then the verdict."""
-    groups = "".join(f"<th class='group' colspan='3' scope='colgroup'>{html.escape(name)}</th>" for name in metrics)
-    columns = "".join(f"<th scope='col'>{name}</th>" for name in COLUMNS) * len(metrics)
+    span = f"class='group' colspan='{len(columns)}' scope='colgroup'"
+    groups = "".join(f"<th {span}>{html.escape(name)}</th>" for name in metrics)
+    columns = "".join(f"<th scope='col'>{name}</th>" for name in columns) * len(metrics)
     head = f"<tr><td></td>{groups}<td></td></tr><tr><td></td>{columns}<th class='words' scope='col'>verdict</th></tr>"
     first = next((row for row in rows if row.baseline), None)
     body = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from toy_table import record
 
-from msrn.claims import claim, difference, estimate
+from msrn.claims import claim, difference, estimate, in_common, order_verdict
 from msrn.errors import MsrnError
 
 PUBLISHED = {"M-SRN": 1.61, "w/o NC": 3.81}
@@ -57,7 +57,7 @@ def test_verdicts():
     assert pair(low, high).verdict("laptop") == "reproduced"
     assert pair(high, low).verdict("laptop") == "not reproduced"  # the wrong sign, however sure
     assert pair(low, (3.0, 0.1, 5.0, 3.5)).verdict("laptop") == "not reproduced"  # the interval holds zero
-    assert pair(low, high, seeds=1).verdict("laptop") == "not evaluated (needs three seeds)"
+    assert pair(low, high, seeds=1).verdict("laptop") == "not evaluated: needs three seeds"
     assert pair(low, high).verdict("smoke") == "not evaluated at this profile"
 
 
@@ -69,7 +69,24 @@ def test_one_seed_of_the_other_sign_denies_the_verdict():
     assert made.measured.excludes_zero and made.agrees == 2 and made.verdict("laptop") == "not reproduced"
 
 
+def test_an_order_holds_when_each_step_does():
+    low, high, unsure = (1.0, 2.0, 3.0, 4.0), (2.0, 3.1, 4.2, 5.0), (3.0, 0.1, 5.0, 3.5)
+    sure, open_, wrong = pair(low, high), pair(low, unsure), pair(high, low)
+    assert order_verdict([sure, sure], "laptop") == "reproduced"
+    for second in (open_, wrong):
+        assert order_verdict([sure, second], "laptop") == "not reproduced"
+    assert order_verdict([sure, sure], "smoke") == "not evaluated at this profile"
+    assert order_verdict([wrong, pair(low, high, seeds=2)], "laptop") == "not evaluated: needs three seeds"
+
+
+def test_rows_are_compared_in_the_seeds_that_all_have():
+    found = {"a": [record("a", seed=k) for k in (2, 0, 1)], "b": [record("b", seed=k) for k in (1, 2, 5)]}
+    assert {name: [made.seed for made in rows] for name, rows in in_common(found).items()} == {"a": [1, 2], "b": [1, 2]}
+
+
 def test_words():
     made = pair((1.0, 2.0, 3.0, 4.0), (2.0, 3.0, 4.0, 5.0), seeds=1)
     assert made.standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00]"
+    three = pair((1.0, 2.0, 3.0, 4.0), (2.0, 3.0, 4.0, 5.0))
+    assert three.standing().endswith("[−1.00, −1.00], the paper's sign in 3 of 3 seeds")
     assert estimate([record(cd=(1.0, 1.0, 1.0, 1.0))], "cd").text("cd") == "1.00 [1.00, 1.00]"

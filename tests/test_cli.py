@@ -92,7 +92,7 @@ def test_every_experiment_can_be_recorded():
 def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result):  # noqa: F811
     code, out, err = call("run", "table8")
     assert code == 0 and err.count("reused toy-seed0-") == 3 and err.count("are unchanged") == 3
-    assert "w/o FC" in out and "starting ellipsoid" in out and "not evaluated (needs three seeds)" in out
+    assert "w/o FC" in out and "starting ellipsoid" in out and "not evaluated: needs three seeds" in out
     assert "table8_ablation.ipynb" in out and toy_result.outcomes[0].run.folder.name in out
 
 

@@ -46,6 +46,14 @@ def test_a_file_and_a_profile_name_mean_the_same():
     assert params.resolve(**content) == params.resolve(profile="smoke")
 
 
+def test_a_request_knows_what_it_changes_of_its_profile():
+    assert params.resolve("smoke").label == "smoke"
+    same = params.resolve("smoke").settings.steps
+    made = params.resolve("smoke", settings={"steps": same, "sigma": 0.05, "batch_size": 3})
+    assert dict(made.changed) == {"sigma": 0.05, "batch_size": 3}
+    assert set(made.label.removeprefix("smoke with ").split(", ")) == {"sigma 0.05", "batch_size 3"}
+
+
 def test_unknown_and_wrong_settings():
     refused(lambda: params.make_settings({"prototype": 5}), "'prototype'", "did you mean prototypes?")
     refused(lambda: params.make_settings({"prototypes": "many"}), "prototypes = 'many'", "integer")

@@ -1,6 +1,7 @@
 """Recording in portions: what is missing, longest first, nothing lost when the time is over."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from toy_table import toy_data, toy_request  # noqa: F401
@@ -84,6 +85,14 @@ def test_the_study_is_scored_on_val_with_its_own_candidates_and_images(study, mo
     assert {record.fingerprint for record in found.values()} == {"toy-val"}
     assert {record.profile for record in found.values()} == {"laptop"}
     assert found["2 candidates"].settings["candidates"] == 2 and found["laptop"].settings["candidates"] == 3
+
+
+def test_a_changed_profile_is_recorded_under_its_own_name(study):
+    longer = replace(toy_request(steps=26), changed=(("steps", 26),))
+    for request in (toy_request(), longer):
+        list(recording.record("study", request, 600, False, only=["laptop"]))
+    assert names(study) == {"toy-laptop-laptop-seed0.json", "toy-laptop-with-steps-26-laptop-seed0.json"}
+    assert {record.profile for record in records.recorded("study")} == {"laptop", "laptop with steps 26"}
 
 
 def test_a_row_that_changes_nothing_of_the_profile_is_left_out(study):

@@ -55,7 +55,9 @@ def changed(result, profile="laptop", seeds=(0,), recorded=()):
 
 
 def test_table_holds_published_recorded_and_measured(toy_result):  # noqa: F811
-    kept = [record("M-SRN", metrics={"cd": 2.5, "f": 0.2}), record("M-SRN", seed=1, metrics={"cd": 3.5, "f": 0.4})]
+    alike = {"settings": {"steps": 9}}
+    kept = [record("M-SRN", metrics={"cd": 2.5, "f": 0.2}, **alike)]
+    kept += [record("M-SRN", seed=1, metrics={"cd": 3.5, "f": 0.4}, **alike)]
     shown = Cells(report.table_html(changed(toy_result, recorded=kept))).rows
     body = {row[0]: row[1:] for row in shown[2:]}
     assert list(body)[:3] == ["w/o FC", "w/o NC", "M-SRN"] and len(body) == 7
@@ -72,7 +74,7 @@ def test_table_holds_published_recorded_and_measured(toy_result):  # noqa: F811
     ("profile", "seeds", "said"),
     [
         ("smoke", (0, 1, 2), "not evaluated at this profile"),
-        ("laptop", (0,), r"not evaluated \(needs three seeds\).*M-SRN − w/o NC: [+−]\d"),
+        ("laptop", (0,), r"not evaluated: needs three seeds.*M-SRN − w/o NC: [+−]\d"),
         ("laptop", (0, 1, 2), "reproduced.*M-SRN − w/o NC"),
         ("paper", (0, 1, 2), "reproduced"),
     ],
@@ -80,17 +82,19 @@ def test_table_holds_published_recorded_and_measured(toy_result):  # noqa: F811
 def test_verdicts_stand_beside_the_ablated_rows_only(toy_result, profile, seeds, said):  # noqa: F811
     body = {row[0]: row[-1] for row in Cells(report.table_html(changed(toy_result, profile, seeds))).rows[2:]}
     assert re.search(said, body["w/o NC"]) and re.search(said.replace("NC", "FC"), body["w/o FC"])
-    assert body["M-SRN"] == "" and "reproduced" not in body["retrieval"]
+    assert "reproduced" not in body["retrieval"]
+    assert re.search(f"order, CD: .*{said.split('.*')[0]}.*w/o FC − w/o NC", body["M-SRN"])
 
 
 def test_text_table_is_aligned_and_complete(toy_result):  # noqa: F811
-    text = report.table_text(toy_result, "notebooks/table8_ablation.ipynb")
+    shorter = replace(toy_result, request=replace(toy_result.request, changed=(("steps", 24),)))
+    text = report.table_text(shorter, "notebooks/table8_ablation.ipynb")
     lines = text.splitlines()
     block = [line for line in lines if line.startswith(("w/o FC  ", "w/o NC  ", "M-SRN  ")) and "none yet" in line]
     assert len(block) == 3 and len({line.index("none yet") for line in block}) == 1
-    assert "Source: notebooks/table8_ablation.ipynb; params/laptop.yaml with " in text.replace("\n", " ")
+    assert "Source: notebooks/table8_ablation.ipynb; params/laptop.yaml with steps 24;" in text.replace("\n", " ")
     assert "3 of 3 runs trained now" in text.replace("\n", " ")
-    assert text.count("needs three seeds") == 4
+    assert text.count("needs three seeds") == 6
 
 
 def test_the_rule_and_the_source_stand_under_the_table(toy_result):  # noqa: F811
@@ -118,13 +122,15 @@ def test_small_tables_and_conclusions_follow_the_numbers(toy_result):  # noqa: F
     assert by_category["M-SRN"][0] == f"{metrics['cd.category.ball']:.2f}" and len(by_category) == 8
     assert len(Cells(findings.alignment_table(toy_result)).rows[0]) == 7
     said = " ".join(findings.conclusions(toy_result))
-    gap = metrics["cd"] - toy_result.baselines[0].metrics["cd"]
-    assert (
-        f"{'better' if gap < 0 else 'worse'} than the row “starting ellipsoid” in CD by {gap:+.2f}".replace("-", "−")
-        in said
-    )
+    gap, lead = (metrics[name] - toy_result.baselines[0].metrics[name] for name in ("cd", "f"))
+    against = next(text for text in findings.conclusions(toy_result) if "“starting ellipsoid”" in text)
+    for shown in (f"in CD by {gap:+.2f}", f"in F-score by {lead:+.3f}"):
+        assert shown.replace("by -", "by −") in against
+    side = re.search(r": (better|worse|open \(the interval holds zero\)) in CD", against)[1]
+    interval = re.search(r"in CD by \S+ \[(.\S+), (.)", against)
+    assert (side[:4] == "open") == (interval[1][0] != interval[2]) and (side == "better") <= (gap < 0)
     assert f"IoU of {metrics['mask_iou']:.2f}" in said and "M-SRN against w/o NC: not evaluated" in said
-    assert "M−SRN" not in said
+    assert "M−SRN" not in said and "(w/o NC worst, w/o FC between, M-SRN best): not evaluated" in said
     assert len(findings.conclusions(changed(toy_result, "smoke"))) == 1
     assert "reproduce nothing" in findings.header(changed(toy_result, "smoke").request)
     assert "reproduce nothing" not in findings.header(toy_result.request)

@@ -1,0 +1,96 @@
+"""Recorded results put together: which of them were made alike and may be compared.
+
+A group is one data set, one profile (with what was changed of it) and one state of its settings; its rows differ in
+what the rows of Table 8 change and in the seed, in nothing else. Results from before a profile changed are a group of
+their own, so that no table mixes them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msrn.claims import SEEDS_FOR_A_VERDICT, in_common
+from msrn.params import Request
+from msrn.records import Record, digest
+from msrn.settings import Settings
+from msrn.variants import TABLE8, WHOLE
+
+CHANGED_BY_ROWS = {name for row in TABLE8 for name in row.overrides}
+NO_MATTER = {"log_every", "checkpoint_every"}  # settings that change no number
+
+
+@dataclass(frozen=True)
+class Group:
+    """Records that may be compared, and the baselines on the same objects."""
+
+    models: tuple[Record, ...]
+    baselines: tuple[Record, ...]
+
+    @property
+    def first(self) -> Record:
+        """Any of them, for what all share."""
+        return self.models[0]
+
+    @property
+    def steps(self) -> int:
+        return self.first.settings["steps"]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Those that every row has."""
+        return [record.seed for record in in_common(self.rows())[WHOLE]] if self.complete else []
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row is recorded with some seed."""
+        return all(self.rows().values())
+
+    def rows(self) -> dict[str, list[Record]]:
+        """The records of every row of Table 8, by seed; none for a row that is not recorded."""
+        ordered = sorted(self.models, key=lambda record: record.seed)
+        return {row.name: [record for record in ordered if record.variant == row.name] for row in TABLE8}
+
+
+def groups(recorded: Sequence[Record], dataset: str | None = None) -> list[Group]:
+    """The recorded results of Table 8 (on one data set, or all), shortest training first."""
+    mine = [record for record in recorded if dataset in (None, record.dataset)]
+    found: dict[tuple, list[Record]] = {}
+    for record in mine:
+        if record.kind == "model":
+            found.setdefault(_alike(record), []).append(record)
+    made = [Group(tuple(models), _baselines(models[0], mine)) for models in found.values()]
+    return sorted(made, key=lambda group: (group.first.dataset, group.steps, group.first.created))
+
+
+def shown(recorded: Sequence[Record], request: Request) -> Group | None:
+    """The group that stands beside a request: that of its profile, else the best of its data set."""
+    mine = groups(recorded, request.dataset)
+    return best([group for group in mine if group.first.profile == request.label] or mine)
+
+
+def best(found: Sequence[Group]) -> Group | None:
+    """The group that says most: one with seeds enough for a verdict, then a complete one, then the longest trained."""
+
+    def worth(group: Group) -> tuple:
+        return len(group.seeds) >= SEEDS_FOR_A_VERDICT, group.complete, group.steps, group.first.created
+
+    return max(found, key=worth, default=None)
+
+
+def _alike(record: Record) -> tuple[Any, ...]:
+    """What records of one group have in common."""
+    settings = {**Settings().model_dump(mode="json"), **record.settings}  # what was added since then had its default
+    rest = {name: value for name, value in settings.items() if name not in CHANGED_BY_ROWS | NO_MATTER}
+    return record.dataset, record.fingerprint, record.profile, record.points, digest(rest)
+
+
+def _baselines(model: Record, recorded: Sequence[Record]) -> tuple[Record, ...]:
+    """The baselines on the objects of ``model``, at as many points; those of its own profile before others."""
+    alike = [
+        record
+        for record in recorded
+        if record.kind == "baseline"
+        and (record.dataset, record.fingerprint, record.points) == (model.dataset, model.fingerprint, model.points)
+    ]
+    alike.sort(key=lambda record: record.profile == model.profile)  # the last of a name stays
+    return tuple({record.variant: record for record in alike}.values())

@@ -1,0 +1,75 @@
+"""Recorded results are compared only with what was made alike."""
+
+from dataclasses import replace
+
+from toy_table import record, toy_request
+
+from msrn import shelf
+from msrn.variants import TABLE8
+
+
+def table(steps: int = 100, seeds: tuple[int, ...] = (0,), **changes) -> list:
+    """Records of all three rows, each with what its row changes, and one baseline."""
+    settings = {"steps": steps, **changes.pop("settings", {})}
+    made = [
+        record(row.name, seed=seed, settings={**settings, **row.overrides}, **changes)
+        for row in TABLE8
+        for seed in seeds
+    ]
+    return [*made, record("retrieval", kind="baseline", settings=settings, **changes)]
+
+
+def test_rows_and_seeds_of_a_group_belong_together():
+    [group] = shelf.groups(table(seeds=(1, 0)))
+    assert group.seeds == [0, 1] and group.complete and group.steps == 100
+    assert [made.seed for made in group.rows()["w/o NC"]] == [0, 1] and len(group.models) == 6
+    assert [made.variant for made in group.baselines] == ["retrieval"]
+
+
+def test_what_was_made_otherwise_is_a_group_of_its_own():
+    kept = table()
+    for other in (
+        table(200), table(dataset="other"), table(profile="laptop with sigma 0.1"), table(fingerprint="new"),
+        table(points=7), table(settings={"learning_rate": 1.0}),
+    ):  # fmt: skip
+        assert [len(group.models) for group in shelf.groups([*kept, *other])] == [3, 3]
+    for same in (table(settings={"log_every": 3}), table(settings={"learning_rate": 1e-4})):  # 1e-4 is the default
+        assert len(shelf.groups([*kept, *same])) == 1
+
+
+def test_a_row_that_is_missing_shows():
+    half = [made for made in table(seeds=(0, 1)) if (made.variant, made.seed) != ("w/o FC", 1)]
+    assert shelf.groups(half)[0].seeds == [0]
+    none = [made for made in half if made.variant != "w/o FC"]
+    [group] = shelf.groups(none)
+    assert group.seeds == [] and not group.complete and group.rows()["w/o FC"] == []
+
+
+def test_baselines_are_those_of_the_same_objects_and_points_the_own_profile_first():
+    others = [
+        record("retrieval", (9.0,) * 4, kind="baseline", profile="paper"),
+        record("mean shape", kind="baseline", profile="paper"),
+        record("ellipsoid", kind="baseline", points=3),
+        record("random", kind="baseline", fingerprint="another split"),
+    ]
+    for order in ([*others, *table()], [*table(), *others]):
+        [group] = shelf.groups(order)
+        found = {made.variant: made for made in group.baselines}
+        assert set(found) == {"retrieval", "mean shape"} and found["retrieval"].profile == "laptop"
+
+
+def test_the_group_with_a_verdict_comes_before_the_longer_one():
+    three, longer = table(100, (0, 1, 2)), table(900)
+    assert [group.steps for group in shelf.groups([*longer, *three])] == [100, 900]
+    assert shelf.best(shelf.groups([*longer, *three])).steps == 100
+    assert shelf.best(shelf.groups([*longer, *table(200)])).steps == 900
+    assert shelf.best([]) is None
+
+
+def test_beside_a_request_stands_its_own_profile():
+    request = toy_request()
+    kept = [*table(100), *table(900, profile="paper"), *table(9, profile="laptop with steps 9"), *table(dataset="x")]
+    assert shelf.shown(kept, request).steps == 100
+    assert shelf.shown(kept, replace(request, changed=(("steps", 9),))).steps == 9
+    assert shelf.shown(kept, replace(request, profile="smoke")).steps == 900
+    assert shelf.shown([], request) is None
