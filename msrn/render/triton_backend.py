@@ -54,7 +54,8 @@ def rasterize(
         raise MsrnError(f"render: backend triton draws float32, got {vertices.dtype}; use backend='torch'")
     _kernels(vertices.device)
     numbers = (1 / sigma, 1 / (gamma * (FAR - NEAR)), cutoff)
-    rgb, log_transparency = _SoftRasterize.apply(vertices, faces, face_colors, image_size, numbers, background)
+    with torch.cuda.device_of(vertices):  # Triton launches on the current device
+        rgb, log_transparency = _SoftRasterize.apply(vertices, faces, face_colors, image_size, numbers, background)
     return rgb, -torch.expm1(log_transparency), log_transparency
 
 

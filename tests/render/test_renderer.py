@@ -243,6 +243,13 @@ def test_views_and_narrow_integers_are_accepted():
     assert_close(render(wide), render(plain), 0)
 
 
+def test_the_same_faces_are_checked_with_every_mesh():
+    vertices, faces, colors = crumpled(1)
+    soft_rasterize(vertices, faces, colors, 4, SIGMA, 1e-4)
+    with pytest.raises(MsrnError, match=r"faces name vertices 0..41, but there are 41"):
+        soft_rasterize(vertices[:, :41], faces, colors, 4, SIGMA, 1e-4)
+
+
 BAD = {
     "vertices are (2, 42, 2)": lambda v, f, c: (v[..., :2], f, c, 8, 1e-4, 1e-4),
     "faces are (80, 3) torch.float32": lambda v, f, c: (v, f.float(), c, 8, 1e-4, 1e-4),
