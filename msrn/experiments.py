@@ -131,6 +131,9 @@ class Bench:
         def start() -> list[Mesh]:
             return baselines.ellipsoid(len(index), s.ellipsoid, s.mesh_level)
 
+        def average() -> list[Mesh]:
+            return baselines.mean_shape(self.scored, index, self.train)
+
         def anything() -> list[Mesh]:
             drawn = baselines.random_object(self.scored, index, self.train, scoring.SEED)
             return baselines.meshes_of(self.train, drawn)
@@ -143,6 +146,7 @@ class Bench:
         by_features = [self.train.fingerprint, s.features, s.clip_weights]
         rows = (
             ("starting ellipsoid", start, [s.ellipsoid, s.mesh_level]),
+            ("mean shape, category known", average, [self.train.fingerprint]),
             ("random object, category known", anything, [self.train.fingerprint]),
             ("retrieval, category known", lambda: alike(True), by_features),
             ("retrieval", lambda: alike(False), by_features),

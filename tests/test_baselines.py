@@ -7,7 +7,10 @@ import pytest
 
 from msrn import baselines
 from msrn.baselines import retrieval
+from msrn.baselines.mean_shape import marching_tetrahedra
+from msrn.data import GroundTruth
 from msrn.errors import MsrnError
+from msrn.metrics import sample_surface
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -80,6 +83,52 @@ def test_meshes_of_gives_the_named_objects(training):
     assert [int(vertices[0, 0]) for vertices, _ in shapes] == [7, 2, 7]
 
 
+def box(x: float, y: float, z: float) -> GroundTruth:
+    """A box about the origin."""
+    corners = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) * [x / 2, y / 2, z / 2]
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = [triangle for a, b, c, d in quads for triangle in ((a, b, c), (a, c, d))]
+    return GroundTruth(corners.astype(np.float32), np.array(faces, np.int32), np.zeros((12, 3), np.uint8))
+
+
+@pytest.fixture()
+def boxes() -> SimpleNamespace:
+    """A category of three boxes of one length and width, and one of a single box, two images of each."""
+    shapes = {"a": box(1, 0.2, 0.4), "b": box(1, 0.4, 0.4), "c": box(1, 0.6, 0.4), "d": box(0.3, 1, 0.5)}
+    return SimpleNamespace(
+        object_id=np.repeat(list(shapes), 2), category=np.repeat([0, 0, 0, 1], 2), categories=("low", "high"),
+        ground_truth=shapes.get,
+    )  # fmt: skip
+
+
+def test_the_mean_shape_lies_in_the_middle_of_its_category(tested, boxes):
+    low, again, high = baselines.mean_shape(tested, [0, 1, 3], boxes)
+    assert again is low
+    assert np.ptp(high[0], axis=0) == pytest.approx([0.3, 1, 0.5], abs=0.03)
+    # Occupied in two of three boxes, and of the mean's volume: the box of middle height.
+    assert np.ptp(low[0], axis=0) == pytest.approx([1, 0.4, 0.4], abs=0.04)
+    for vertices, faces in (low, high):
+        assert vertices.mean(0) == pytest.approx(np.zeros(3), abs=0.02)
+        points = sample_surface(vertices, faces, 500, 0)
+        assert np.abs(points / (np.ptp(vertices, axis=0) / 2)).max(1) == pytest.approx(1, abs=0.12)  # all on the sides
+
+
+def test_marching_tetrahedra_follow_a_smooth_field():
+    axis = np.arange(24) - 11.5
+    x, y, z = np.meshgrid(axis, axis, axis, indexing="ij")
+    vertices, faces = marching_tetrahedra(-np.sqrt(x**2 + y**2 + z**2), -8.0)
+    assert np.linalg.norm(vertices - 11.5, axis=1) == pytest.approx(8, abs=0.05)
+    corners = vertices[faces]
+    doubled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    assert np.linalg.norm(doubled, axis=1).sum() / 2 == pytest.approx(4 * np.pi * 64, rel=0.02)  # no gap, none twice
+    edges = np.sort(np.unique(np.round(vertices, 6), axis=0, return_inverse=True)[1].reshape(-1)[faces], axis=1)
+    real = edges[(np.diff(edges, axis=1) > 0).all(1)]
+    counts = np.unique(np.concatenate([real[:, [0, 1]], real[:, [1, 2]], real[:, [0, 2]]]), axis=0, return_counts=True)
+    assert set(counts[1].tolist()) == {2}  # closed: every edge has two sides
+    with pytest.raises(MsrnError, match="no value passes"):
+        marching_tetrahedra(np.zeros((4, 4, 4)), 0.5)
+
+
 def test_refusals(tested, training):
     rows, wide = unit(np.ones((40, 5))), unit(np.ones((18, 6)))
     with pytest.raises(MsrnError, match="training, such as test0"):
@@ -93,6 +142,8 @@ def test_refusals(tested, training):
     training.category = np.zeros(40, int)
     with pytest.raises(MsrnError, match="0 training objects of category table"):
         baselines.random_object(tested, INDICES, training, 0)
+    with pytest.raises(MsrnError, match="0 training objects of category table"):
+        baselines.mean_shape(tested, [4], training)
     training.categories = ("chair", "lamp")
     with pytest.raises(MsrnError, match="chair, lamp"):
         baselines.random_object(tested, INDICES, training, 0)

@@ -38,7 +38,7 @@ def test_unknown_names_are_refused_with_the_nearest():
 
 def test_every_row_is_there_and_recorded(toy_result):  # noqa: F811
     assert [outcome.variant.name for outcome in toy_result.outcomes] == ["w/o FC", "w/o NC", "M-SRN"]
-    assert toy_result.trained_now == 3 and len(toy_result.baselines) == 4
+    assert toy_result.trained_now == 3 and len(toy_result.baselines) == 5
     for outcome in toy_result.outcomes:
         made = records.from_json(outcome.run.result, "result.json")
         assert made.variant == outcome.variant.name and made.settings == outcome.run.settings.model_dump(mode="json")

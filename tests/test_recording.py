@@ -30,7 +30,7 @@ def test_everything_is_recorded_once(places):
     said = lines(seeds=(0, 1))
     assert said[-1] == "table8, profile laptop, on toy: everything is recorded"
     models = [f"toy-laptop-{row}-seed{seed}.json" for row in ("without-fc", "without-nc", "m-srn") for seed in (0, 1)]
-    assert names(places) >= set(models) and len(names(places)) == len(models) + 4
+    assert names(places) >= set(models) and len(names(places)) == len(models) + 5
     before = {path: path.stat().st_mtime_ns for path in places.glob("*.json")}
     assert all("unchanged" in line for line in lines(seeds=(0, 1))[:-1])
     assert before == {path: path.stat().st_mtime_ns for path in places.glob("*.json")}

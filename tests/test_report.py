@@ -60,7 +60,7 @@ def test_table_holds_published_recorded_and_measured(toy_result):  # noqa: F811
     kept += [record("M-SRN", seed=1, metrics={"cd": 3.5, "f": 0.4}, **alike)]
     shown = Cells(report.table_html(changed(toy_result, recorded=kept))).rows
     body = {row[0]: row[1:] for row in shown[2:]}
-    assert list(body)[:3] == ["w/o FC", "w/o NC", "M-SRN"] and len(body) == 7
+    assert list(body)[:3] == ["w/o FC", "w/o NC", "M-SRN"] and len(body) == 8
     assert body["w/o NC"][:2] == ["3.81", "none yet"] and body["M-SRN"][:2] == ["1.61", "3.00"]
     assert body["M-SRN"][3:5] == ["0.365", "0.300"]
     for outcome in toy_result.outcomes:
@@ -119,7 +119,7 @@ def test_small_tables_and_conclusions_follow_the_numbers(toy_result):  # noqa: F
     metrics = toy_result.of("M-SRN")[0].record.metrics
     assert learned["M-SRN"][:3] == [f"{metrics[key]:.2f}" for key in ("mask_iou", "pose_m1", "pose_m2")]
     by_category = {row[0]: row[1:] for row in Cells(findings.category_table(toy_result)).rows}
-    assert by_category["M-SRN"][0] == f"{metrics['cd.category.ball']:.2f}" and len(by_category) == 8
+    assert by_category["M-SRN"][0] == f"{metrics['cd.category.ball']:.2f}" and len(by_category) == 9
     assert len(Cells(findings.alignment_table(toy_result)).rows[0]) == 7
     said = " ".join(findings.conclusions(toy_result))
     gap, lead = (metrics[name] - toy_result.baselines[0].metrics[name] for name in ("cd", "f"))

@@ -1,0 +1,100 @@
+"""Baseline that answers with the mean shape of the image's category, which it is told: what knowing the name is worth.
+
+Evaluation only: it reads the true shapes of training objects. Where the mean of their solid bodies passes the level at
+which it encloses as much as they do on average, there is its surface, found by marching tetrahedra.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import binary_fill_holes
+
+from msrn.errors import MsrnError
+from msrn.evaluate import Mesh
+
+RESOLUTION = 48  # voxels along an edge of the grid
+MARGIN = 2  # of them on either side of an object whose longest edge is 1
+POINTS = 100_000  # on a surface, some twenty in each voxel that it passes
+CORNERS = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)])  # of a cell, (8, 3)
+# Six tetrahedra around the diagonal from corner 0 to corner 7 fill a cell, and neighbouring cells fit together.
+TETRAHEDRA = np.array([(0, a, b, 7) for a, b in ((1, 3), (3, 2), (2, 6), (6, 4), (4, 5), (5, 1))])
+
+
+def mean_shape(collection: Any, indices: Sequence[int], training: Any, resolution: int = RESOLUTION) -> list[Mesh]:
+    """For each of the images ``indices``, the mean of all training objects of its category."""
+    wanted = np.asarray(collection.category)[np.asarray(indices, int)]
+    ids, first = np.unique(training.object_id, return_index=True)
+    made = {}
+    for term in np.unique(wanted):
+        names = ids[training.category[first] == term]
+        if not len(names):
+            raise MsrnError(
+                f"baseline: 0 training objects of category {collection.categories[term]}: expected 1 or more"
+            )
+        made[term] = _mean_of([training.ground_truth(name) for name in names], resolution)
+    return [made[term] for term in wanted]
+
+
+def _mean_of(truths: Sequence[Any], resolution: int) -> Mesh:
+    """The mean of centred shapes of longest edge 1."""
+    pitch = 1.0 / (resolution - 2 * MARGIN)
+    origin = -pitch * resolution / 2
+    mean, volume = np.zeros((resolution,) * 3), 0.0
+    for truth in truths:
+        shell, body = _solid((truth.points(POINTS, seed=0) - origin) / pitch, resolution)
+        mean += body / len(truths)
+        volume += (body.sum() - shell.sum() / 2) / len(truths)  # half of what the surface passes lies inside
+    vertices, faces = marching_tetrahedra(mean, _level(mean, volume))
+    return origin + pitch * (vertices + 0.5), faces  # values stand for the centres of voxels
+
+
+def _solid(points: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels (resolution,)*3 that a surface passes, and the same with what they enclose, so that meshes need not be
+    closed."""
+    shell = np.zeros((resolution,) * 3, bool)
+    shell[tuple(np.clip(points, 0, resolution - 1).astype(int).T)] = True
+    return shell, binary_fill_holes(shell)
+
+
+def _level(values: np.ndarray, count: float) -> float:
+    """The level at or above which ``count`` voxels lie, halfway to the next lower value."""
+    ordered = np.sort(values, axis=None)[::-1]
+    last = ordered[int(np.clip(round(count), 1, len(ordered))) - 1]
+    return float((last + ordered[ordered < last].max(initial=0.0)) / 2)
+
+
+def marching_tetrahedra(values: np.ndarray, level: float) -> Mesh:
+    """The surface at which ``values`` (X, Y, Z), interpolated between whole coordinates, pass ``level``.
+
+    Triangles are not joined and turn either way, which matters to no distance between surfaces.
+    """
+    inside = values >= level
+    x, y, z = np.array(inside.shape) - 1
+    cells = np.stack([inside[i : x + i, j : y + j, k : z + k] for i, j, k in CORNERS])  # (8, X-1, Y-1, Z-1)
+    mixed = np.argwhere(cells.any(0) & ~cells.all(0))  # (cells, 3)
+    points = (mixed[:, None] + CORNERS)[:, TETRAHEDRA].reshape(-1, 4, 3)  # (tetrahedra, 4, 3)
+    height = values[tuple(np.moveaxis(points, 2, 0))] - level  # (tetrahedra, 4)
+    order = np.argsort(height < 0, axis=1, kind="stable")  # corners inside first
+    points, height = np.take_along_axis(points, order[..., None], 1), np.take_along_axis(height, order, 1)
+    number = (height >= 0).sum(1)
+    triangles = [
+        _cut(points[number == count], height[number == count], edges)
+        for count, edges in (
+            (1, ((0, 1), (0, 2), (0, 3))),
+            (3, ((0, 3), (1, 3), (2, 3))),
+            (2, ((0, 2), (0, 3), (1, 3))),
+            (2, ((0, 2), (1, 3), (1, 2))),
+        )
+    ]
+    vertices = np.concatenate(triangles).reshape(-1, 3)
+    if not len(vertices):
+        raise MsrnError(f"marching tetrahedra: no value passes {level:g}: expected some above and some below")
+    return vertices, np.arange(len(vertices)).reshape(-1, 3)
+
+
+def _cut(points: np.ndarray, height: np.ndarray, edges: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(tetrahedra, 3, 3): where each of three edges, from a corner inside to one outside, passes height 0."""
+    start, end = np.array(edges).T
+    share = height[:, start] / (height[:, start] - height[:, end])
+    return points[:, start] + share[..., None] * (points[:, end] - points[:, start])
