@@ -170,6 +170,8 @@ class Bench:
             s.candidate_pool,
             train.masks,
             train.categories,
+            self.request.device,
+            self.progress,
         )
 
     def _features(self, collection: ImageCollection) -> np.ndarray:

@@ -41,7 +41,7 @@ from msrn.train import Training, load_network, train
 
 TRAINING_PATH = (  # what decides a trained model: files and folders of the package
     "camera.py candidates.py compensation.py distance.py features.py feed.py graphs.py losses.py memory.py "
-    "neighbors.py network.py threads.py train.py render data/collection.py"
+    "neighbors.py network.py search.py threads.py train.py render data/collection.py"
 ).split()
 NOT_IN_IDENTITY = {"eval_points", "checkpoint_every"}  # settings that cannot change the trained model
 

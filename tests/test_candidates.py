@@ -1,10 +1,12 @@
-"""Candidates against brute force; none may ever show the same object."""
+"""Candidates against brute force and by hand; none may ever show the same object."""
 
 import numpy as np
 import pytest
+from toy_table import toy_data, toy_request  # noqa: F401
 
-from msrn import candidates
+from msrn import candidates, experiments
 from msrn.errors import MsrnError
+from msrn.settings import make_settings
 
 
 def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -45,13 +47,6 @@ def test_candidates_equal_brute_force(scope, seed):
     assert found.dtype == np.int64 and np.array_equal(found, brute(features, category, object_id, 6, scope))
     assert (object_id[found] != object_id[:, None]).all()
     assert scope == "all" or (category[found] == category[:, None]).all()
-
-
-def test_blocks_do_not_change_the_candidates(monkeypatch):
-    arguments = (*make(0), 5)
-    expected = candidates.find_candidates(*arguments)
-    monkeypatch.setattr(candidates, "BLOCK", 1)  # one image at a time
-    assert np.array_equal(candidates.find_candidates(*arguments), expected)
 
 
 def test_equal_images_rank_by_number():
@@ -114,12 +109,97 @@ def brute_remedy(features, category, object_id, count, scope, objects, pool, mas
 @pytest.mark.parametrize("scope", ["category", "all"])
 @pytest.mark.parametrize(("objects", "pool"), [("distinct", 0), ("any", 9), ("distinct", 9), ("distinct", 3)])
 @pytest.mark.parametrize("seed", range(3))
-def test_remedies_equal_brute_force(monkeypatch, scope, objects, pool, seed):
+def test_remedies_equal_brute_force(scope, objects, pool, seed):
     features, category, object_id = make(seed)
     masks = discs(len(features), 32, seed)
     arguments = (features, category, object_id, 3, scope, objects, pool, masks)
-    found = candidates.find_candidates(*arguments)
-    assert np.array_equal(found, brute_remedy(*arguments))
-    monkeypatch.setattr(candidates, "BLOCK", 100)
-    monkeypatch.setattr(candidates, "ROWS", 7)
-    assert np.array_equal(candidates.find_candidates(*arguments), found)
+    assert np.array_equal(candidates.find_candidates(*arguments), brute_remedy(*arguments))
+
+
+@pytest.fixture
+def strips():
+    """Seven images in the plane: degrees apart as similarity, upright strips of 16 columns as masks.
+
+    Image 0 of object a covers columns 0 to 7. The others' IoU with it is in the last column.
+    """
+    rows = [
+        ("a", 0, range(0, 8), 1),
+        ("b", 1, range(0, 8), 1),
+        ("b", 2, range(4, 12), 4 / 12),
+        ("c", 3, range(2, 10), 6 / 10),
+        ("c", 4, range(8, 16), 0),
+        ("d", 5, range(4, 12), 4 / 12),
+        ("a", 6, range(0, 16), 8 / 16),
+    ]
+    names, degrees, columns, overlap = zip(*rows, strict=True)
+    angle = np.deg2rad(degrees)
+    features = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    masks = np.zeros((7, 32, 32), bool)
+    for mask, covered in zip(masks, columns, strict=True):
+        mask[:, 2 * covered.start : 2 * covered.stop] = True
+    return features, np.zeros(7, int), np.array(names), masks, overlap
+
+
+@pytest.mark.parametrize(
+    ("count", "objects", "pool", "expected"),
+    [
+        (3, "any", 0, [1, 2, 3]),
+        (3, "distinct", 0, [1, 3, 5]),
+        (2, "any", 3, [2, 3]),  # of 1, 2, 3
+        (2, "any", 4, [4, 2]),
+        (3, "any", 5, [4, 2, 5]),  # 2 and 5 differ alike, the lower number first
+        (3, "any", 99, [4, 2, 5]),  # more than there are
+        (3, "distinct", 3, [2, 3, 5]),  # 5 is not in the pool, but d has nothing else
+        (3, "distinct", 4, [2, 4, 5]),
+        (2, "distinct", 5, [2, 4]),  # b and c are more similar than d
+    ],
+)
+def test_remedies_by_hand(strips, count, objects, pool, expected):
+    features, category, names, masks, _ = strips
+    found = candidates.find_candidates(features, category, names, count, "all", objects, pool, masks)
+    assert found[0].tolist() == expected
+
+
+def test_overlap_is_the_iou_of_silhouettes(strips):
+    *_, masks, overlap = strips
+    shares = candidates._silhouettes(masks)
+    assert candidates._overlap(shares, 0, np.arange(7)) == pytest.approx(overlap)
+    empty = candidates._silhouettes(np.zeros((2, 64, 64), bool))
+    assert candidates._overlap(empty, 0, np.array([1])) == 0
+    half = np.zeros((2, 64, 64), bool)
+    half[:, :, 2:], half[1, :, :4] = True, False  # in the cells at the edge: half against nothing
+    assert candidates._overlap(candidates._silhouettes(half), 0, np.array([1])) == pytest.approx(15 / 15.5, abs=2e-3)
+
+
+def test_too_few_objects_and_missing_masks_are_one_line():
+    features, category, names = unit(9, 4), np.zeros(9, int), np.array(list("aaabbbccc"))
+    candidates.find_candidates(features, category, names, 6)
+    with pytest.raises(
+        MsrnError, match="only 2 other objects, fewer than the 3 .*at most 2, .*candidate_objects to any"
+    ):
+        candidates.find_candidates(features, category, names, 3, objects="distinct")
+    with pytest.raises(MsrnError, match="candidate_pool .*no masks: set it to 0"):
+        candidates.find_candidates(features, category, names, 3, pool=4)
+
+
+def test_an_experiment_takes_its_candidates_from_the_settings(toy_data):  # noqa: F811
+    found = {}
+    for overrides in ({}, {"candidate_objects": "distinct"}, {"candidate_pool": 8}, {"candidate_scope": "all"}):
+        request = toy_request(**overrides)
+        bench = experiments.Bench("table8", request, progress=False)
+        s, train = request.settings, bench.train
+        found[str(overrides)] = bench.candidates
+        assert np.array_equal(
+            bench.candidates,
+            candidates.find_candidates(
+                bench._features(train), train.category, train.object_id, s.candidates, s.candidate_scope,
+                s.candidate_objects, s.candidate_pool, train.masks,
+            ),
+        )  # fmt: skip
+    assert len({array.tobytes() for array in found.values()}) == 4
+
+
+def test_a_pool_holds_at_least_the_candidates():
+    make_settings({"candidate_pool": 6})
+    with pytest.raises(MsrnError, match="candidate_pool = 5: expected 0 or at least 6"):
+        make_settings({"candidate_pool": 5})
