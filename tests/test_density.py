@@ -3,7 +3,7 @@ import pytest
 
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.views import poses_of
-from msrn.density import neighbor_density
+from msrn.density import neighbor_density, table_rows
 from msrn.metrics import chamfer_l1
 
 CUBE = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32) - 0.5
@@ -92,3 +92,25 @@ def test_sampling_objects_is_fair_and_repeatable(boxes):
         neighbor_density(boxes, next_object(0), points=100, seed=s, objects=1)["low"].neighbor_cd for s in range(8)
     }
     assert len(singles) > 2
+
+
+def test_every_candidate_of_every_image_counts(boxes):
+    """Against a loop over images and their candidates, across categories too."""
+    candidates = np.random.default_rng(0).integers(0, 18, (18, 5))
+    clouds = [boxes.ground_truth(name).points(200, k) for k, name in enumerate(sorted(set(boxes.object_id)))]
+    place = {name: k for k, name in enumerate(sorted(set(boxes.object_id)))}
+    density = neighbor_density(boxes, candidates, points=200)
+    for number, name in enumerate(boxes.categories):
+        values = [
+            chamfer_l1(clouds[place[boxes.object_id[image]]], clouds[place[boxes.object_id[other]]])
+            for image in np.flatnonzero(boxes.category == number)
+            for other in candidates[image]
+        ]
+        assert density[name].neighbor_cd == pytest.approx(np.median(values))
+
+
+def test_a_table_of_densities(boxes):
+    density = neighbor_density(boxes, next_object(1), points=50)
+    header, *lines = table_rows(density)
+    assert [line[0] for line in lines] == ["low", "high", "mean"] and {len(line) for line in lines} == {len(header)}
+    assert lines[0][1:] == (f"{density['low'].neighbor_cd:.1f}", f"{density['low'].random_cd:.1f}", "33%", "1.0")
