@@ -9,6 +9,7 @@ N log N, memory with the size of a block. ``tests/benchmarks/bench_candidates.py
 much, a library of approximate indices such as faiss finds most of the same images in far less.
 """
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -24,6 +25,9 @@ ROWS = {"cpu": 4096, "cuda": 16384}
 
 COLUMNS = {"cpu": 1024, "cuda": 8192}
 """Images that they are held against at once."""
+
+GROUP = 32
+"""Similarities of a row that are looked at together."""
 
 PAIRS = 1 << 16
 """Pairs that a GPU computes again at once."""
@@ -111,12 +115,21 @@ def _compare(rows: Tensor, own: Tensor, columns: Tensor, owner: Tensor, start: i
     else:
         needed = [found.needed() for found in best]
     least = torch.stack(needed).amin(0) - _rounding(rows.shape[1])
-    row, column = (similarity >= least).nonzero(as_tuple=True)
+    row, column = _reaching(similarity, least)
     others = own[row] != owner[column]
     row, column = row[others], column[others]
     rank = (_exact_steps(rows, columns, row, column) << PLACES) + (LAST - start - column)
     for found in best:
         found.add(_side_by_side(rank, row, len(rows)))
+
+
+def _reaching(similarity: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the few entries of (R,C) that reach their row's ``least`` (R,1), row by row."""
+    size = math.gcd(similarity.shape[1], GROUP)
+    groups = similarity.view(len(similarity), -1, size)
+    row, group = (groups.amax(2) >= least).nonzero(as_tuple=True)  # most groups are passed over at once
+    hit, column = (groups[row, group] >= least[row]).nonzero(as_tuple=True)
+    return row[hit], group[hit] * size + column
 
 
 def _exact_steps(rows: Tensor, columns: Tensor, row: Tensor, column: Tensor) -> Tensor:
