@@ -19,7 +19,7 @@ from msrn import __version__, paths
 from msrn.errors import MsrnError, did_you_mean
 
 NOTEBOOKS = {"table8": "table8_ablation"}
-RECORDED = ("table8", "study")  # experiments that ``record`` knows
+RECORDED = ("table8", "study", "density")  # what ``record`` knows
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,11 +67,21 @@ def run(experiment: str, **asked: Any) -> None:
 @click.option("--budget", default="25m", show_default=True, help="Time to use, such as 90s, 25m or 8h.")
 @click.option("--only", multiple=True, metavar="ROW", help="A single row, such as M-SRN; may be repeated.")
 def record(experiment: str, budget: str, only: tuple[str, ...], **asked: Any) -> None:
-    """Keep results of table8 or study in results/: as many runs as fit into the budget; the next call goes on."""
-    given = _given(experiment, asked, RECORDED)
-    from msrn import params, recording
+    """Keep results of table8, study or density in results/: as many runs as fit into the budget; the next call goes on.
 
-    for line in recording.record(experiment, params.resolve(**given), recording.seconds_of(budget), only=only):
+    Density trains nothing, and takes minutes whatever the budget.
+    """
+    given = _given(experiment, asked, RECORDED)
+    from msrn import densities, params, recording
+
+    request, seconds = params.resolve(**given), recording.seconds_of(budget)
+    if experiment == densities.EXPERIMENT and only:
+        raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
+    if experiment == densities.EXPERIMENT:
+        lines = densities.record(request)
+    else:
+        lines = recording.record(experiment, request, seconds, only=only)
+    for line in lines:
         click.echo(line)
 
 

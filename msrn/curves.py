@@ -1,12 +1,18 @@
-"""How the runs of Table 8 learned, from their logs: loss terms, mask IoU, poses."""
+"""How the runs of Table 8 learned, from their logs: loss terms, mask IoU, poses; and what longer ones reached."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
+from msrn import sets
 from msrn.experiments import Outcome, Table8
-from msrn.figures import INK
+from msrn.figures import INK, show
+from msrn.records import Record
+from msrn.shelf import Group
 from msrn.variants import TABLE8, WHOLE
 
 COLORS = {"w/o FC": "#2a9d6f", "w/o NC": "#e0692f", WHOLE: "#3f7fd0"}
@@ -96,6 +102,55 @@ def pose_alt(result: Table8) -> str:
         "Three maps, one per variant: steps to the right, azimuth bins upward, brightness the share of training images "
         f"in the bin. Largest share at the end: {', '.join(largest)}; an even spread would be {even:.0%}."
     )
+
+
+def lengths_html(recorded: Sequence[Record]) -> HTML:
+    """What more steps buy, from recorded results: a table, and a figure where some set has more than one length."""
+    several = sets.several_lengths(recorded)
+    picture = show(lengths_figure(several), lengths_alt(several)).data if several else ""
+    return HTML(picture + sets.lengths_html(recorded))
+
+
+def lengths_figure(several: Mapping[str, Sequence[Group]]) -> Figure:
+    """CD, F-score and mask IoU against training steps: panels for every data set, a line per variant, and the best of
+    the rows that train nothing as a yardstick."""
+    figure = Figure(figsize=(9.5, 0.5 + 2.4 * len(several)), layout="constrained")
+    grid = figure.subplots(len(several), len(sets.MEASURES), squeeze=False)
+    for panels, (dataset, found) in zip(grid, several.items(), strict=True):
+        for axes, (metric, title) in zip(panels, sets.MEASURES.items(), strict=True):
+            _lengths(axes, found, metric)
+            axes.set_title(f"{dataset}: {title}", color=INK, fontsize=11)
+    for axes in grid[-1]:
+        axes.set_xlabel("steps", color=INK)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, labelcolor=INK)
+    return figure
+
+
+def lengths_alt(several: Mapping[str, Sequence[Group]]) -> str:
+    """What ``lengths_figure`` shows, with the CD of the whole network at every length."""
+    parts = []
+    for dataset, found in several.items():
+        values = [(group.steps, group.mean(WHOLE, "cd")) for group in found if group.rows()[WHOLE]]
+        parts.append(f"{dataset}: " + ", ".join(f"{value:.2f} at {steps:,}" for steps, value in values))
+    return f"Chamfer distance, F-score and mask IoU over steps, a line per variant. CD of M-SRN, {'; '.join(parts)}."
+
+
+def _lengths(axes: Axes, found: Sequence[Group], metric: str) -> None:
+    for row in TABLE8:
+        mine = [group for group in found if group.rows()[row.name]]
+        steps, values = [group.steps for group in mine], [group.mean(row.name, metric) for group in mine]
+        style = {"color": COLORS[row.name], "linestyle": STYLES[row.name], "linewidth": 1.7}
+        axes.plot(steps, values, marker="o", markersize=4, label=row.name, **style)
+    known = [record.metrics[metric] for record in found[-1].baselines if metric in record.metrics]
+    if known:
+        best = min(known) if metric == "cd" else max(known)
+        axes.axhline(best, color=INK, linewidth=1, linestyle=":", label="best row without training")
+    _quiet(axes)
+    axes.set_xscale("log")
+    axes.set_xticks(sorted({group.steps for group in found}), minor=False)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _quiet(axes: Axes) -> None:

@@ -23,7 +23,7 @@ from msrn.params import Request
 from msrn.records import Record
 from msrn.runs import Run
 from msrn.study import STUDY
-from msrn.variants import TABLE8, Variant, portion
+from msrn.variants import BASELINES, TABLE8, Variant, portion
 
 
 @dataclass(frozen=True)
@@ -145,15 +145,15 @@ class Bench:
 
         by_features = [self.train.fingerprint, s.features, s.clip_weights]
         rows = (
-            ("starting ellipsoid", start, [s.ellipsoid, s.mesh_level]),
-            ("mean shape, category known", average, [self.train.fingerprint]),
-            ("random object, category known", anything, [self.train.fingerprint]),
-            ("retrieval, category known", lambda: alike(True), by_features),
-            ("retrieval", lambda: alike(False), by_features),
+            (start, [s.ellipsoid, s.mesh_level]),
+            (average, [self.train.fingerprint]),
+            (anything, [self.train.fingerprint]),
+            (lambda: alike(True), by_features),
+            (lambda: alike(False), by_features),
         )
         return tuple(
             scoring.score_baseline(make, self._row(name), depends, self.request, self.scored, folder, self.progress)
-            for name, make, depends in rows
+            for name, (make, depends) in zip(BASELINES, rows, strict=True)
         )
 
     @cached_property

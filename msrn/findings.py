@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from msrn import shelf
 from msrn.ablation import ORDER, claims, order
 from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Claim, Estimate, difference, order_verdict, signed
 from msrn.evaluate import ALIGNMENTS
@@ -14,6 +15,7 @@ from msrn.params import Request
 from msrn.records import Record
 from msrn.report import many, now
 from msrn.scoring import TURNS
+from msrn.shelf import Group
 from msrn.tables import plain_html
 from msrn.variants import TABLE8, WHOLE
 
@@ -92,12 +94,13 @@ def alignment_table(result: Table8) -> str:
 
 def conclusions(result: Table8) -> list[str]:
     """What to conclude, a sentence or two each, from the numbers at hand."""
-    request = result.request
+    request, kept = result.request, recorded_conclusions(result.recorded)
     if request.profile in SILENT_PROFILES:
         return [
             f"Nothing about the method: profile {request.profile} trains {request.settings.steps} steps, which proves "
             "that the parts fit together and no more (feature compensation begins after the first epoch, which is "
-            "longer). Run profile laptop for numbers that mean something."
+            "longer). Run profile laptop for numbers that mean something.",
+            *kept,
         ]
     whole = [outcome.record for outcome in result.of(WHOLE)]
     made = [_silhouettes(whole), _directions(whole, _categories(result))]
@@ -108,7 +111,31 @@ def conclusions(result: Table8) -> list[str]:
         made.append(
             "A difference in one seed is not a finding: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
         )
-    return made
+    return made + kept
+
+
+def recorded_conclusions(recorded: Sequence[Record]) -> list[str]:
+    """A sentence for each recorded data set: the claims, and the rows that train nothing."""
+    names = sorted({record.dataset for record in recorded})
+    found = [shelf.best(shelf.groups(recorded, name)) for name in names]
+    return [_as_recorded(group) for group in found if group and group.complete]
+
+
+def _as_recorded(group: Group) -> str:
+    rows, profile = group.rows(), group.first.profile
+    said = [
+        f"better than {checked.worse} {checked.verdict(profile)} ({checked.measured.text('cd', sign=True)})"
+        for checked in claims(rows)
+        if checked.metric == "cd"
+    ]
+    said += [f"the order of all three {order_verdict(steps, profile)}" for steps in [order(rows).get("cd")] if steps]
+    gaps = {record.variant: difference(rows[WHOLE], [record], "cd") for record in group.baselines}
+    beaten = [f"“{name}”" for name, gap in gaps.items() if gap.high < 0]
+    others = [f"“{name}”" for name, gap in gaps.items() if gap.high >= 0]
+    where = f"On {group.first.dataset} as recorded ({many(len(group.seeds), 'seed')} of {group.steps:,} steps), in CD"
+    against = f"Of the rows that train nothing, {WHOLE} surely beats {', '.join(beaten) or 'none'}"
+    rest = f"; not {', '.join(others)}" if beaten and others else ""
+    return f"{where}: {WHOLE} {', '.join(said)}. {against}{rest}."
 
 
 def conclusions_html(result: Table8) -> str:

@@ -69,23 +69,25 @@ def _expected(bench: Bench, row: Variant, seed: int) -> float:
     return settings.steps - done - 0.1 * len(row.overrides)
 
 
-def _keep(record: Record) -> str:
-    """Write a result under its own name; what is the same already stays untouched, so that git shows no change."""
-    folder = paths.RESULTS / record.experiment
-    name = f"{_plain(record.profile)}-{_plain(record.variant.replace('w/o', 'without'))}-seed{record.seed}"
-    file = folder / f"{record.dataset}-{name}.json"
-    content = records.to_json(record)
+def keep(file: Path, content: dict) -> str:
+    """Write a result; what is the same already stays untouched, so that git shows no change."""
     if storage.read_json(file) == content:
         return f"{_shown(file)}: unchanged"
-    with storage.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with storage.writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
     storage.write_json(file, content)
     return f"{_shown(file)}: written"
 
 
-def _plain(words: str) -> str:
+def plain(words: str) -> str:
     """Words as a part of a file name."""
     return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")
+
+
+def _keep(record: Record) -> str:
+    """Write a result under its own name."""
+    name = f"{plain(record.profile)}-{plain(record.variant.replace('w/o', 'without'))}-seed{record.seed}"
+    return keep(paths.RESULTS / record.experiment / f"{record.dataset}-{name}.json", records.to_json(record))
 
 
 def _shown(file: Path) -> Path:

@@ -118,7 +118,7 @@ def digest(*parts: Any) -> str:
 def to_json(record: Record) -> dict[str, Any]:
     """The record as plain JSON values, rounded to what the numbers carry."""
     content = record.model_dump()
-    return _rounded({"schema": content.pop("schema_"), **content})
+    return rounded({"schema": content.pop("schema_"), **content})
 
 
 def from_json(content: Any, source: str) -> Record:
@@ -151,12 +151,12 @@ def recorded(experiment: str) -> list[Record]:
     return [read(path) for path in sorted((paths.RESULTS / experiment).glob("*.json"))]
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Six significant digits for every float, in nested containers; not-a-number becomes null, as JSON wants."""
     if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
+        return {key: rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_rounded(entry) for entry in value]
+        return [rounded(entry) for entry in value]
     if isinstance(value, float | np.floating):
         return float(f"{value:.6g}") if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value

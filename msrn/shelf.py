@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from msrn.claims import SEEDS_FOR_A_VERDICT, in_common
 from msrn.params import Request
 from msrn.records import Record, digest
 from msrn.settings import Settings
-from msrn.variants import TABLE8, WHOLE
+from msrn.variants import BASELINES, TABLE8, WHOLE
 
 CHANGED_BY_ROWS = {name for row in TABLE8 for name in row.overrides}
 NO_MATTER = {"log_every", "checkpoint_every"}  # settings that change no number
@@ -49,6 +51,10 @@ class Group:
         """The records of every row of Table 8, by seed; none for a row that is not recorded."""
         ordered = sorted(self.models, key=lambda record: record.seed)
         return {row.name: [record for record in ordered if record.variant == row.name] for row in TABLE8}
+
+    def mean(self, row: str, metric: str) -> float:
+        """The mean over a row's seeds."""
+        return float(np.mean([record.metrics[metric] for record in self.rows()[row]]))
 
 
 def groups(recorded: Sequence[Record], dataset: str | None = None) -> list[Group]:
@@ -93,4 +99,5 @@ def _baselines(model: Record, recorded: Sequence[Record]) -> tuple[Record, ...]:
         and (record.dataset, record.fingerprint, record.points) == (model.dataset, model.fingerprint, model.points)
     ]
     alike.sort(key=lambda record: record.profile == model.profile)  # the last of a name stays
-    return tuple({record.variant: record for record in alike}.values())
+    found = {record.variant: record for record in alike}
+    return tuple(found[name] for name in BASELINES if name in found)

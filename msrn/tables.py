@@ -41,19 +41,22 @@ COLUMNS = ("published", "recorded", "this run")
 def results_html(
     caption: str, metrics: Sequence[str], rows: Sequence[Row], notes: Sequence[str], columns: Sequence[str] = COLUMNS
 ) -> str:
-    """A table of results: for each metric published | recorded | this run, then the verdict."""
+    """A table of results: for each metric published | recorded | this run, then the verdict where rows have any."""
+    judged = any(row.verdicts for row in rows)
     span = f"class='group' colspan='{len(columns)}' scope='colgroup'"
     groups = "".join(f"<th {span}>{html.escape(name)}</th>" for name in metrics)
     columns = "".join(f"<th scope='col'>{name}</th>" for name in columns) * len(metrics)
-    head = f"<tr><td></td>{groups}<td></td></tr><tr><td></td>{columns}<th class='words' scope='col'>verdict</th></tr>"
+    verdict = "<th class='words' scope='col'>verdict</th>" * judged
+    head = f"<tr><td></td>{groups}{'<td></td>' * judged}</tr><tr><td></td>{columns}{verdict}</tr>"
     first = next((row for row in rows if row.baseline), None)
     body = []
     for row in rows:
         kinds = ["beside"] * row.baseline + ["apart"] * (row is first)
         cells = "".join(f"<td>{_value_over_interval(text)}</td>" for text in row.cells)
-        words = "<br>".join(_verdict_over_detail(*verdict) for verdict in row.verdicts)
+        words = "<br>".join(_verdict_over_detail(*said) for said in row.verdicts)
         title = f"<th scope='row'>{html.escape(row.name)}</th>"
-        body.append(f"<tr class='{' '.join(kinds)}'>{title}{cells}<td class='words'>{words}</td></tr>")
+        last = f"<td class='words'>{words}</td>" * judged
+        body.append(f"<tr class='{' '.join(kinds)}'>{title}{cells}{last}</tr>")
     return _wrapped(caption, head, body, notes)
 
 
@@ -88,6 +91,11 @@ def plain_html(caption: str, header: Sequence[str], lines: Sequence[Sequence[str
         cells = "".join(f"<td>{html.escape(text)}</td>" for text in values)
         body.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")
     return _wrapped(caption, head, body, [note] if note else [])
+
+
+def note_html(text: str) -> str:
+    """A line in place of a table."""
+    return f"{STYLE}<div class='msrn'><p>{html.escape(text)}</p></div>"
 
 
 def _wrapped(caption: str, head: str, body: Sequence[str], notes: Sequence[str]) -> str:

@@ -11,6 +11,14 @@ from msrn.records import digest
 from msrn.settings import Settings, make_settings
 
 WHOLE = "M-SRN"
+RETRIEVAL = "retrieval, category known"
+BASELINES = (  # rows that train nothing, in the order of the tables
+    "starting ellipsoid",
+    "mean shape, category known",
+    "random object, category known",
+    RETRIEVAL,
+    "retrieval",
+)
 
 
 @dataclass(frozen=True)

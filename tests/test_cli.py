@@ -7,7 +7,7 @@ from toy import toy_candidates, toy_collection
 from toy_table import toy_data, toy_request, toy_result  # noqa: F401
 
 import msrn.__main__ as command
-from msrn import experiments, params, runs
+from msrn import densities, experiments, params, runs
 from msrn.doctor import optional_parts
 from msrn.errors import MsrnError
 
@@ -57,6 +57,7 @@ def test_help_names_the_commands(call):
         (["run", "table8", "--device", "gpu"], "device = 'gpu'"),
         (["run", "study"], "unknown experiment 'study': expected one of table8"),
         (["record", "studdy"], "unknown experiment 'studdy' (did you mean study?)"),
+        (["record", "density", "--only", "M-SRN"], "density has no rows"),
         (["record", "table8", "--only", "MSRN"], "unknown variant 'MSRN' of table8 (did you mean M-SRN?)"),
     ],
 )
@@ -86,7 +87,12 @@ def toy_run(toy_data, monkeypatch, tmp_path, toy_result):  # noqa: F811
 
 
 def test_every_experiment_can_be_recorded():
-    assert set(command.RECORDED) >= set(experiments.EXPERIMENTS)
+    assert set(command.RECORDED) == {*experiments.EXPERIMENTS, densities.EXPERIMENT}
+
+
+def test_density_is_recorded_by_its_own_name(call, monkeypatch):
+    monkeypatch.setattr(densities, "record", lambda request: iter([f"density of {request.dataset}"]))
+    assert call("record", "density", "--profile", "smoke")[:2] == (0, "density of homeware\n")
 
 
 def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result):  # noqa: F811

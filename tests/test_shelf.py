@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 from toy_table import record, toy_request
 
 from msrn import shelf
-from msrn.variants import TABLE8
+from msrn.variants import BASELINES, TABLE8
 
 
 def table(steps: int = 100, seeds: tuple[int, ...] = (0,), **changes) -> list:
@@ -24,6 +25,7 @@ def test_rows_and_seeds_of_a_group_belong_together():
     assert group.seeds == [0, 1] and group.complete and group.steps == 100
     assert [made.seed for made in group.rows()["w/o NC"]] == [0, 1] and len(group.models) == 6
     assert [made.variant for made in group.baselines] == ["retrieval"]
+    assert group.mean("M-SRN", "f") == pytest.approx(0.1)
 
 
 def test_what_was_made_otherwise_is_a_group_of_its_own():
@@ -48,14 +50,14 @@ def test_a_row_that_is_missing_shows():
 def test_baselines_are_those_of_the_same_objects_and_points_the_own_profile_first():
     others = [
         record("retrieval", (9.0,) * 4, kind="baseline", profile="paper"),
-        record("mean shape", kind="baseline", profile="paper"),
-        record("ellipsoid", kind="baseline", points=3),
-        record("random", kind="baseline", fingerprint="another split"),
+        record(BASELINES[1], kind="baseline", profile="paper"),
+        record(BASELINES[0], kind="baseline", points=3),
+        record(BASELINES[2], kind="baseline", fingerprint="another split"),
     ]
     for order in ([*others, *table()], [*table(), *others]):
         [group] = shelf.groups(order)
         found = {made.variant: made for made in group.baselines}
-        assert set(found) == {"retrieval", "mean shape"} and found["retrieval"].profile == "laptop"
+        assert list(found) == [BASELINES[1], "retrieval"] and found["retrieval"].profile == "laptop"
 
 
 def test_the_group_with_a_verdict_comes_before_the_longer_one():

@@ -1,0 +1,171 @@
+"""Table 8 from recorded results, on every data set and at every length that is recorded, and how dense the sets are.
+
+A reader's own run covers one set at one length. A dense set and a sparse real one answer different questions, so the
+page shows both, with verdicts by the same rule.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from msrn import ablation, densities, shelf, tables
+from msrn.claims import estimate
+from msrn.densities import DensityRecord
+from msrn.records import Record
+from msrn.report import duration, many
+from msrn.shelf import Group
+from msrn.tables import Row
+from msrn.variants import RETRIEVAL, TABLE8, WHOLE
+
+QUESTIONS = {  # by the data set's name, in the order of the page
+    "procedural13": "Generated and dense: close relatives of every object are in training, as in the paper's data. "
+    "Here the paper's claim is tested.",
+    "homeware": "Real and sparse: a few dozen training objects a category at most, each with few relatives. "
+    "Here the method's limits show.",
+}
+COLUMNS = ("published", "recorded")
+MEASURES = {"cd": "Chamfer distance ↓", "f": "F-score@0.01 ↑", "mask_iou": "mask IoU ↑"}
+
+
+def recorded_html(recorded: Sequence[Record]) -> str:
+    """A table for each data set: its best group of recorded results, or a line that says that there is none."""
+    names = dict.fromkeys([*QUESTIONS, *sorted({record.dataset for record in recorded})])
+    parts = []
+    for name in names:
+        group = shelf.best(shelf.groups(recorded, name))
+        parts.append(group_html(group) if group else tables.note_html(f"{name}: nothing is recorded yet. {_how(name)}"))
+    return "".join(parts)
+
+
+def group_html(group: Group) -> str:
+    """Published | recorded | verdict, for the variants over all of their seeds, and the baselines."""
+    found = group.rows()
+    said = ablation.verdicts(found, group.first.profile)
+    made = []
+    for row in TABLE8:
+        printed = ablation.published(row)
+        cells = [cell for m in ablation.TITLES for cell in (printed[m], value(found[row.name], m))]
+        made.append(Row(row.name, tuple(cells), tuple(said[row.name])))
+    for record in group.baselines:
+        cells = [cell for m in ablation.TITLES for cell in ("", value([record], m))]
+        beside = ablation.standing_beside(found[WHOLE], record) if found[WHOLE] else ""
+        made.append(Row(record.variant, tuple(cells), (("no claim of the paper", beside),), baseline=True))
+    titles = list(ablation.TITLES.values())
+    caption = f"{group.first.dataset}, as recorded: {many(len(_seeds(group)), 'seed')} of {group.steps:,} steps"
+    return tables.results_html(caption, titles, made, [_question(group), _source(group)], COLUMNS)
+
+
+def several_lengths(recorded: Sequence[Record]) -> dict[str, list[Group]]:
+    """The data sets that are recorded at more than one length, with their groups."""
+    found = {name: shelf.groups(recorded, name) for name in sorted({record.dataset for record in recorded})}
+    return {name: mine for name, mine in found.items() if len({group.steps for group in mine}) > 1}
+
+
+def lengths_html(recorded: Sequence[Record]) -> str:
+    """CD, F-score and mask IoU of every recorded length, data set by data set."""
+    found = shelf.groups(recorded)
+    if not found:
+        return tables.note_html(f"Nothing is recorded yet. {_how('procedural13')}")
+    rows = []
+    for group in found:
+        cells = [value(group.rows()[row.name], measure) for measure in MEASURES for row in TABLE8]
+        rows.append(Row(_length(group), tuple(cells)))
+    made = "; ".join(f"{_length(group)}: {_made(group)}" for group in found)
+    notes = ["Means over seeds and categories, [95 % bootstrap interval over objects].", f"{made}."]
+    return tables.results_html("By length", list(MEASURES.values()), rows, notes, [row.name for row in TABLE8])
+
+
+def density_html(recorded: Sequence[Record]) -> str:
+    """How near the neighbours of each data set are: a row for each recorded density."""
+    found = densities.recorded()
+    if not found:
+        how = "python -m msrn record density --dataset homeware"
+        return tables.note_html(f"No density is recorded yet: {how} measures one.")
+    header = ["", "CD to candidates", "CD to random others", "other view", "distinct objects", "retrieval"]
+    lines = [_density_line(made, recorded) for made in found]
+    note = (
+        "CD between a training object and the objects that its images' candidates show, and between it and random "
+        "other objects of its category: medians in a category, means over categories, from "
+        f"{found[0].points:,} points on each of two true surfaces in their true pose. Other view: the share of "
+        "candidates seen from an azimuth more than 30° away. Distinct objects: those among an image's candidates. "
+        "Retrieval: CD of the row above, on test images. True shapes and poses are read for evaluation alone."
+    )
+    return tables.plain_html("How dense the data sets are", header, lines, note)
+
+
+def _density_line(made: DensityRecord, recorded: Sequence[Record]) -> list[str]:
+    mean = made.categories["mean"]
+    group = shelf.best(shelf.groups(recorded, made.dataset))
+    retrieval = [record for record in group.baselines if record.variant == RETRIEVAL] if group else []
+    return [
+        f"{made.dataset}: {made.n_objects:,} objects, {_candidates(made)}",
+        _two(mean["neighbor_cd"]),
+        _two(mean["random_cd"]),
+        f"{mean['other_view']:.0%}",
+        f"{mean['distinct_objects']:.1f} of {made.candidates['candidates']}",
+        _two(retrieval[0].metrics["cd"]) if retrieval else "–",
+    ]
+
+
+def _candidates(made: DensityRecord) -> str:
+    """The candidates in words, as far as they are not the literal ones."""
+    chosen = made.candidates
+    words = [many(chosen["candidates"], "candidate")]
+    if chosen.get("candidate_objects") == "distinct":
+        words.append("of distinct objects")
+    if chosen.get("candidate_pool"):
+        words.append(f"from a pool of {chosen['candidate_pool']}")
+    return " ".join(words)
+
+
+def value(found: Sequence[Record], metric: str) -> str:
+    """Mean and interval, or a dash. The mask IoU of a record is over all images and has no interval."""
+    if not found:
+        return "none yet"
+    if metric in ablation.TITLES:
+        return estimate(found, metric).text(metric)
+    return _two(float(np.mean([record.metrics[metric] for record in found])))
+
+
+def _length(group: Group) -> str:
+    return f"{group.first.dataset}, {group.steps:,} steps"
+
+
+def _made(group: Group) -> str:
+    """How a group was made: profile, seeds, device, time of a run."""
+    devices = ", ".join(sorted({record.device for record in group.models}))
+    seconds = float(np.mean([record.train_seconds for record in group.models]))
+    return f"profile {group.first.profile}, {many(len(_seeds(group)), 'seed')}, {devices}, {duration(seconds)} a run"
+
+
+def _seeds(group: Group) -> list[int]:
+    """Every seed that some row has."""
+    return sorted({record.seed for record in group.models})
+
+
+def _question(group: Group) -> str:
+    asked = QUESTIONS.get(group.first.dataset.split("-")[0], "")
+    return f"{asked} {group.first.n_objects} test objects, {group.first.points:,} points a surface.".strip()
+
+
+def _source(group: Group) -> str:
+    commits = ", ".join(sorted({record.commit for record in group.models}))
+    days = sorted({record.created[:10] for record in group.models})
+    seeds = {name: ", ".join(str(record.seed) for record in made) or "none" for name, made in group.rows().items()}
+    alike = len(set(seeds.values())) == 1
+    parts = [
+        "Source: results/table8",
+        _made(group),
+        f"commit {commits}",
+        " to ".join(dict.fromkeys((days[0], days[-1]))),
+        "seeds " + (seeds[WHOLE] if alike else ", ".join(f"of {name} {found}" for name, found in seeds.items())),
+    ]
+    return "; ".join(parts) + "."
+
+
+def _how(name: str) -> str:
+    return f"python -m msrn record table8 --profile laptop --dataset {name} --seeds 0,1,2 does it."
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

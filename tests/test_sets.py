@@ -1,0 +1,113 @@
+"""What the page shows of recorded results: every set, every length, every density, and where nothing is recorded."""
+
+import numpy as np
+import pytest
+from test_report import Cells
+from toy_table import record, toy_data, toy_request  # noqa: F401
+
+from msrn import claims, curves, densities, findings, paths, sets
+from msrn.variants import RETRIEVAL, TABLE8
+
+CD = {"w/o FC": (1.6, 2.5, 3.7, 4.5), "w/o NC": (4.0, 5.5, 6.0, 7.0), "M-SRN": (1.0, 2.0, 3.0, 4.0)}
+
+
+def table(dataset: str, steps: int = 100, seeds=(0, 1, 2), shift: float = 0.0) -> list:
+    made = []
+    for row in TABLE8:
+        cd = tuple(value + shift for value in CD[row.name])
+        metrics = {"cd": float(np.mean(cd)), "f": 0.1, "mask_iou": 0.75}
+        settings = {"steps": steps, **row.overrides}
+        made += [record(row.name, cd, k, dataset=dataset, settings=settings, metrics=metrics) for k in seeds]
+    far = (9.0, 9.0, 9.0, 9.5)
+    return [*made, record(RETRIEVAL, far, kind="baseline", dataset=dataset, metrics={"cd": 9.1, "f": 0.05})]
+
+
+def tables_of(shown: str) -> list[list[list[str]]]:
+    return [Cells(part + "</table>").rows for part in ("<table>" + part for part in _split(shown))]
+
+
+def _split(shown: str) -> list[str]:
+    return [part.split("</table>")[0] for part in shown.split("<table>")[1:]]
+
+
+@pytest.fixture
+def density(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    return tmp_path / "density"
+
+
+def test_every_recorded_set_has_its_table_the_dense_one_first():
+    shown = sets.recorded_html([*table("homeware", seeds=(0,)), *table("procedural13"), *table("zoo")])
+    found = tables_of(shown)
+    assert [rows[0] for rows in found] == [found[0][0]] * 3 and len(found) == 3
+    assert [shown.index(f"{name}, as recorded") for name in ("procedural13", "homeware", "zoo")] == sorted(
+        shown.index(f"{name}, as recorded") for name in ("procedural13", "homeware", "zoo")
+    )
+    interval = claims.estimate([made for made in table("zoo") if made.variant == "M-SRN"], "cd").text("cd")
+    dense = {row[0]: row[1:] for row in found[0][2:]}
+    assert dense["M-SRN"][:2] == ["1.61", f"{interval[:4]}[{interval[6:]}"] and dense["M-SRN"][2] == "0.365"
+    assert "CD: reproduced" in dense["w/o NC"][-1] and "3 of 3 seeds" in dense["w/o NC"][-1]
+    assert "order, CD: reproduced" in dense["M-SRN"][-1] and "F: not reproduced" in dense["w/o FC"][-1]
+    assert "no claim" in dense[RETRIEVAL][-1] and "M-SRN − this: −6.62" in dense[RETRIEVAL][-1]
+    sparse = {row[0]: row[1:] for row in found[1][2:]}
+    assert "CD: not evaluated: needs three seeds" in sparse["w/o NC"][-1]
+    assert (
+        "Here the paper" in shown and "claim is tested" in shown and "limits show" in shown and "seeds 0, 1, 2" in shown
+    )
+
+
+def test_a_set_or_row_that_is_not_recorded_says_so():
+    half = [made for made in table("homeware") if made.variant != "w/o FC"]
+    shown = sets.recorded_html(half)
+    assert "procedural13: nothing is recorded yet. python -m msrn record table8" in shown
+    body = {row[0]: row[1:] for row in tables_of(shown)[0][2:]}
+    assert body["w/o FC"][1] == "none yet" and body["M-SRN"][-1] == "" and "CD: reproduced" in body["w/o NC"][-1]
+    assert "of w/o FC none" in shown
+
+
+def test_lengths_stand_below_each_other():
+    kept = [*table("zoo", 900, shift=-0.5), *table("zoo", 100), *table("farm")]
+    rows = tables_of(sets.lengths_html(kept))[0]
+    assert [row[0] for row in rows[2:]] == ["farm, 100 steps", "zoo, 100 steps", "zoo, 900 steps"]
+    assert rows[1][1:4] == [row.name for row in TABLE8] and all(len(row) == 10 for row in rows[1:])
+    assert [rows[k][3][:4] for k in (3, 4)] == ["2.50", "2.00"] and rows[3][-1] == "0.75"
+    assert list(sets.several_lengths(kept)) == ["zoo"]
+    shown = curves.lengths_html(kept).data
+    assert "<img" in shown and "CD of M-SRN, zoo: 2.50 at 100, 2.00 at 900" in shown
+    assert "<img" not in curves.lengths_html(table("zoo")).data
+    assert "Nothing is recorded" in curves.lengths_html([]).data
+    panels = curves.lengths_figure(sets.several_lengths(kept)).axes
+    assert list(panels[0].lines[2].get_ydata()) == [2.5, 2.0]
+    assert panels[0].lines[3].get_ydata()[0] == 9.1 and len(panels[2].lines) == 3  # no yardstick for masks
+
+
+def test_densities_are_measured_kept_and_shown(density, toy_data):  # noqa: F811
+    request = toy_request()
+    assert "No density is recorded yet" in sets.density_html([])
+    said = [list(densities.record(request, progress=False)) for _ in range(2)]
+    assert [line[0].split(": ")[-1] for line in said] == ["written", "unchanged"]
+    [made] = densities.recorded()
+    assert (made.dataset, made.n_objects, made.n_images, made.candidates["candidates"]) == ("toy", 15, 60, 3)
+    mean = made.categories["mean"]
+    assert set(made.categories) == {"ball", "disc", "stick", "mean"} and mean["same_category"] == 1
+    [line] = tables_of(sets.density_html([]))[0][1:]
+    assert line[0] == "toy: 15 objects, 3 candidates" and line[1] == f"{mean['neighbor_cd']:.2f}" and line[-1] == "–"
+    assert tables_of(sets.density_html(table("toy")))[0][1][-1] == "9.10"
+    list(densities.record(toy_request(candidates=2), progress=False))
+    assert densities.recorded()[0].candidates["candidates"] == 2  # measured anew, since the candidates changed
+
+
+def test_a_torn_density_is_named(density):
+    density.mkdir()
+    (density / "toy.json").write_text('{"dataset": "toy"}')
+    with pytest.raises(densities.MsrnError, match=r"toy.json: key 'fingerprint': field required; restore it from git"):
+        densities.recorded()
+
+
+def test_conclusions_tell_what_is_recorded():
+    said = findings.recorded_conclusions([*table("zoo"), *table("farm", seeds=(0,))])
+    assert [text.split(" as recorded")[0] for text in said] == ["On farm", "On zoo"]
+    assert "better than w/o NC reproduced (−3.12 [" in said[1] and "the order of all three reproduced" in said[1]
+    assert "not evaluated: needs three seeds" in said[0] and "surely beats “retrieval, category known”." in said[1]
+    half = [made for made in table("zoo") if made.variant != "M-SRN"]
+    assert findings.recorded_conclusions(half) == []
