@@ -126,35 +126,38 @@ class Bench:
 
     def baselines(self) -> tuple[Record, ...]:
         """Rows that train nothing, so that nobody takes the others for more than they are."""
-        s, index, folder = self.request.settings, self.scored.evaluation_index, paths.runs_folder() / "baselines"
+        return tuple(self.baseline(name) for name in BASELINES)
+
+    def baseline(self, name: str) -> Record:
+        """One of ``BASELINES``."""
+        s, index, train = self.request.settings, self.scored.evaluation_index, self.train
 
         def start() -> list[Mesh]:
             return baselines.ellipsoid(len(index), s.ellipsoid, s.mesh_level)
 
         def average() -> list[Mesh]:
-            return baselines.mean_shape(self.scored, index, self.train)
+            return baselines.mean_shape(self.scored, index, train)
 
         def anything() -> list[Mesh]:
-            drawn = baselines.random_object(self.scored, index, self.train, scoring.SEED)
-            return baselines.meshes_of(self.train, drawn)
+            return baselines.meshes_of(train, baselines.random_object(self.scored, index, train, scoring.SEED))
 
         def alike(known: bool) -> list[Mesh]:
-            of_test, of_train = self._features(self.scored), self._features(self.train)
-            found = baselines.nearest_object(self.scored, index, self.train, of_test, of_train, known)
-            return baselines.meshes_of(self.train, found)
+            of_test, of_train = self._features(self.scored), self._features(train)
+            return baselines.meshes_of(
+                train, baselines.nearest_object(self.scored, index, train, of_test, of_train, known)
+            )
 
-        by_features = [self.train.fingerprint, s.features, s.clip_weights]
+        by_features = [train.fingerprint, s.features, s.clip_weights]
         rows = (
             (start, [s.ellipsoid, s.mesh_level]),
-            (average, [self.train.fingerprint]),
-            (anything, [self.train.fingerprint]),
+            (average, [train.fingerprint]),
+            (anything, [train.fingerprint]),
             (lambda: alike(True), by_features),
             (lambda: alike(False), by_features),
         )
-        return tuple(
-            scoring.score_baseline(make, self._row(name), depends, self.request, self.scored, folder, self.progress)
-            for name, (make, depends) in zip(BASELINES, rows, strict=True)
-        )
+        make, depends = dict(zip(BASELINES, rows, strict=True))[name]
+        folder = paths.runs_folder() / "baselines"
+        return scoring.score_baseline(make, self._row(name), depends, self.request, self.scored, folder, self.progress)
 
     @cached_property
     def candidates(self) -> np.ndarray:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from msrn import paths, records, runs, storage
+from msrn import paths, records, runs, scoring, storage
 from msrn.errors import MsrnError
 from msrn.experiments import Bench, variant, variants
 from msrn.params import Request
 from msrn.records import Record
-from msrn.variants import Variant
+from msrn.variants import BASELINES, Variant
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -35,22 +35,21 @@ def record(
     until = time.monotonic() + seconds
     rows = _rows(experiment, request, only)
     bench = Bench(experiment, request, progress)
-    for baseline in () if only else bench.baselines():
-        yield _keep(baseline)
-    waiting = [(row, seed) for seed in request.seeds for row in rows]
+    waiting: list[tuple[Variant | str, int]] = [(row, seed) for seed in request.seeds for row in rows]
     if not only:
         waiting.sort(key=lambda work: _expected(bench, *work), reverse=True)
+    waiting = [(name, scoring.SEED) for name in BASELINES if name in only or not only] + waiting
     left = len(waiting)
     for row, seed in waiting:
         if time.monotonic() > until:
             break
         try:
-            outcome = bench.outcome(row, seed, until)
+            made = bench.baseline(row) if isinstance(row, str) else bench.outcome(row, seed, until).record
         except runs.OutOfTime as stopped:
             yield str(stopped)
             break
         left -= 1
-        yield _keep(outcome.record)
+        yield _keep(made)
     done = "everything is recorded" if not left else f"{left} of {len(waiting)} left: the same command goes on"
     yield f"{experiment}, profile {request.label}, on {request.dataset}: {done}"
 
@@ -58,7 +57,7 @@ def record(
 def _rows(experiment: str, request: Request, only: Sequence[str]) -> list[Variant]:
     """The rows asked for. Of all rows, those that change nothing of this profile would be the first one again."""
     if only:
-        return [variant(experiment, name) for name in only]
+        return [variant(experiment, name) for name in only if name not in BASELINES]
     return [row for row in variants(experiment) if row.changes(request.settings) or not row.overrides]
 
 

@@ -49,7 +49,7 @@ def test_time_over_keeps_what_is_done_and_goes_on(places, monkeypatch):
     clock = time.monotonic
     monkeypatch.setattr(runs.time, "monotonic", lambda: clock() + (1e6 if len(logged) > 7 else 0))
     said = lines()
-    assert "out of time at step" in said[-2] and said[-1].endswith("2 of 3 left: the same command goes on")
+    assert "out of time at step" in said[-2] and said[-1].endswith("2 of 8 left: the same command goes on")
     kept = {name for name in names(places) if "seed0" in name and name.startswith("toy-laptop-m-srn")}
     assert kept == {"toy-laptop-m-srn-seed0.json"}  # the whole network is the longest, so it came first
     monkeypatch.setattr(runs.time, "monotonic", clock)
@@ -85,6 +85,17 @@ def test_the_study_is_scored_on_val_with_its_own_candidates_and_images(study, mo
     assert {record.fingerprint for record in found.values()} == {"toy-val"}
     assert {record.profile for record in found.values()} == {"laptop"}
     assert found["2 candidates"].settings["candidates"] == 2 and found["laptop"].settings["candidates"] == 3
+
+
+def test_single_rows_may_be_those_that_train_nothing(study):
+    asked = ["retrieval", "starting ellipsoid"]
+    said = list(recording.record("study", toy_request(), 600, False, only=asked))
+    assert len(said) == 3 and said[-1].endswith("everything is recorded")
+    found = records.recorded("study")
+    assert {record.variant for record in found} == set(asked) and {record.kind for record in found} == {"baseline"}
+    assert list(recording.record("study", toy_request(), 0, False, only=asked))[0].endswith(
+        "2 of 2 left: the same command goes on"
+    )
 
 
 def test_a_changed_profile_is_recorded_under_its_own_name(study):
