@@ -6,7 +6,7 @@ N: a step reads B (k_cos + 1) images from the memory map.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -44,21 +44,41 @@ class TrainingImages:
                 f"{len(collection.category)} images; choose a smaller batch"
             )
         memory.check_prototypes(collection.category, collection.categories, s.prototypes)
+        if s.batches == "category":
+            check_batches(collection.category, collection.categories, s.batch_size)
         self.images, self.masks, self.category = collection.images, collection.masks, collection.category
         self.candidates, self.device, self.settings = candidates, device, s
         self.count, self.categories = len(collection.category), len(collection.categories)
         self.batch_size = s.batch_size
+        self._epochs: dict[tuple[int, int], np.ndarray] = {}
 
     @property
     def steps_per_epoch(self) -> int:
         """Full batches in the collection; the images left over sit out this epoch."""
-        return self.count // self.batch_size
+        return sum(len(group) // self.batch_size for group in self._groups)
 
     def indices(self, seed: int, step: int) -> np.ndarray:
-        """Row numbers (B,) of the batch at ``step``: each epoch walks through its own permutation."""
+        """Row numbers (B,) of the batch at ``step``: each epoch walks through batches of its own, drawn at random."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        order = _order(seed, epoch, self.count)
-        return order[position * self.batch_size : (position + 1) * self.batch_size]
+        return self._epoch(seed, epoch)[position]
+
+    @functools.cached_property
+    def _groups(self) -> list[np.ndarray]:
+        """Rows that may share a batch."""
+        if self.settings.batches == "mixed":
+            return [np.arange(self.count)]
+        return [np.flatnonzero(self.category == term) for term in range(self.categories)]
+
+    def _epoch(self, seed: int, epoch: int) -> np.ndarray:
+        """The batches of an epoch, (steps_per_epoch, B); the last two are kept, since reading ahead crosses over."""
+        if (seed, epoch) not in self._epochs:
+            generator = np.random.default_rng((seed, epoch))
+            shuffled = [generator.permutation(group) for group in self._groups]
+            batches = [rows[: len(rows) // self.batch_size * self.batch_size] for rows in shuffled]
+            batches = np.concatenate(batches).reshape(-1, self.batch_size)
+            self._epochs = dict([*self._epochs.items()][-1:])
+            self._epochs[seed, epoch] = batches if len(self._groups) == 1 else generator.permutation(batches)
+        return self._epochs[seed, epoch]
 
     def inputs(self, seed: int, step: int) -> dict[str, Tensor]:
         """What ``step`` reads, as tensors on the CPU: ``rows``, ``image``, ``mask``, ``category`` of the batch and, for
@@ -98,10 +118,15 @@ class TrainingImages:
         return {name: value.pin_memory() for name, value in self.inputs(seed, step).items()}
 
 
-@functools.lru_cache(2)
-def _order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The permutation of an epoch; reading ahead crosses into the next."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
+def check_batches(category: np.ndarray, categories: Sequence[str], size: int) -> None:
+    """Refuse a collection in which a category fills no batch of its own: it would never be seen."""
+    images = np.bincount(category, minlength=len(categories))
+    for name, number in zip(categories, images, strict=True):
+        if number < size:
+            raise MsrnError(
+                f"category {name!r} has {number} training images, fewer than the setting batch_size = {size} and batches "
+                "= 'category' need: choose a smaller batch or batches 'mixed', or add images or leave the category out"
+            )
 
 
 def is_pose_step(step: int) -> bool:

@@ -218,6 +218,12 @@ class Settings(BaseModel):
     Choice: the paper gives no length; its predecessor trains 850,000 steps for a category."""
     batch_size: int = _setting(16, "4.3", "16", ge=1)
     """Images per step."""
+    batches: Literal["mixed", "category"] = _setting("mixed", "4.3", "silent")
+    """What a batch holds: images of any category, or of one category.
+
+    Choice: mixed, as one would read the paper. But the prior over a batch's poses is Unicorn's, which trains a category
+    at a time: in mixed batches it is content when every category keeps to some candidates of its own, and then half of
+    each object is never seen. Batches of one category spread the poses of each."""
     learning_rate: float = _setting(1e-4, "4.3", "1e-4", gt=0, le=1)
     """Adam's learning rate."""
     decay_at: float = _setting(1.0, "4.3", ge=0, le=1)

@@ -144,6 +144,21 @@ def test_an_epoch_sees_every_image_once():
     assert not np.array_equal(*epochs)
 
 
+def test_batches_of_one_category_see_every_image_once_but_the_left_over():
+    s = tiny_settings(batch_size=6, batches="category")
+    collection = toy_collection()
+    _, images = start(s, collection=collection)
+    counts = np.bincount(collection.category)
+    assert images.steps_per_epoch == sum(counts // 6)
+    epochs = [[images.indices(0, e * images.steps_per_epoch + i) for i in range(images.steps_per_epoch)] for e in (0, 1)]
+    for epoch in epochs:
+        rows = np.concatenate(epoch)
+        assert len(set(rows)) == len(rows)
+        assert all(len(set(collection.category[batch])) == 1 for batch in epoch)
+    terms = [[int(collection.category[batch[0]]) for batch in epoch] for epoch in epochs]
+    assert terms[0] != sorted(terms[0]) and terms[0] != terms[1]
+
+
 @pytest.mark.parametrize("size", [32, 16])
 def test_images_are_averaged_to_the_size_that_is_asked_for(size):
     collection = toy_collection(size=32)
@@ -204,6 +219,8 @@ def test_bad_collections_are_refused():
     whole = toy_collection()
     with pytest.raises(MsrnError, match=r"batch_size = 100.*only 60 images"):
         start(tiny_settings(batch_size=100))
+    with pytest.raises(MsrnError, match="'ball' has 20 training images, fewer than.*batch_size = 21.*batches"):
+        start(tiny_settings(batch_size=21, batches="category"))
     with pytest.raises(MsrnError, match="no masks"):
         start(tiny_settings(), collection=dataclasses.replace(whole, masks=None))
     with pytest.raises(MsrnError, match="prototypes"):
