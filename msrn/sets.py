@@ -158,7 +158,7 @@ def _source(group: Group) -> str:
         _made(group),
         f"commit {commits}",
         " to ".join(dict.fromkeys((days[0], days[-1]))),
-        "seeds " + (seeds[WHOLE] if alike else ", ".join(f"of {name} {found}" for name, found in seeds.items())),
+        "seeds: " + (seeds[WHOLE] if alike else ", ".join(f"{name} {found}" for name, found in seeds.items())),
     ]
     return "; ".join(parts) + "."
 

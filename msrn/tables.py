@@ -18,6 +18,7 @@ STYLE = """<style>
 .msrn td small {opacity: .8; white-space: nowrap}
 .msrn .words {text-align: left; min-width: 14em}
 .msrn tbody th {text-align: left; white-space: nowrap}
+.msrn tbody th small {display: block; max-width: 19em; font-weight: 400; opacity: .8; white-space: normal}
 .msrn tbody tr {border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); background: none}
 .msrn tbody tr.apart {border-top: 2px solid color-mix(in srgb, currentColor 60%, transparent)}
 .msrn tbody tr.beside th {font-weight: 400; font-style: italic}
@@ -84,12 +85,12 @@ def results_text(caption: str, metrics: Sequence[str], rows: Sequence[Row], note
 
 
 def plain_html(caption: str, header: Sequence[str], lines: Sequence[Sequence[str]], note: str = "") -> str:
-    """A table of values; the first column names the rows."""
+    """A table of values; the first column names the rows. What follows a value or a name in brackets stands below."""
     head = "<tr>" + "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in header) + "</tr>"
     body = []
     for name, *values in lines:
-        cells = "".join(f"<td>{html.escape(text)}</td>" for text in values)
-        body.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")
+        cells = "".join(f"<td>{_value_over_interval(text)}</td>" for text in values)
+        body.append(f"<tr><th scope='row'>{_name_over_words(name)}</th>{cells}</tr>")
     return _wrapped(caption, head, body, [note] if note else [])
 
 
@@ -109,6 +110,11 @@ def _wrapped(caption: str, head: str, body: Sequence[str], notes: Sequence[str])
 def _value_over_interval(text: str) -> str:
     value, bracket, interval = text.partition(" [")
     return html.escape(value) + (f"<br><small>[{html.escape(interval)}</small>" if bracket else "")
+
+
+def _name_over_words(text: str) -> str:
+    name, bracket, words = text.partition(" [")
+    return html.escape(name) + (f"<small>{html.escape(words[:-1])}</small>" if bracket else "")
 
 
 def _verdict_over_detail(verdict: str, detail: str) -> str:

@@ -26,6 +26,7 @@ QUIET = (
 ).split()
 TABLE8_PAGE = "notebooks/table8_ablation.html"
 FOREIGN = ("unpkg.com", "jsdelivr", "cdnjs", "cdn.", 'from "http', "from 'http", 'import("http', "@import")
+FOLLOWING = ["book/choices", "notebooks/table8_ablation"]  # pages that are read again
 BEHIND = ("msrn/module.py", "params/smoke.yaml", "results/a.json", "requirements.lock")  # the outputs of a notebook
 # What a browser fetches by itself, as against the href of a link that a reader may follow.
 FETCHED = {
@@ -179,6 +180,14 @@ def test_choices_show_where_profiles_differ():
     assert [cell.strip() for cell in row.split("|")[3:6]] == wanted
 
 
+def test_the_page_of_choices_holds_the_study(tmp_path, monkeypatch):
+    monkeypatch.setattr(companion.studies, "html", lambda: "<b>rows</b>")
+    app = SimpleNamespace(env=SimpleNamespace(note_dependency=lambda file: None))
+    source = [(paths.ROOT / "book" / "choices.md").read_text()]
+    companion.fill_choices(app, "book/choices", source)
+    assert "```{raw} html\n<b>rows</b>\n```" in source[0] and "<!--" not in source[0]
+
+
 @pytest.fixture
 def build(tmp_path, monkeypatch):
     """A Sphinx application, as far as the cache of outputs is concerned, over a small project."""
@@ -190,7 +199,7 @@ def build(tmp_path, monkeypatch):
         (tmp_path / name).write_text("before")
     environment = SimpleNamespace(
         mystnb_config=SimpleNamespace(execution_cache_path=str(tmp_path / "cache")),
-        found_docs={"book/start", "notebooks/table8_ablation"},
+        found_docs=["book/start", "book/choices", "notebooks/table8_ablation"],
         doc2path=lambda page: f"{page}.ipynb" if page.startswith("notebooks") else f"{page}.md",
     )
     return SimpleNamespace(env=environment, doctreedir=str(tmp_path / "doc"))
@@ -206,7 +215,7 @@ def test_outputs_are_kept_while_nothing_changed(build, tmp_path):
 def test_outputs_are_forgotten_when_something_behind_them_changed(build, tmp_path, changed):
     companion.remember_digest(build, None)
     (tmp_path / changed).write_text("after")
-    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == ["notebooks/table8_ablation"]
+    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == FOLLOWING
     assert not (tmp_path / "cache").exists()
 
 
@@ -214,12 +223,12 @@ def test_outputs_are_forgotten_when_a_run_was_stored(build, tmp_path):
     companion.remember_digest(build, None)
     (tmp_path / "runs" / "new").mkdir(parents=True)
     (tmp_path / "runs" / "new" / "result.json").write_text("{}")
-    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == ["notebooks/table8_ablation"]
+    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == FOLLOWING
 
 
 def test_a_failed_build_is_not_remembered(build, tmp_path):
     companion.remember_digest(build, RuntimeError("stopped"))
-    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == ["notebooks/table8_ablation"]
+    assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == FOLLOWING
 
 
 def test_the_book_shows_a_laptop_run_only_when_it_is_whole(tmp_path, monkeypatch):

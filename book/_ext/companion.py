@@ -4,7 +4,7 @@
   for the pages with formulas, plotly.js for the pages with a mesh that turns.
 - Executed notebooks are cached by jupyter-cache under a hash of their cells alone; here the cache is emptied whenever
   the package, the profiles, the recorded results, the environment or the stored runs changed.
-- The page of choices is filled from the docstrings of the settings.
+- The page of choices is filled from the docstrings of the settings and from the recorded study.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from pathlib import Path
 import choices
 from sphinx.application import Sphinx
 
-from msrn import params, paths, runs
+from msrn import params, paths, runs, studies
 from msrn.data import open_collection
 from msrn.variants import TABLE8
 
 # Not under html_static_path: jupyter-book loads every script found there on every page.
 OFFLINE = "offline"
 MATHJAX_PARTS = ("tex-mml-chtml.js", "a11y", "input", "output", "sre", "ui")
-CHOICES_PAGE, CHOICES_MARK = "book/choices", "<!-- settings -->"
+CHOICES_PAGE, CHOICES_MARK, STUDY_MARK = "book/choices", "<!-- settings -->", "<!-- study -->"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -65,19 +65,21 @@ def load_plotly(app: Sphinx, page: str, template: str, context: dict, doctree: o
 
 
 def fill_choices(app: Sphinx, page: str, source: list[str]) -> None:
-    """Put the settings in place of the mark in ``book/choices.md``."""
+    """Put the settings and the study in place of the marks in ``book/choices.md``."""
     if page == CHOICES_PAGE:
-        source[0] = source[0].replace(CHOICES_MARK, choices.markdown())
+        text = source[0].replace(CHOICES_MARK, choices.markdown())
+        source[0] = text.replace(STUDY_MARK, f"```{{raw}} html\n{studies.html()}\n```")
         for file in (paths.ROOT / "msrn" / "settings.py", Path(choices.__file__), *paths.PARAMS.glob("*.yaml")):
             app.env.note_dependency(str(file))
 
 
 def forget_stale_outputs(app: Sphinx, env: object, added: set, changed: set, removed: set) -> list[str]:
-    """Empty the cache of outputs and read all notebooks again when what is behind them changed since the last build."""
+    """When what is behind them changed since the last build, empty the cache of outputs and read again the notebooks
+    and the page of choices."""
     if _digest_file(app).exists() and _digest_file(app).read_text() == digest():
         return []
     shutil.rmtree(app.env.mystnb_config.execution_cache_path, ignore_errors=True)
-    return [page for page in env.found_docs if env.doc2path(page).endswith(".ipynb")]
+    return [page for page in env.found_docs if page == CHOICES_PAGE or env.doc2path(page).endswith(".ipynb")]
 
 
 def remember_digest(app: Sphinx, error: Exception | None) -> None:

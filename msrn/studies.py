@@ -1,0 +1,119 @@
+"""The study of profile laptop (``msrn.study``) as the book shows it: from recorded results, a table for each set."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from msrn import experiments, tables
+from msrn.claims import difference, estimate, in_common
+from msrn.records import Record
+from msrn.settings import Settings
+from msrn.shelf import NO_MATTER
+from msrn.study import REFERENCE
+from msrn.variants import BASELINES
+
+HEADER = ("", "CD ↓", f"CD − {REFERENCE}", "F ↑", "IoU", "m=1", "m=2", "min", "seeds")
+NOTE = (
+    "CD and F-score as in Table 8; IoU of masks and pose consistency (m=1; m=2 forgives half turns) over all images; "
+    "minutes of one training run"
+)
+Rows = dict[str, list[Record]]  # the records of each row, by seed
+
+
+def html() -> str:
+    """All tables of the study, or a line that says that there is none yet."""
+    found = experiments.recorded("study")
+    if not found:
+        how = "python -m msrn record study --profile laptop --dataset procedural13 --budget 25m"
+        return tables.note_html(f"Nothing of the study is recorded yet; {how} begins it.")
+    return "".join(table(list(alike)) for _, alike in groupby(sorted(found, key=_set), key=_set))
+
+
+def table(found: Sequence[Record]) -> str:
+    """The rows of one data set under one profile, in the study's order, then those that train nothing."""
+    names = [row.name for row in experiments.variants("study")] + list(BASELINES)
+    ordered = sorted(found, key=lambda record: record.seed)
+    rows = {name: [record for record in ordered if record.variant == name] for name in names}
+    rows = {name: made for name, made in rows.items() if made}
+    lines = [_line(name, rows) for name in rows]
+    first = found[0]
+    caption = f"{first.dataset}, val split ({first.n_objects} objects), profile {first.profile}"
+    return tables.plain_html(caption, HEADER, lines, f"{NOTE}, {_devices(rows)}.")
+
+
+def changed(name: str, rows: Rows) -> str:
+    """What sets a row apart from the first: settings as ``image_size 64 for 32``, and a share of the data."""
+    row = experiments.variant("study", name)
+    share = ((row.objects, "objects a category"), (row.views, "images an object"))
+    parts = [f"at most {count} {what}" for count, what in share if count]
+    if REFERENCE not in rows:
+        return ", ".join([f"{key} {_plain(value)}" for key, value in row.overrides.items()] + parts)
+    mine, first = _settings(rows[name][0]), _settings(rows[REFERENCE][0])
+    keys = [key for key in mine if mine[key] != first.get(key)]
+    return ", ".join([f"{key} {_plain(mine[key])} for {_plain(first.get(key))}" for key in keys] + parts)
+
+
+def _line(name: str, rows: Rows) -> list[str]:
+    made = rows[name]
+    model = made[0].kind == "model"
+    return [
+        f"{name} [{_words(name, rows)}]" if model else name,
+        estimate(made, "cd").text("cd"),
+        _beside_first(name, rows),
+        f"{_mean(made, 'f'):.3f}",
+        *(f"{_mean(made, key):.2f}" if model else "" for key in ("mask_iou", "pose_m1", "pose_m2")),
+        f"{np.mean([record.train_seconds for record in made]) / 60:.1f}" if model else "",
+        ", ".join(str(record.seed) for record in made) if model else "",
+    ]
+
+
+def _words(name: str, rows: Rows) -> str:
+    """What a row changes, and the question that it answers."""
+    change, question = changed(name, rows), experiments.variant("study", name).question
+    return f"{change}: {question[:1].lower()}{question[1:]}" if change else question
+
+
+def _beside_first(name: str, rows: Rows) -> str:
+    """The paired difference to the first row, over the seeds of both; rows that train nothing have one for all."""
+    if name == REFERENCE or REFERENCE not in rows:
+        return ""
+    if rows[name][0].kind == "baseline":
+        return difference(rows[name], rows[REFERENCE], "cd").text("cd", sign=True)
+    shared = in_common({key: rows[key] for key in (name, REFERENCE)})
+    return (
+        difference(shared[name], shared[REFERENCE], "cd").text("cd", sign=True) if shared[name] else "no seed in common"
+    )
+
+
+def _set(record: Record) -> tuple[Any, ...]:
+    """What rows of one table share."""
+    return record.dataset, record.profile, record.fingerprint, record.points
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """Those that change numbers; one that was added since the record was made had its default."""
+    known = {**Settings().model_dump(mode="json"), **record.settings}
+    return {name: value for name, value in known.items() if name not in NO_MATTER}
+
+
+def _devices(rows: Rows) -> str:
+    """What trained the rows: one device for all, or each with its rows."""
+    found: dict[str, list[str]] = {}
+    for name, made in rows.items():
+        for device in {record.device for record in made if record.kind == "model"}:
+            found.setdefault(device, []).append(name)
+    if len(found) == 1:
+        return f"on {next(iter(found))}"
+    return ", ".join(f"on {device} for {', '.join(names)}" for device, names in found.items())
+
+
+def _mean(made: Sequence[Record], metric: str) -> float:
+    return float(np.mean([record.metrics[metric] for record in made]))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,90 @@
+"""The study's tables: what a row changed, its difference to the first, and what is not recorded."""
+
+import pytest
+from test_report import Cells
+from test_sets import tables_of
+from toy_table import record
+
+from msrn import experiments, paths, records, storage, studies
+from msrn.variants import RETRIEVAL, Variant
+
+ROWS = (
+    Variant("laptop", question="The profile as it stands."),
+    Variant("64 pixels", overrides={"image_size": 64}, question="Do finer images pay?"),
+    Variant("8 views", views=8, question="How many images?"),
+)
+BASE = {"image_size": 32, "steps": 4000}
+
+
+@pytest.fixture(autouse=True)
+def study(tmp_path, monkeypatch):
+    """Records given to it are what is recorded."""
+    monkeypatch.setitem(experiments.EXPERIMENTS, "study", experiments.Experiment(ROWS, "val"))
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    (tmp_path / "study").mkdir()
+
+    def keep(*made):
+        for number, one in enumerate(made):
+            storage.write_json(tmp_path / "study" / f"{number}.json", records.to_json(one))
+
+    return keep
+
+
+def row(name, cd=(1.0, 2.0, 3.0, 4.0), seed=0, **changes):
+    settings = {**BASE, **changes.pop("settings", {})}
+    metrics = {"cd": 2.5, "f": 0.2, "mask_iou": 0.81, "pose_m1": 0.3, "pose_m2": 0.6}
+    given = {"experiment": "study", "settings": settings, "metrics": metrics, "train_seconds": 150.0, **changes}
+    return record(name, cd, seed, **given)
+
+
+def body(shown) -> list[dict[str, list[str]]]:
+    return [{cells[0]: cells[1:] for cells in rows[1:]} for rows in tables_of(shown)]
+
+
+def test_nothing_recorded_is_said():
+    assert "Nothing of the study is recorded yet" in studies.html()
+    assert not Cells(studies.html()).rows
+
+
+def test_a_row_says_what_it_changed_and_how_it_compares(study):
+    finer = row("64 pixels", (2.0, 3.0, 4.0, 5.0), settings={"image_size": 64})
+    study(row("8 views"), finer, row("laptop"), row(RETRIEVAL, kind="baseline", settings={}))
+    [rows] = body(studies.html())
+    assert list(rows) == [
+        "laptopThe profile as it stands.",
+        "64 pixelsimage_size 64 for 32: do finer images pay?",
+        "8 viewsat most 8 images an object: how many images?",
+        RETRIEVAL,
+    ]
+    first, second, third, last = rows.values()
+    assert first[1] == "" and second[1] == "+1.00[+1.00, +1.00]" and third[1] == "+0.00[+0.00, +0.00]"
+    assert second[2:] == ["0.200", "0.81", "0.30", "0.60", "2.5", "0"] and last[3:] == [""] * 5
+    assert "val split (4 objects), profile laptop" in studies.html() and "one training run, on CPU." in studies.html()
+
+
+def test_differences_are_over_the_seeds_of_both(study):
+    study(
+        row("laptop"), row("laptop", (2.0, 3.0, 4.0, 5.0), 1), row("64 pixels", (4.0, 5.0, 6.0, 7.0), 1, device="GPU")
+    )
+    [rows] = body(studies.html())
+    second = list(rows.values())[1]
+    assert second[1] == "+2.00[+2.00, +2.00]" and second[-1] == "1"
+    assert "on CPU for laptop, on GPU for 64 pixels" in studies.html()
+    study(row("laptop"), row("laptop", seed=2), row("64 pixels", seed=1))
+    assert list(body(studies.html())[0].values())[1][1] == "no seed in common"
+
+
+def test_without_the_first_row_nothing_is_compared(study):
+    study(row("64 pixels", settings={"image_size": 64}))
+    [rows] = body(studies.html())
+    assert list(rows) == ["64 pixelsimage_size 64: do finer images pay?"] and rows.popitem()[1][1] == ""
+
+
+def test_a_profile_that_moved_on_shows(study):
+    study(row("laptop"), row("64 pixels", settings={"image_size": 64, "steps": 9000}))
+    assert "image_size 64 for 32, steps 9,000 for 4,000" in studies.html()
+
+
+def test_data_sets_and_profiles_have_a_table_each(study):
+    study(row("laptop"), row("laptop", dataset="zoo"), row("laptop", profile="laptop with steps 9"))
+    assert len(body(studies.html())) == 3
