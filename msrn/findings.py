@@ -10,10 +10,10 @@ from msrn import shelf
 from msrn.ablation import ORDER, claims, order
 from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Claim, Estimate, difference, order_verdict, signed
 from msrn.evaluate import ALIGNMENTS
-from msrn.experiments import Table8
+from msrn.experiments import Table8, recorded
 from msrn.params import Request
 from msrn.records import Record
-from msrn.report import many, now
+from msrn.report import duration, many, now
 from msrn.scoring import TURNS
 from msrn.shelf import Group
 from msrn.tables import plain_html
@@ -31,21 +31,14 @@ ALIGNMENT_TITLES = {
 }
 
 
-COSTS = {
-    "smoke": "under a minute on two cores; it proves the wiring and reproduces nothing",
-    "laptop": "a quarter of an hour on two cores the first time, then under a minute",
-    "paper": "a GPU; its time has not been measured yet",
-}
-
-
 def header(request: Request) -> str:
     """What a notebook is about to do and what that costs, as Markdown."""
     s, seeds = request.settings, ", ".join(map(str, request.seeds))
-    cost = COSTS.get(request.profile, "unknown")
     text = (
-        f"**Profile {request.profile}** ({cost}): data set {request.dataset}, {s.steps:,} steps of {s.batch_size} "
+        f"**Profile {request.label}**: data set {request.dataset}, {s.steps:,} steps of {s.batch_size} "
         f"images, {s.image_size} × {s.image_size} pixels, icosphere {s.mesh_level}, {s.encoder} encoders, "
-        f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. Runs that are stored already are loaded."
+        f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. {cost(request)} "
+        "Runs that are stored already are loaded."
     )
     if request.profile in SILENT_PROFILES:
         text += (
@@ -53,6 +46,21 @@ def header(request: Request) -> str:
             "code runs, and reproduce nothing.**"
         )
     return text
+
+
+def cost(request: Request) -> str:
+    """How long training takes, from recorded results of the same settings; on this data set, if there are some."""
+    alike = [group for group in shelf.groups(recorded("table8")) if group.complete and group.follows(request)]
+    alike.sort(key=lambda group: group.first.dataset == request.dataset)
+    if not alike:
+        return "How long that takes has not been recorded."
+    group = alike[-1]
+    rows = group.rows().values()
+    seconds = sum(float(np.mean([record.train_seconds for record in made])) for made in rows)
+    return (
+        f"As recorded on {group.first.dataset}, the {len(rows)} rows of a seed train in {duration(seconds)} on "
+        f"{group.first.device}, {len(rows) * group.steps / seconds:.2g} steps a second."
+    )
 
 
 def learned_table(result: Table8) -> str:
@@ -114,10 +122,10 @@ def conclusions(result: Table8) -> list[str]:
     return made + kept
 
 
-def recorded_conclusions(recorded: Sequence[Record]) -> list[str]:
+def recorded_conclusions(kept: Sequence[Record]) -> list[str]:
     """A sentence for each recorded data set: the claims, and the rows that train nothing."""
-    names = sorted({record.dataset for record in recorded})
-    found = [shelf.best(shelf.groups(recorded, name)) for name in names]
+    names = sorted({record.dataset for record in kept})
+    found = [shelf.best(shelf.groups(kept, name)) for name in names]
     return [_as_recorded(group) for group in found if group and group.complete]
 
 

@@ -115,5 +115,6 @@ def _recorded_note(result: Table8) -> list[str]:
     if not past:
         return []
     seeds, commits = {record.seed for record in past.models}, sorted({record.commit for record in past.models})
-    where = f"profile {past.first.profile} on {past.first.dataset}, {many(len(seeds), 'seed')}"
+    then = "" if past.follows(result.request) or past.first.profile != result.request.label else " as it was then"
+    where = f"profile {past.first.profile}{then} on {past.first.dataset}, {many(len(seeds), 'seed')}"
     return [f"Recorded: {where}, commit {', '.join(commits)}, {past.first.device}."]

@@ -18,7 +18,7 @@ from msrn.settings import Settings
 from msrn.variants import BASELINES, TABLE8, WHOLE
 
 CHANGED_BY_ROWS = {name for row in TABLE8 for name in row.overrides}
-NO_MATTER = {"log_every", "checkpoint_every"}  # settings that change no number
+NO_MATTER = {"log_every", "checkpoint_every", "eval_points"}  # settings that change no training
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class Group:
         """Whether every row is recorded with some seed."""
         return all(self.rows().values())
 
+    def follows(self, request: Request) -> bool:
+        """Whether it was made with the settings that a request has now."""
+        return _base(self.first.settings) == _base(request.settings.model_dump(mode="json"))
+
     def rows(self) -> dict[str, list[Record]]:
         """The records of every row of Table 8, by seed; none for a row that is not recorded."""
         ordered = sorted(self.models, key=lambda record: record.seed)
@@ -69,9 +73,10 @@ def groups(recorded: Sequence[Record], dataset: str | None = None) -> list[Group
 
 
 def shown(recorded: Sequence[Record], request: Request) -> Group | None:
-    """The group that stands beside a request: that of its profile, else the best of its data set."""
+    """The group that stands beside a request: one of its settings, else of its profile, else of its data set."""
     mine = groups(recorded, request.dataset)
-    return best([group for group in mine if group.first.profile == request.label] or mine)
+    same = [group for group in mine if group.follows(request)]
+    return best(same or [group for group in mine if group.first.profile == request.label] or mine)
 
 
 def best(found: Sequence[Group]) -> Group | None:
@@ -85,9 +90,13 @@ def best(found: Sequence[Group]) -> Group | None:
 
 def _alike(record: Record) -> tuple[Any, ...]:
     """What records of one group have in common."""
-    settings = {**Settings().model_dump(mode="json"), **record.settings}  # what was added since then had its default
-    rest = {name: value for name, value in settings.items() if name not in CHANGED_BY_ROWS | NO_MATTER}
-    return record.dataset, record.fingerprint, record.profile, record.points, digest(rest)
+    return record.dataset, record.fingerprint, record.profile, record.points, digest(_base(record.settings))
+
+
+def _base(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that all rows share and that change numbers; one that was added since then had its default."""
+    known = {**Settings().model_dump(mode="json"), **settings}
+    return {name: value for name, value in known.items() if name not in CHANGED_BY_ROWS | NO_MATTER}
 
 
 def _baselines(model: Record, recorded: Sequence[Record]) -> tuple[Record, ...]:

@@ -137,6 +137,17 @@ def test_small_tables_and_conclusions_follow_the_numbers(toy_result):  # noqa: F
     assert "reproduce nothing" not in findings.header(toy_result.request)
 
 
+def test_the_cost_of_a_profile_comes_from_recorded_runs_of_its_settings(toy_result, monkeypatch):  # noqa: F811
+    request = toy_result.request
+    assert "How long that takes has not been recorded." in findings.header(request)
+    kept = [outcome.record.model_copy(update={"train_seconds": 60.0, "device": "X"}) for outcome in toy_result.outcomes]
+    monkeypatch.setattr(findings, "recorded", lambda experiment: kept)
+    steps = request.settings.steps
+    assert f"the 3 rows of a seed train in 3 min 0 s on X, {steps / 60:.2g} steps a second" in findings.header(request)
+    longer = replace(request, settings=request.settings.model_copy(update={"steps": 10 * steps}))
+    assert "has not been recorded" in findings.header(longer)
+
+
 def picture_of(shown) -> np.ndarray:
     encoded = re.search(r'src="data:image/png;base64,([^"]+)"', shown.data).group(1)
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))

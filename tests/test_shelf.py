@@ -68,7 +68,15 @@ def test_the_group_with_a_verdict_comes_before_the_longer_one():
     assert shelf.best([]) is None
 
 
-def test_beside_a_request_stands_its_own_profile():
+def test_beside_a_request_stand_its_own_settings():
+    request = toy_request(steps=24)
+    same = {"settings": {**request.settings.model_dump(mode="json"), "checkpoint_every": 9}, "profile": "another name"}
+    kept = [*table(900), *table(24, **same)]
+    assert shelf.shown(kept, request).first.profile == "another name"
+    assert [group.follows(request) for group in shelf.groups(kept)] == [True, False]
+
+
+def test_else_beside_a_request_stands_its_own_profile():
     request = toy_request()
     kept = [*table(100), *table(900, profile="paper"), *table(9, profile="laptop with steps 9"), *table(dataset="x")]
     assert shelf.shown(kept, request).steps == 100
