@@ -124,8 +124,8 @@ def check_batches(category: np.ndarray, categories: Sequence[str], size: int) ->
     for name, number in zip(categories, images, strict=True):
         if number < size:
             raise MsrnError(
-                f"category {name!r} has {number} training images, fewer than the setting batch_size = {size} and batches "
-                "= 'category' need: choose a smaller batch or batches 'mixed', or add images or leave the category out"
+                f"category {name!r} has {number} training images, fewer than the setting batch_size = {size} and "
+                "batches = 'category' need: choose a smaller batch or batches 'mixed', or add images"
             )
 
 

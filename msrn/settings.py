@@ -174,19 +174,12 @@ class Settings(BaseModel):
 
     Choice: a random subset leaves the expected value of Eq. 44 as it is and saves most of its cost; the paper renders
     all. With N_re = 0, where Eq. 44 divides by zero, the term is zero."""
-    neighbor_weight: float = _setting(1.0, "3.4", "1", ge=0)
-    """Weight of the neighbour term in Eq. 45."""
     neighbor_texture_gradient: bool = _setting(False, "3.3", "silent")
     """Let the neighbour term train the texture branch through T^n; the pose C^n never receives its gradient.
 
     Choice: the paper does "not use texture consistency", so the neighbour's texture and pose are constants."""
 
     # losses, Eqs 39-45
-    shape_poses: Literal["likeliest", "all"] = _setting("likeliest", "3.4", "silent")
-    """From which candidate poses a shape step renders the own mesh: the likeliest, or all, weighed by probability.
-
-    Choice: the likeliest, as Unicorn; ``all`` costs K times the renderings and leaves the choice between front and back
-    open for longer."""
     affinity_weight: float = _setting(1e-6, "3.4", "epsilon = 1e-6", ge=0)
     """Weight of the affinity loss (Eq. 41), which is a sum over pixels in squared pixels of a 64 x 64 image.
 

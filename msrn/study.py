@@ -27,8 +27,8 @@ STUDY = (
     _row("shape code 64", "The same, more of them.", shape_code=64),
     _row("texture code 16", "Does a poor texture force the shape to explain the image?", texture_code=16),
     # length and schedule
-    _row("half the steps", "What is learned early?", steps=2000),
-    _row("twice the steps", "What does the next doubling of the time buy?", steps=8000),
+    _row("half the steps", "What is learned early?", steps=2500),
+    _row("twice the steps", "What does the next doubling of the time buy?", steps=10_000),
     _row("early switch", "When may the codes open and neighbours count?", stage_switch=500),
     _row("late switch", "The same, later.", stage_switch=2000),
     _row("learning rate 2e-4", "Are the steps too long?", learning_rate=2e-4),
@@ -36,10 +36,22 @@ STUDY = (
     # data
     Variant("20 objects", objects=20, question="How many objects of a category must be seen?"),
     Variant("8 views", views=8, question="And how many images of each?"),
-    # remedies for front and back
-    _row("small code 4", "Does a first stage with several shapes settle directions?", small_shape_code=4),
-    _row("small code 8", "The same, more of them.", small_shape_code=8),
+    # what stands in the way of poses and neighbours, and remedies
+    _row("mixed batches", "Must a batch hold one category?", batches="mixed"),
+    _row("candidates as printed", "Do neighbours that look alike suffice?", candidate_objects="any", candidate_pool=0),
+    _row("no pool", "Or the most similar view of each object?", candidate_pool=0),
+    _row(
+        "both as printed",
+        "The paper by the letter in both.",
+        batches="mixed",
+        candidate_objects="any",
+        candidate_pool=0,
+    ),
+    _row("no axis scale", "What does the scale that the paper does not mention do?", axis_scale=0.0),
+    _row("small code 8", "Does a first stage with several shapes settle directions?", small_shape_code=8),
     _row("12 candidates", "Do more candidates give more views?", candidates=12),
     _row("every neighbour", "Is one neighbour per step too noisy?", neighbor_samples=0),
     _row("weak pose prior", "Unicorn's weight of the pose prior.", pose_prior_weight=0.02),
+    _row("w/o NC", "What is left without neighbours?", neighbor_consistency=False),
+    _row("stiffer mesh", "Ten times the smoothing.", normal_weight=0.1, laplacian_weight=0.1),
 )

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from msrn import camera, losses, memory, neighbors
 from msrn.errors import MsrnError
-from msrn.feed import Batch, TrainingImages, is_pose_step, prepare
+from msrn.feed import TrainingImages, is_pose_step, prepare
 from msrn.graphs import GraphedSteps
-from msrn.network import MSRN, Poses, Shape
+from msrn.network import MSRN, Shape
 from msrn.render import soft_rasterize
 from msrn.settings import Settings
 
@@ -154,11 +154,16 @@ def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     with torch.no_grad():
         shape, colors = network.shape(batch.image), network.paint(batch.image)
     poses = network.poses(batch.image)
-    terms = from_all_poses(network, shape.vertices, colors, poses, batch, s)
-    expected = (poses.probability * terms["total"]).sum(1).mean()
+    k = s.pose_candidates
+    vertices, colors, image, mask = (
+        x.repeat_interleave(k, 0) for x in (shape.vertices, colors, batch.image, batch.mask)
+    )
+    rotation, translation = poses.rotation.flatten(0, 1), poses.translation.flatten(0, 1)
+    terms = render_and_compare(network, vertices, colors, rotation, translation, image, mask, s)
+    expected = (poses.probability * terms["total"].unflatten(0, (-1, k))).sum(1).mean()
     prior = losses.pose_prior(poses.probability)
     remember(run, inputs, shape)
-    likeliest = poses.probability.argmax(1, keepdim=True) == torch.arange(s.pose_candidates, device=colors.device)
+    likeliest = poses.probability.argmax(1, keepdim=True) == torch.arange(k, device=colors.device)
     return {
         "total": expected + s.pose_prior_weight * prior,
         "pose_expected": expected,
@@ -174,25 +179,18 @@ def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     shape, colors = network.shape(batch.image), network.paint(batch.image)
     with torch.no_grad():
         poses = network.poses(batch.image)
-    best, rotation, translation = poses.likeliest()
-    if s.shape_poses == "all":
-        terms = from_all_poses(network, shape.vertices, colors, poses, batch, s)
-        terms["total"] = terms["total"] * poses.probability * s.pose_candidates  # whose mean is the expected loss
-        own = {name: value.flatten() for name, value in terms.items()}
-        mask_iou = terms["mask_iou"].gather(1, best[:, None])[:, 0]
-    else:
-        own = render_and_compare(network, shape.vertices, colors, rotation, translation, batch.image, batch.mask, s)
-        mask_iou = own["mask_iou"]
+    _, rotation, translation = poses.likeliest()
+    own = render_and_compare(network, shape.vertices, colors, rotation, translation, batch.image, batch.mask, s)
     normal = losses.normal_consistency(shape.vertices, network.faces).mean()
     laplacian = losses.laplacian(shape.vertices, network.faces).mean()
     total = own["total"].mean() + s.normal_weight * normal + s.laplacian_weight * laplacian
-    result = {name: own[name].mean() for name in ("rgb", "bce", "affinity")} | {"mask_iou": mask_iou.mean()}
+    result = {name: own[name].mean() for name in ("rgb", "bce", "affinity", "mask_iou")}
     if "draw" in inputs:
         neighbor, found = neighbor_term(run, shape, inputs)
-        total = total + s.neighbor_weight * neighbor
+        total = total + neighbor
         result |= {"neighbor": neighbor, "n_re": found}
     if run.step >= s.stage_switch:
-        accepted = mask_iou > s.shape_confidence
+        accepted = own["mask_iou"] > s.shape_confidence
         network.bank.write(shape.code.detach(), batch.category, accepted)
         result["accepted"] = accepted.float().mean()
     remember(run, inputs, shape)
@@ -231,17 +229,6 @@ def remember(run: Training, inputs: dict[str, Tensor], shape: Shape) -> None:
     run.known.index_fill_(0, inputs["rows"], run.step >= run.settings.stage_switch)
 
 
-def from_all_poses(
-    network: MSRN, vertices: Tensor, colors: Tensor, poses: Poses, batch: Batch, s: Settings
-) -> dict[str, Tensor]:
-    """``render_and_compare`` from each of the K candidate poses, terms (B, K)."""
-    k = s.pose_candidates
-    rotation, translation = poses.rotation.flatten(0, 1), poses.translation.flatten(0, 1)
-    vertices, colors, image, mask = (x.repeat_interleave(k, 0) for x in (vertices, colors, batch.image, batch.mask))
-    terms = render_and_compare(network, vertices, colors, rotation, translation, image, mask, s)
-    return {name: value.unflatten(0, (-1, k)) for name, value in terms.items()}
-
-
 def render_and_compare(
     network: MSRN,
     vertices: Tensor,
@@ -258,9 +245,7 @@ def render_and_compare(
         projected, network.faces, colors, s.image_size, s.sigma, s.gamma, WHITE
     )
     rendered = 1 + alpha[:, None] * (surface - 1)  # the surface fades to white along the outline, as alpha does
-    terms = losses.reconstruction(
-        mask, image, alpha, log_transparency, rendered, s.affinity_weight, s.affinity_literal
-    )
+    terms = losses.reconstruction(mask, image, alpha, log_transparency, rendered, s.affinity_weight, s.affinity_literal)
     found, true = alpha.detach() > 0.5, mask > 0.5
     union = (found | true).sum((1, 2))
     terms["mask_iou"] = (found & true).sum((1, 2)) / union.clamp(min=1)

@@ -150,7 +150,8 @@ def test_batches_of_one_category_see_every_image_once_but_the_left_over():
     _, images = start(s, collection=collection)
     counts = np.bincount(collection.category)
     assert images.steps_per_epoch == sum(counts // 6)
-    epochs = [[images.indices(0, e * images.steps_per_epoch + i) for i in range(images.steps_per_epoch)] for e in (0, 1)]
+    steps = range(images.steps_per_epoch)
+    epochs = [[images.indices(0, e * images.steps_per_epoch + i) for i in steps] for e in (0, 1)]
     for epoch in epochs:
         rows = np.concatenate(epoch)
         assert len(set(rows)) == len(rows)
