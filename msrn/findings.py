@@ -132,18 +132,18 @@ def recorded_conclusions(kept: Sequence[Record]) -> list[str]:
 def _as_recorded(group: Group) -> str:
     rows, profile = group.rows(), group.first.profile
     said = [
-        f"better than {checked.worse} {checked.verdict(profile)} ({checked.measured.text('cd', sign=True)})"
+        f"better than {checked.worse}: {checked.verdict(profile)} ({checked.measured.text('cd', sign=True)})"
         for checked in claims(rows)
         if checked.metric == "cd"
     ]
-    said += [f"the order of all three {order_verdict(steps, profile)}" for steps in [order(rows).get("cd")] if steps]
+    said += [f"the order of all three: {order_verdict(steps, profile)}" for steps in [order(rows).get("cd")] if steps]
     gaps = {record.variant: difference(rows[WHOLE], [record], "cd") for record in group.baselines}
     beaten = [f"“{name}”" for name, gap in gaps.items() if gap.high < 0]
     others = [f"“{name}”" for name, gap in gaps.items() if gap.high >= 0]
     where = f"On {group.first.dataset} as recorded ({many(len(group.seeds), 'seed')} of {group.steps:,} steps), in CD"
     against = f"Of the rows that train nothing, {WHOLE} surely beats {', '.join(beaten) or 'none'}"
     rest = f"; not {', '.join(others)}" if beaten and others else ""
-    return f"{where}: {WHOLE} {', '.join(said)}. {against}{rest}."
+    return f"{where}, {WHOLE} {'; '.join(said)}. {against}{rest}."
 
 
 def conclusions_html(result: Table8) -> str:

@@ -69,8 +69,8 @@ def lengths_html(recorded: Sequence[Record]) -> str:
     rows = []
     for group in found:
         cells = [value(group.rows()[row.name], measure) for measure in MEASURES for row in TABLE8]
-        rows.append(Row(_length(group), tuple(cells)))
-    made = "; ".join(f"{_length(group)}: {_made(group)}" for group in found)
+        rows.append(Row(group.title, tuple(cells)))
+    made = "; ".join(f"{group.title}: {_made(group)}" for group in found)
     notes = ["Means over seeds and categories, [95 % bootstrap interval over objects].", f"{made}."]
     return tables.results_html("By length", list(MEASURES.values()), rows, notes, [row.name for row in TABLE8])
 
@@ -125,10 +125,6 @@ def value(found: Sequence[Record], metric: str) -> str:
     if metric in ablation.TITLES:
         return estimate(found, metric).text(metric)
     return _two(float(np.mean([record.metrics[metric] for record in found])))
-
-
-def _length(group: Group) -> str:
-    return f"{group.first.dataset}, {group.steps:,} steps"
 
 
 def _made(group: Group) -> str:

@@ -34,6 +34,10 @@ class Group:
         return self.models[0]
 
     @property
+    def title(self) -> str:
+        return f"{self.first.dataset}, {self.steps:,} steps"
+
+    @property
     def steps(self) -> int:
         return self.first.settings["steps"]
 

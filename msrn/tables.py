@@ -16,8 +16,8 @@ STYLE = """<style>
 .msrn th {font-weight: 600}
 .msrn thead th.group {text-align: center; white-space: nowrap}
 .msrn td small {opacity: .8; white-space: nowrap}
-.msrn .words {text-align: left; min-width: 14em}
-.msrn tbody th {text-align: left; white-space: nowrap}
+.msrn.msrn .words {text-align: left; min-width: 14em} /* named twice, to outweigh JupyterLab's own rule */
+.msrn.msrn tbody th {text-align: left; white-space: nowrap}
 .msrn tbody th small {display: block; max-width: 19em; font-weight: 400; opacity: .8; white-space: normal}
 .msrn tbody tr {border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); background: none}
 .msrn tbody tr.apart {border-top: 2px solid color-mix(in srgb, currentColor 60%, transparent)}

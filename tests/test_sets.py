@@ -110,7 +110,7 @@ def test_a_torn_density_is_named(density):
 def test_conclusions_tell_what_is_recorded():
     said = findings.recorded_conclusions([*table("zoo"), *table("farm", seeds=(0,))])
     assert [text.split(" as recorded")[0] for text in said] == ["On farm", "On zoo"]
-    assert "better than w/o NC reproduced (−3.12 [" in said[1] and "the order of all three reproduced" in said[1]
+    assert "better than w/o NC: reproduced (−3.12 [" in said[1] and "the order of all three: reproduced" in said[1]
     assert "not evaluated: needs three seeds" in said[0] and "surely beats “retrieval, category known”." in said[1]
     half = [made for made in table("zoo") if made.variant != "M-SRN"]
     assert findings.recorded_conclusions(half) == []
