@@ -77,7 +77,8 @@ def lengths_html(recorded: Sequence[Record]) -> str:
 
 def density_html(recorded: Sequence[Record]) -> str:
     """How near the neighbours of each data set are: a row for each recorded density."""
-    found = densities.recorded()
+    order = list(QUESTIONS)
+    found = sorted(densities.recorded(), key=lambda made: order.index(made.dataset) if made.dataset in order else 9)
     if not found:
         how = "python -m msrn record density --dataset homeware"
         return tables.note_html(f"No density is recorded yet: {how} measures one.")
@@ -98,7 +99,7 @@ def _density_line(made: DensityRecord, recorded: Sequence[Record]) -> list[str]:
     group = shelf.best(shelf.groups(recorded, made.dataset))
     retrieval = [record for record in group.baselines if record.variant == RETRIEVAL] if group else []
     return [
-        f"{made.dataset}: {made.n_objects:,} objects, {_candidates(made)}",
+        f"{made.dataset} [{made.n_objects:,} training objects; {_candidates(made)}]",
         _two(mean["neighbor_cd"]),
         _two(mean["random_cd"]),
         f"{mean['other_view']:.0%}",
@@ -108,14 +109,13 @@ def _density_line(made: DensityRecord, recorded: Sequence[Record]) -> list[str]:
 
 
 def _candidates(made: DensityRecord) -> str:
-    """The candidates in words, as far as they are not the literal ones."""
+    """The candidates in words."""
     chosen = made.candidates
-    words = [many(chosen["candidates"], "candidate")]
-    if chosen.get("candidate_objects") == "distinct":
-        words.append("of distinct objects")
-    if chosen.get("candidate_pool"):
-        words.append(f"from a pool of {chosen['candidate_pool']}")
-    return " ".join(words)
+    pool = chosen.get("candidate_pool")
+    words = many(chosen["candidates"], "candidate")
+    words += " of any category" * (chosen.get("candidate_scope") == "all")
+    words += " of distinct objects" * (chosen.get("candidate_objects") == "distinct")
+    return f"{words}, the most different silhouettes among {pool}" if pool else f"{words}, the most similar images"
 
 
 def value(found: Sequence[Record], metric: str) -> str:

@@ -94,10 +94,16 @@ def test_densities_are_measured_kept_and_shown(density, toy_data):  # noqa: F811
     mean = made.categories["mean"]
     assert set(made.categories) == {"ball", "disc", "stick", "mean"} and mean["same_category"] == 1
     [line] = tables_of(sets.density_html([]))[0][1:]
-    assert line[0] == "toy: 15 objects, 3 candidates" and line[1] == f"{mean['neighbor_cd']:.2f}" and line[-1] == "–"
+    assert (
+        line[0] == "toy15 training objects; 3 candidates, the most similar images"
+        and line[1] == f"{mean['neighbor_cd']:.2f}"
+        and line[-1] == "–"
+    )
     assert tables_of(sets.density_html(table("toy")))[0][1][-1] == "9.10"
-    list(densities.record(toy_request(candidates=2), progress=False))
-    assert densities.recorded()[0].candidates["candidates"] == 2  # measured anew, since the candidates changed
+    other = toy_request(candidates=2, candidate_objects="distinct", candidate_pool=9)
+    list(densities.record(other, progress=False))  # measured anew, since the candidates changed
+    said = "2 candidates of distinct objects, the most different silhouettes among 9"
+    assert densities.recorded()[0].candidates["candidates"] == 2 and said in sets.density_html([])
 
 
 def test_a_torn_density_is_named(density):
