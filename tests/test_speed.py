@@ -1,0 +1,180 @@
+"""The page on speed shows what is recorded, each file with its device, and says how to make what is not."""
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from msrn import paths
+from msrn.errors import MsrnError
+
+sys.path.insert(0, str(paths.ROOT / "book" / "_ext"))
+import speed  # noqa: E402
+
+PARTS = {"networks": 0.03, "renderer": 0.02, **{name: 0.001 for name in speed.HELPERS}, "optimiser": 0.004}
+
+
+def step_report() -> dict:
+    both = lambda value: {"wall": value, "processor": 2 * value}  # noqa: E731
+    row = {
+        "threads": 2, "multiply_adds": 434_700_000, "pairs": 152_000, "multiply_adds_per_second": both(8.2e10),
+        "seconds_per_pair": both(1.4e-7), "network_floor": both(0.01), "renderer_floor": both(0.02),
+        "step": both(0.08), "parts": {name: both(value) for name, value in PARTS.items()}, "rest": both(0.021),
+        "floor": both(0.03), "ratio": both(0.08 / 0.03), "helpers_share": both(0.0625),
+    }  # fmt: skip
+    return {
+        "profile": "laptop", "dataset": "homeware", "device": "CPU, 2 cores", "load_before": 0.5, "commit": "abc",
+        "packages": {"torch": "2.11.0"}, "rows": [{**row, "kind": kind} for kind in ("pose", "shape", "both")],
+    }  # fmt: skip
+
+
+def training_report(device: str) -> dict:
+    return {
+        "profile": "paper", "dataset": "homeware", "device": device, "torch": "2.11.0", "threads": 16,
+        "settings": {"image_size": 64, "mesh_level": 3, "encoder": "resnet18", "batch_size": 16},
+        "memory_bytes": 2**31, "seconds_per_step": {"triton": [0.009, 0.011], "pytorch3d": [0.05, 0.05]},
+        "steps_per_second": {"triton": 100.0, "pytorch3d": 20.0},
+    }  # fmt: skip
+
+
+def renderer_report() -> dict:
+    found = {"pytorch3d": 6.0, "numba, 1 thread": 0.06, "numba, 2 threads": 0.03}
+    ratio = {name: 6.0 / seconds for name, seconds in found.items()}
+    scene = {"level": 3, "batch": 16, "size": 64}
+    return {
+        "cpu": "x86_64", "cores": 2, "load_before": 0.5,
+        "numba": [{**scene, "threads": 1, "median": 0.05, "best": 0.04}],
+        "versus": {**scene, "faces_per_pixel": 50, "wall": found, "ratio_wall": ratio, "ratio_processor": ratio},
+    }  # fmt: skip
+
+
+def candidates_report() -> dict:
+    row = {"images": 2048, "seconds": 0.5, "floor": 0.25, "memory": 2**24}
+    scope = {"seconds": 600.0, "floor": 300.0, "beyond": 22.5}
+    fits = {"exponent": 1.8, "exponent_error": 0.03, "last_exponent": 1.95, "13 categories": scope, "one scope": scope}
+    return {
+        "device": "x86_64", "cores": 2, "threads": 1, "features": 768, "candidates": 6,
+        "rules": {"by the letter": {"rows": [row], "fits": fits}},
+    }  # fmt: skip
+
+
+REPORTS = {
+    "step-laptop": step_report(),
+    "training-h100": training_report("NVIDIA H100"),
+    "training-other": training_report("Another GPU"),
+    "renderer-cpu": renderer_report(),
+    "candidates-cpu": candidates_report(),
+}
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    (tmp_path / "benchmarks").mkdir()
+    return tmp_path / "benchmarks"
+
+
+@pytest.fixture
+def filled(shelf):
+    for name, report in REPORTS.items():
+        (shelf / f"{name}.json").write_text(json.dumps(report))
+    return shelf
+
+
+class Rows(HTMLParser):
+    """The texts of every row's cells, by the first of them."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.found, self._row = {}, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "tr":
+            self._row = []
+        elif tag in ("th", "td"):
+            self._row.append("")
+
+    def handle_data(self, data):
+        if self._row:
+            self._row[-1] += data
+
+    def handle_endtag(self, tag):
+        if tag == "tr":
+            self.found[self._row[0]] = self._row[1:]
+            self._row = []
+
+
+def test_every_benchmark_is_shown_with_its_figures(filled):
+    step, training, renderer, candidates = (Rows(speed.tables_of(name)).found for name in speed.BENCHMARKS)
+    assert step["step"] == ["80.0"] * 3 and step["floor"] == ["30.0"] * 3
+    assert step["step / floor"] == ["2.7 ×"] * 3 and step["helpers / step"] == ["6.2%"] * 3
+    assert step["networks"] == ["30.0"] * 3 and step["log"] == ["1.0"] * 3
+    assert step["10⁶ multiply-adds"] == ["435"] * 3 and step["10³ pairs"] == ["152"] * 3
+    assert training["Triton, a step as one graph"] == ["100.0", "10.0[9.0, 11.0]", "5.0 ×"]
+    assert training["PyTorch3D"] == ["20.0", "50.0[50.0, 50.0]", "1.0 ×"]
+    assert renderer["Numba, 2 threads"] == ["30.0", "200 ×", "200 ×"]
+    assert renderer["16 images of 64 × 64, mesh level 3"] == ["1", "50.0", "40.0"]
+    assert candidates["2,048 images, by the letter"] == ["0.50", "2.0 ×", "16"]
+
+
+def test_every_file_is_named_with_its_device(filled):
+    training = speed.tables_of("training")
+    assert "homeware: NVIDIA H100<" in training and "homeware: Another GPU<" in training
+    assert training.count("<table>") == 2
+    assert "homeware: CPU, 2 cores<" in speed.tables_of("step")
+    assert "backward: CPU, 2 cores<" in speed.tables_of("renderer")
+    assert "features: CPU, 2 cores, 1 thread<" in speed.tables_of("candidates")
+    assert "N^1.80 ± 0.03" in speed.tables_of("candidates") and "10 min 0 s" in speed.tables_of("candidates")
+
+
+def test_bars_are_as_long_as_their_steps(filled):
+    report = step_report()
+    report["rows"][1]["step"] = {"wall": 0.16}
+    text = speed.step(report)
+    bars = re.findall(r"<span class='track'>(.*?)</span>", text)
+    widths = [[float(width) for width in re.findall(r"width:([\d.]+)%", bar)] for bar in bars]
+    assert [sum(bar) for bar in widths] == pytest.approx([50, 100], abs=0.1)  # the mean has none
+    assert widths[0] == pytest.approx([100 * x / 0.16 for x in (0.01, 0.02, 0.02, 0.005, 0.025)], abs=0.01)
+
+
+def test_what_is_not_recorded_says_how_to_make_it(shelf):
+    for name in speed.BENCHMARKS:
+        text = speed.tables_of(name)
+        assert f"python tests/benchmarks/bench_{name}.py --json results/benchmarks/{name}" in text
+        assert (paths.ROOT / "tests" / "benchmarks" / f"bench_{name}.py").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"rows": [{}]}', '{"rows": 3}'])
+def test_a_damaged_file_is_one_line(shelf, content):
+    (shelf / "step-laptop.json").write_text(content)
+    with pytest.raises(MsrnError, match="step-laptop.json.*restore it from git") as caught:
+        speed.tables_of("step")
+    assert "\n" not in str(caught.value)
+
+
+class Application:
+    def __init__(self):
+        self.env, self.noted = self, []
+
+    def note_dependency(self, file: str) -> None:
+        self.noted.append(file)
+
+
+def test_the_page_has_a_mark_for_every_benchmark_and_is_filled(filled):
+    page = (paths.ROOT / "book" / "speed.md").read_text()
+    application, source = Application(), [page]
+    assert set(re.findall("<!-- (.*) -->", page)) == set(speed.BENCHMARKS)
+    speed.fill(application, "book/speed", source)
+    assert "<!--" not in source[0] and source[0].count("<table>") == 6
+    assert str(filled) in application.noted and str(filled / "training-h100.json") in application.noted
+    other = [page]
+    speed.fill(application, "book/start", other)
+    assert other == [page]
+
+
+def test_what_is_committed_can_be_shown():
+    for name in speed.BENCHMARKS:
+        assert "<div class='msrn" in speed.tables_of(name)
