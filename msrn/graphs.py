@@ -51,6 +51,7 @@ class GraphedSteps:
         held = {name: value.clone() for name, value in inputs.items()}
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # The thread that reads ahead page-locks memory meanwhile, which a recording of every thread would not survive.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             outputs = self._step(held)
         return graph, held, outputs

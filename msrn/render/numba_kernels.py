@@ -254,7 +254,8 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
                     b0, b1, b2 = c0 * unit, c1 * unit, c2 * unit
                     behind = (record[row, column, G_NEAREST] - (b0 * z0 + b1 * z1 + b2 * z2)) * slope
                     if behind > -VANISHED:
-                        weight = coverage * math.exp(behind) * record[row, column, G_SCALE]
+                        # Never in front of the nearest, though its z of an edge-on face may differ from `_draw`'s.
+                        weight = coverage * math.exp(min(behind, zero)) * record[row, column, G_SCALE]
                         red = record[row, column, G_RED]
                         green = record[row, column, G_GREEN]
                         blue = record[row, column, G_BLUE]

@@ -255,7 +255,8 @@ def undraw(
             b0, b1, b2, unit = _barycentric(e0, e1, e2)
             z = b0 * z0 + b1 * z1 + b2 * z2
             ahead = (tl.load(front + pixel, mask=pair, other=0.0) - z) * slope
-            weight = coverage * tl.exp(tl.where(pair, ahead, float("-inf")))
+            # At most 1; where a face is seen edge-on its z here may differ from `draw`'s by more than rounding.
+            weight = tl.minimum(coverage * tl.exp(tl.where(pair, tl.minimum(ahead, 80.0), float("-inf"))), 1.0)
             red = tl.load(grad_rgb + pixel, mask=pair, other=0.0)
             green = tl.load(grad_rgb + SIZE * SIZE + pixel, mask=pair, other=0.0)
             blue = tl.load(grad_rgb + 2 * SIZE * SIZE + pixel, mask=pair, other=0.0)
