@@ -25,13 +25,12 @@ HELPERS = ("affinity loss", "neighbour selection", "gating and memory", "k-means
 KINDS = {"pose": "pose step", "shape": "shape step", "both": "mean"}
 SEGMENTS = ("networks, floor", "networks, beyond", "renderer", "helpers", "all else")
 STYLE = """<style>
-.msrn-bars {margin: 1.2em 0; font-size: .85em; line-height: 1.3; --networks: #4477aa; --renderer: #ee8844;
-  --helpers: #228855}
-.msrn-bars > div {display: grid; grid-template-columns: 9em 1fr 4em; gap: .7em; align-items: center; margin: .3em 0}
+.msrn-bars {display: grid; grid-template-columns: max-content 1fr max-content; gap: .5em .8em; align-items: center;
+  margin: 1.2em 0; font-size: .85em; line-height: 1.3; --networks: #4477aa; --renderer: #ee8844; --helpers: #228855}
 .msrn-bars .track {display: flex; height: 1.1em}
 .msrn-bars .value {text-align: right; font-variant-numeric: tabular-nums}
 .msrn-bars i {display: inline-block; height: 100%}
-.msrn-bars > .legend {display: flex; flex-wrap: wrap; gap: .2em 1.4em; margin: .8em 0 0 9.7em}
+.msrn-bars .legend {grid-column: 2 / 4; display: flex; flex-wrap: wrap; gap: .2em 1.4em}
 .msrn-bars .legend i {width: .8em; height: .8em; margin-right: .45em}
 .msrn-bars .s0 {background: var(--networks)}
 .msrn-bars .s1 {background: color-mix(in srgb, var(--networks) 40%, transparent)}
@@ -84,8 +83,8 @@ def step(report: dict) -> str:
         *parts,
         ["all else", *wall("rest")],
         ["floor", *wall("floor")],
-        ["of the networks", *wall("network_floor")],
-        ["of the renderer", *wall("renderer_floor")],
+        ["floor, networks", *wall("network_floor")],
+        ["floor, renderer", *wall("renderer_floor")],
         ["step / floor", *(f"{row['ratio']['wall']:.1f} ×" for row in rows)],
         ["helpers / step", *(f"{row['helpers_share']['wall']:.1%}" for row in rows)],
         ["10⁶ multiply-adds", *(f"{row['multiply_adds'] / 1e6:,.0f}" for row in rows)],
@@ -113,9 +112,7 @@ def _bars(rows: list[dict]) -> str:
             for k, (name, width) in enumerate(zip(SEGMENTS, widths, strict=True))
         )
         value = f"{_milliseconds(row['step']['wall'])} ms"
-        lines.append(
-            f"<div><span>{row['name']}</span><span class='track'>{pieces}</span><b class='value'>{value}</b></div>"
-        )
+        lines.append(f"<span>{row['name']}</span><span class='track'>{pieces}</span><b class='value'>{value}</b>")
     legend = "".join(f"<span><i class='s{k}'></i>{name}</span>" for k, name in enumerate(SEGMENTS))
     whole = f"{''.join(lines)}<div class='legend'>{legend}</div>"
     label = "Where a step goes, as bars; the table below has the figures"
