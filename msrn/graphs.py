@@ -14,18 +14,18 @@ WARM_UP = 3  # plain steps before a recording: libraries plan, Adam makes its st
 
 
 class GraphedSteps:
-    """Calls ``step(inputs)`` and, on CUDA, replays recordings of it, one for every ``key``.
+    """Calls ``step(inputs)`` and, where it may be recorded, replays recordings of it, one for every ``key``.
 
     ``step`` takes and returns mappings of tensors and changes whatever else it owns in place.
     """
 
-    def __init__(self, step: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
-        self._step = step
+    def __init__(self, step: Callable[[dict[str, Tensor]], dict[str, Tensor]], recordable: bool) -> None:
+        self._step, self._recordable = step, recordable
         self._plain: dict[Hashable, int] = {}
         self._recorded: dict[Hashable, tuple] = {}
 
     def __call__(self, key: Hashable, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        if not inputs["image"].is_cuda:
+        if not self._recordable:
             return self._step(inputs)
         if key not in self._recorded:
             if self._plain.get(key, 0) < WARM_UP:

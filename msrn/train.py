@@ -26,7 +26,7 @@ from msrn.errors import MsrnError
 from msrn.feed import TrainingImages, is_pose_step, prepare
 from msrn.graphs import GraphedSteps
 from msrn.network import MSRN, Shape
-from msrn.render import soft_rasterize
+from msrn.render import default_backend, soft_rasterize
 from msrn.settings import Settings
 
 WHITE = (1.0, 1.0, 1.0)
@@ -98,8 +98,10 @@ def load_network(network: MSRN, state: dict) -> None:
 def train(run: Training, images: TrainingImages) -> Iterator[dict]:
     """Train to the end and yield a record every ``log_every`` steps; the caller keeps records and checkpoints."""
     s = run.settings
-    pose = GraphedSteps(lambda inputs: take_step(run, pose_step(run, inputs)))
-    shape = GraphedSteps(lambda inputs: take_step(run, shape_step(run, inputs)))
+    # The other rasterisers, and Eq. 41 by the letter, wait for the device.
+    recordable = default_backend(run.codes.device) == "triton" and not s.affinity_literal
+    pose = GraphedSteps(lambda inputs: take_step(run, pose_step(run, inputs)), recordable)
+    shape = GraphedSteps(lambda inputs: take_step(run, shape_step(run, inputs)), recordable)
     for inputs in images.stream(run.seed, run.step):
         if run.step >= s.steps:
             return

@@ -42,7 +42,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from msrn.errors import MsrnError, did_you_mean
 from msrn.render.icosphere import icosphere
 
-__all__ = ["BACKENDS", "icosphere", "soft_rasterize"]
+__all__ = ["BACKENDS", "default_backend", "icosphere", "soft_rasterize"]
 
 BACKENDS = ("numba", "triton", "torch", "pytorch3d")
 
@@ -74,7 +74,7 @@ def soft_rasterize(
 
 def _backend(name: str | None, vertices: Tensor):
     """The backend's function, imported when first used: Numba, Triton and PyTorch3D each take a while to load."""
-    name = _default(vertices) if name is None else name
+    name = default_backend(vertices.device, vertices.dtype) if name is None else name
     if name == "numba":
         if vertices.device.type != "cpu":
             raise MsrnError(f"render: backend numba needs CPU tensors, got {vertices.device}; use backend='torch'")
@@ -91,10 +91,11 @@ def _backend(name: str | None, vertices: Tensor):
     return rasterize
 
 
-def _default(vertices: Tensor) -> str:
-    if vertices.device.type == "cpu":
+def default_backend(device: torch.device, dtype: torch.dtype = torch.float32) -> str:
+    """The backend that draws tensors of a device and type when none is asked for."""
+    if device.type == "cpu":
         return "numba"
-    if vertices.device.type == "cuda" and vertices.dtype == torch.float32:
+    if device.type == "cuda" and dtype == torch.float32:
         from msrn.render.triton_backend import available
 
         return "triton" if available() else "torch"
