@@ -19,7 +19,7 @@ def refused(call, *needed: str) -> None:
         assert part in message, f"{part!r} is not in {message!r}"
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "laptop", "paper", "literal"])
 def test_profiles_have_the_keys_of_a_parameters_cell_and_valid_settings(name):
     content = yaml.safe_load((paths.PARAMS / f"{name}.yaml").read_text())
     assert tuple(content) == params.NOTEBOOK_KEYS
