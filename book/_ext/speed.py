@@ -224,7 +224,7 @@ def _load(report: dict) -> str:
 
 def _milliseconds(seconds: float) -> str:
     value = 1e3 * seconds
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
 _SCRIPT = "python tests/benchmarks/bench_"
