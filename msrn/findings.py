@@ -137,13 +137,20 @@ def _as_recorded(group: Group) -> str:
         if checked.metric == "cd"
     ]
     said += [f"the order of all three: {order_verdict(steps, profile)}" for steps in [order(rows).get("cd")] if steps]
-    gaps = {record.variant: difference(rows[WHOLE], [record], "cd") for record in group.baselines}
+    seeds = many(len(group.some_seeds), "seed")
+    where = f"On {group.first.dataset} as recorded ({seeds} of {group.steps:,} steps), in CD"
+    return f"{where}, {WHOLE} {'; '.join(said)}.{_beaten(group)}"
+
+
+def _beaten(group: Group) -> str:
+    """Which of the recorded rows that train nothing the whole network beats in CD."""
+    if not group.baselines:
+        return ""
+    gaps = {row.variant: difference(group.rows()[WHOLE], [row], "cd") for row in group.baselines}
     beaten = [f"“{name}”" for name, gap in gaps.items() if gap.high < 0]
     others = [f"“{name}”" for name, gap in gaps.items() if gap.high >= 0]
-    where = f"On {group.first.dataset} as recorded ({many(len(group.seeds), 'seed')} of {group.steps:,} steps), in CD"
-    against = f"Of the rows that train nothing, {WHOLE} surely beats {', '.join(beaten) or 'none'}"
     rest = f"; not {', '.join(others)}" if beaten and others else ""
-    return f"{where}, {WHOLE} {'; '.join(said)}. {against}{rest}."
+    return f" Of the rows that train nothing, {WHOLE} surely beats {', '.join(beaten) or 'none'}{rest}."
 
 
 def conclusions_html(result: Table8) -> str:

@@ -51,7 +51,7 @@ def group_html(group: Group) -> str:
         beside = ablation.standing_beside(found[WHOLE], record) if found[WHOLE] else ""
         made.append(Row(record.variant, tuple(cells), (("no claim of the paper", beside),), baseline=True))
     titles = list(ablation.TITLES.values())
-    caption = f"{group.first.dataset}, as recorded: {many(len(_seeds(group)), 'seed')} of {group.steps:,} steps"
+    caption = f"{group.first.dataset}, as recorded: {many(len(group.some_seeds), 'seed')} of {group.steps:,} steps"
     return tables.results_html(caption, titles, made, [_question(group), _source(group)], COLUMNS)
 
 
@@ -96,15 +96,14 @@ def density_html(recorded: Sequence[Record]) -> str:
 
 def _density_line(made: DensityRecord, recorded: Sequence[Record]) -> list[str]:
     mean = made.categories["mean"]
-    group = shelf.best(shelf.groups(recorded, made.dataset))
-    retrieval = [record for record in group.baselines if record.variant == RETRIEVAL] if group else []
+    retrieval = [record for record in recorded if (record.variant, record.dataset) == (RETRIEVAL, made.dataset)]
     return [
         f"{made.dataset} [{made.n_objects:,} training objects; {_candidates(made)}]",
         _two(mean["neighbor_cd"]),
         _two(mean["random_cd"]),
         f"{mean['other_view']:.0%}",
         f"{mean['distinct_objects']:.1f} of {made.candidates['candidates']}",
-        _two(retrieval[0].metrics["cd"]) if retrieval else "–",
+        _two(retrieval[-1].metrics["cd"]) if retrieval else "–",
     ]
 
 
@@ -131,12 +130,7 @@ def _made(group: Group) -> str:
     """How a group was made: profile, seeds, device, time of a run."""
     devices = ", ".join(sorted({record.device for record in group.models}))
     seconds = float(np.mean([record.train_seconds for record in group.models]))
-    return f"profile {group.first.profile}, {many(len(_seeds(group)), 'seed')}, {devices}, {duration(seconds)} a run"
-
-
-def _seeds(group: Group) -> list[int]:
-    """Every seed that some row has."""
-    return sorted({record.seed for record in group.models})
+    return f"profile {group.first.profile}, {many(len(group.some_seeds), 'seed')}, {devices}, {duration(seconds)} a run"
 
 
 def _question(group: Group) -> str:

@@ -47,6 +47,11 @@ class Group:
         return [record.seed for record in in_common(self.rows())[WHOLE]] if self.complete else []
 
     @property
+    def some_seeds(self) -> list[int]:
+        """Those that any row has."""
+        return sorted({record.seed for record in self.models})
+
+    @property
     def complete(self) -> bool:
         """Whether every row is recorded with some seed."""
         return all(self.rows().values())

@@ -118,5 +118,8 @@ def test_conclusions_tell_what_is_recorded():
     assert [text.split(" as recorded")[0] for text in said] == ["On farm", "On zoo"]
     assert "better than w/o NC: reproduced (−3.12 [" in said[1] and "the order of all three: reproduced" in said[1]
     assert "not evaluated: needs three seeds" in said[0] and "surely beats “retrieval, category known”." in said[1]
+    bare = [made for made in table("zoo") if made.kind == "model" and (made.variant, made.seed) != ("w/o FC", 0)]
+    assert findings.recorded_conclusions(bare)[0].startswith("On zoo as recorded (3 seeds of 100 steps)")
+    assert "surely beats" not in findings.recorded_conclusions(bare)[0]
     half = [made for made in table("zoo") if made.variant != "M-SRN"]
     assert findings.recorded_conclusions(half) == []
