@@ -50,17 +50,14 @@ def header(request: Request) -> str:
 
 def cost(request: Request) -> str:
     """How long training takes, from recorded results of the same settings; on this data set, if there are some."""
-    alike = [group for group in shelf.groups(recorded("table8")) if group.complete and group.follows(request)]
+    alike = [group for group in shelf.groups(recorded("table8")) if group.follows(request)]
     alike.sort(key=lambda group: group.first.dataset == request.dataset)
     if not alike:
         return "How long that takes has not been recorded."
-    group = alike[-1]
-    rows = group.rows().values()
-    seconds = sum(float(np.mean([record.train_seconds for record in made])) for made in rows)
-    return (
-        f"As recorded on {group.first.dataset}, the {len(rows)} rows of a seed train in {duration(seconds)} on "
-        f"{group.first.device}, {len(rows) * group.steps / seconds:.2g} steps a second."
-    )
+    times = shelf.seconds_of_a_run(alike[-1].models).items()
+    said = [f"{duration(time)} on {device} ({alike[-1].steps / time:.2g} steps a second)" for device, time in times]
+    rows = f"each of the {len(TABLE8)} rows of a seed"
+    return f"As recorded on {alike[-1].first.dataset}, {rows} trains in {' or '.join(said)}."
 
 
 def learned_table(result: Table8) -> str:

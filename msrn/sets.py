@@ -127,10 +127,10 @@ def value(found: Sequence[Record], metric: str) -> str:
 
 
 def _made(group: Group) -> str:
-    """How a group was made: profile, seeds, device, time of a run."""
-    devices = ", ".join(sorted({record.device for record in group.models}))
-    seconds = float(np.mean([record.train_seconds for record in group.models]))
-    return f"profile {group.first.profile}, {many(len(group.some_seeds), 'seed')}, {devices}, {duration(seconds)} a run"
+    """How a group was made: profile, seeds, devices with the time of a run."""
+    times = shelf.seconds_of_a_run(group.models).items()
+    trained = ", ".join(f"{duration(seconds)} a run on {device}" for device, seconds in times)
+    return f"profile {group.first.profile}, {many(len(group.some_seeds), 'seed')}, {trained}"
 
 
 def _question(group: Group) -> str:

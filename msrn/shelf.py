@@ -5,7 +5,7 @@ what the rows of Table 8 change and in the seed, in nothing else. Results from b
 their own, so that no table mixes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,15 @@ class Group:
     def mean(self, row: str, metric: str) -> float:
         """The mean over a row's seeds."""
         return float(np.mean([record.metrics[metric] for record in self.rows()[row]]))
+
+
+def seconds_of_a_run(models: Iterable[Record]) -> dict[str, float]:
+    """Mean training time by device, the fastest last."""
+    found: dict[str, list[float]] = {}
+    for record in models:
+        found.setdefault(record.device, []).append(record.train_seconds)
+    means = {device: float(np.mean(seconds)) for device, seconds in found.items()}
+    return dict(sorted(means.items(), key=lambda item: -item[1]))
 
 
 def groups(recorded: Sequence[Record], dataset: str | None = None) -> list[Group]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from msrn import experiments, tables
+from msrn import experiments, shelf, tables
 from msrn.claims import difference, estimate, in_common
 from msrn.records import Record
 from msrn.settings import Settings
@@ -64,7 +64,7 @@ def _line(name: str, rows: Rows) -> list[str]:
         _beside_first(name, rows),
         f"{_mean(made, 'f'):.3f}",
         *(f"{_mean(made, key):.2f}" if model else "" for key in ("mask_iou", "pose_m1", "pose_m2")),
-        f"{np.mean([record.train_seconds for record in made]) / 60:.1f}" if model else "",
+        " / ".join(f"{time / 60:.1f}" for time in shelf.seconds_of_a_run(made).values()) if model else "",
         ", ".join(str(record.seed) for record in made) if model else "",
     ]
 

@@ -24,22 +24,22 @@ STUDY = (
     _row("narrow encoder", "Is half the encoder enough?", encoder_width=16),
     _row("wide encoder", "Does twice the encoder help?", encoder_width=64),
     _row("shape code 16", "How many numbers does a shape need?", shape_code=16),
-    _row("shape code 64", "The same, more of them.", shape_code=64),
+    _row("shape code 64", "Does a shape need more numbers?", shape_code=64),
     _row("texture code 16", "Does a poor texture force the shape to explain the image?", texture_code=16),
     # length and schedule
     _row("half the steps", "What is learned early?", steps=2500),
     _row("twice the steps", "What does the next doubling of the time buy?", steps=10_000),
     _row("early switch", "When may the codes open and neighbours count?", stage_switch=500),
-    _row("late switch", "The same, later.", stage_switch=2000),
+    _row("late switch", "Should they wait for better shapes?", stage_switch=2000),
     _row("learning rate 2e-4", "Are the steps too long?", learning_rate=2e-4),
-    _row("learning rate 1e-3", "Or too short?", learning_rate=1e-3),
+    _row("learning rate 1e-3", "Are the steps too short?", learning_rate=1e-3),
     # data
     Variant("20 objects", objects=20, question="How many objects of a category must be seen?"),
-    Variant("8 views", views=8, question="And how many images of each?"),
+    Variant("8 views", views=8, question="How many images of an object must be seen?"),
     # what stands in the way of poses and neighbours, and remedies
     _row("mixed batches", "Must a batch hold one category?", batches="mixed"),
     _row("candidates as printed", "Do neighbours that look alike suffice?", candidate_objects="any", candidate_pool=0),
-    _row("no pool", "Or the most similar view of each object?", candidate_pool=0),
+    _row("no pool", "Is the most similar view of each object enough?", candidate_pool=0),
     _row(
         "both as printed",
         "The paper by the letter in both.",

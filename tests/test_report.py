@@ -143,7 +143,8 @@ def test_the_cost_of_a_profile_comes_from_recorded_runs_of_its_settings(toy_resu
     kept = [outcome.record.model_copy(update={"train_seconds": 60.0, "device": "X"}) for outcome in toy_result.outcomes]
     monkeypatch.setattr(findings, "recorded", lambda experiment: kept)
     steps = request.settings.steps
-    assert f"the 3 rows of a seed train in 3 min 0 s on X, {steps / 60:.2g} steps a second" in findings.header(request)
+    said = f"each of the 3 rows of a seed trains in 1 min 0 s on X ({steps / 60:.2g} steps a second)."
+    assert said in findings.header(request)
     longer = replace(request, settings=request.settings.model_copy(update={"steps": 10 * steps}))
     assert "has not been recorded" in findings.header(longer)
 

@@ -68,6 +68,11 @@ def test_the_group_with_a_verdict_comes_before_the_longer_one():
     assert shelf.best([]) is None
 
 
+def test_times_are_kept_apart_by_device():
+    kept = [record(device=device, train_seconds=time) for device, time in (("GPU", 4.0), ("CPU", 60.0), ("CPU", 80.0))]
+    assert list(shelf.seconds_of_a_run(kept).items()) == [("CPU", 70.0), ("GPU", 4.0)]
+
+
 def test_beside_a_request_stand_its_own_settings():
     request = toy_request(steps=24)
     same = {"settings": {**request.settings.model_dump(mode="json"), "checkpoint_every": 9}, "profile": "another name"}
