@@ -7,6 +7,7 @@ from toy_table import record
 
 from msrn import paths, records
 from msrn.errors import MsrnError
+from msrn.experiments import EXPERIMENTS
 
 
 def test_a_record_survives_json():
@@ -51,8 +52,10 @@ def test_recorded_results_are_read_in_order_and_torn_ones_refused(tmp_path, monk
 
 
 def test_committed_results_fit_the_schema():
-    for folder in [path for path in paths.RESULTS.glob("*") if path.is_dir()]:
-        records.recorded(folder.name)
+    for experiment in EXPERIMENTS:
+        assert records.recorded(experiment)
+    folders = {path.name for path in paths.RESULTS.glob("*") if path.is_dir()}
+    assert folders == {*EXPERIMENTS, "density", "benchmarks"}  # the last two have their own readers and tests
 
 
 def test_provenance_names_code_and_packages():
