@@ -30,7 +30,7 @@ STUDY = (
     _row("half the steps", "What is learned early?", steps=2500),
     _row("twice the steps", "What does the next doubling of the time buy?", steps=10_000),
     _row("early switch", "When may the codes open and neighbours count?", stage_switch=500),
-    _row("late switch", "Should they wait for better shapes?", stage_switch=2000),
+    _row("late switch", "Should codes and neighbours wait for better shapes?", stage_switch=2000),
     _row("learning rate 2e-4", "Are the steps too long?", learning_rate=2e-4),
     _row("learning rate 1e-3", "Are the steps too short?", learning_rate=1e-3),
     # data

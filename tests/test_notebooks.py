@@ -126,7 +126,7 @@ def test_papermill_from_another_folder_makes_the_whole_page(tmp_path):
     notebook = read(tmp_path / "out.ipynb")
     shown = words(notebook)
     assert "not evaluated at this profile" in shown and "reproduce nothing" in shown and ">reproduced" not in shown
-    assert shown.count("<img") == 3 == shown.count('<img class="dark-light" style="max-width:100%" alt="')
+    assert shown.count("<img") == shown.count('<img class="dark-light" style="max-width:100%" alt="') >= 3
     assert any(
         "application/vnd.plotly.v1+json" in output.get("data", {})
         for cell in code_cells(notebook)
