@@ -6,7 +6,7 @@ N: a step reads B (k_cos + 1) images from the memory map.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from msrn import memory
 from msrn.data import ImageCollection
 from msrn.errors import MsrnError
 from msrn.settings import Settings
@@ -43,9 +42,11 @@ class TrainingImages:
                 f"setting batch_size = {s.batch_size}: the {collection.split} split of {collection.name!r} has only "
                 f"{len(collection.category)} images; choose a smaller batch"
             )
-        memory.check_prototypes(collection.category, collection.categories, s.prototypes)
-        if s.batches == "category":
-            check_batches(collection.category, collection.categories, s.batch_size)
+        images = np.bincount(collection.category, minlength=len(collection.categories))
+        for name, number in zip(collection.categories, images.tolist(), strict=True):
+            check_images(name, number, "prototypes", s.prototypes)
+            if s.batches == "category":  # one that fills no batch would never be seen
+                check_images(name, number, "batch_size", s.batch_size, ", choose batches 'mixed'")
         self.images, self.masks, self.category = collection.images, collection.masks, collection.category
         self.candidates, self.device, self.settings = candidates, device, s
         self.count, self.categories = len(collection.category), len(collection.categories)
@@ -118,15 +119,13 @@ class TrainingImages:
         return {name: value.pin_memory() for name, value in self.inputs(seed, step).items()}
 
 
-def check_batches(category: np.ndarray, categories: Sequence[str], size: int) -> None:
-    """Refuse a collection in which a category fills no batch of its own: it would never be seen."""
-    images = np.bincount(category, minlength=len(categories))
-    for name, number in zip(categories, images, strict=True):
-        if number < size:
-            raise MsrnError(
-                f"category {name!r} has {number} training images, fewer than the setting batch_size = {size} and "
-                "batches = 'category' need: choose a smaller batch or batches 'mixed', or add images"
-            )
+def check_images(category: str, number: int, setting: str, least: int, instead: str = "") -> None:
+    """Refuse a category of fewer training images than a setting needs."""
+    if number < least:
+        raise MsrnError(
+            f"category {category!r} has {number} training images, fewer than the setting {setting} = {least} needs: "
+            f"lower it to at most {number}{instead}, or add images or leave the category out"
+        )
 
 
 def is_pose_step(step: int) -> bool:

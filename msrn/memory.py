@@ -3,7 +3,6 @@
 One class serves both banks: P_f of §3.1 has two terms (foreground, background), P_r of §3.2 one for each category.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +10,6 @@ import torch
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
-
-from msrn.errors import MsrnError
 
 
 class Prototypes(NamedTuple):
@@ -84,17 +81,6 @@ class MemoryBank(nn.Module):
 def refine(prototypes: Prototypes, count: int, seed: int) -> Prototypes:
     """Eqs 33-34: P''_r, k-means with ``count`` clusters on the valid prototypes P'_r of each term."""
     return _purify([v[ok] for v, ok in zip(*prototypes, strict=True)], count, seed)
-
-
-def check_prototypes(category: np.ndarray, categories: Sequence[str], count: int) -> None:
-    """Refuse a collection in which a category has fewer images than the ``count`` prototypes its codes make."""
-    images = np.bincount(category, minlength=len(categories))
-    for name, number in zip(categories, images, strict=True):
-        if number < count:
-            raise MsrnError(
-                f"category {name!r} has {number} training images, fewer than the {count} prototypes of the setting "
-                f"prototypes: lower it to at most {number}, or add images or leave the category out"
-            )
 
 
 def _purify(features: list[Tensor], count: int, seed: int) -> Prototypes:

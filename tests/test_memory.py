@@ -2,12 +2,10 @@
 
 import warnings
 
-import numpy as np
 import pytest
 import torch
 
 from msrn import memory
-from msrn.errors import MsrnError
 from msrn.memory import MemoryBank, Prototypes
 
 
@@ -165,12 +163,3 @@ def test_refine_clusters_the_valid_prototypes_only():
     assert refined.values.shape == (3, 2, 1) and refined.valid.tolist() == [[True, True], [True, False], [False, False]]
     assert sorted(refined.values[0].flatten().tolist()) == pytest.approx([0.1, 5.1])
     assert refined.values[1, 0] == 3
-
-
-def test_too_few_images_for_the_prototypes():
-    category = np.array([0] * 12 + [1] * 9)
-    memory.check_prototypes(category, ("car", "sofa"), 9)
-    with pytest.raises(MsrnError, match=r"category 'sofa' has 9 training images, fewer than the 10 .* to at most 9"):
-        memory.check_prototypes(category, ("car", "sofa"), 10)
-    with pytest.raises(MsrnError, match="category 'bed' has 0 training images.* leave the category out"):
-        memory.check_prototypes(category, ("car", "sofa", "bed"), 2)

@@ -220,9 +220,9 @@ def test_bad_collections_are_refused():
     whole = toy_collection()
     with pytest.raises(MsrnError, match=r"batch_size = 100.*only 60 images"):
         start(tiny_settings(batch_size=100))
-    with pytest.raises(MsrnError, match="'ball' has 20 training images, fewer than.*batch_size = 21.*batches"):
+    with pytest.raises(MsrnError, match="'ball' has 20 training.*batch_size = 21 .*at most 20, choose batches"):
         start(tiny_settings(batch_size=21, batches="category"))
     with pytest.raises(MsrnError, match="no masks"):
         start(tiny_settings(), collection=dataclasses.replace(whole, masks=None))
-    with pytest.raises(MsrnError, match="prototypes"):
-        start(tiny_settings(prototypes=21))
+    with pytest.raises(MsrnError, match="'ball' has 20 training images, fewer.*prototypes = 21.*at most 20, or add"):
+        start(tiny_settings(prototypes=21, memory_slots=32))
