@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from msrn.data import homeware, procedural13
+from msrn.data import folder, homeware, homeware_wild, pascal3d, pix3d, procedural13, shapenet
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.errors import MsrnError, did_you_mean
 
@@ -14,15 +14,23 @@ SPLITS = ("train", "val", "test")
 
 # name -> reader(split, root) -> ImageCollection
 DATASETS: dict[str, Callable[[str, Path | None], ImageCollection]] = {
+    "folder": folder.open_split,
     "homeware": homeware.open_split,
+    "homeware-wild": homeware_wild.open_split,
     "procedural13": procedural13.open_split,
+    "shapenet": shapenet.open_split,
+    "pix3d": pix3d.open_split,
+    "pix3d-ours": partial(pix3d.open_split, ours=True),
+    "pascal3d": pascal3d.open_split,
+    "pascal3d-car": partial(pascal3d.open_split, name="pascal3d-car"),
 }
 
 
 def open_collection(name: str, split: str, root: str | Path | None = None) -> ImageCollection:
     """One split (train, val or test) of a data set; ``root`` is the folder of one that is not embedded.
 
-    ``procedural13-NUMBER`` is the generated set with that number of objects per category.
+    ``procedural13-NUMBER`` is the generated set with that number of objects per category, ``homeware-wild-NUMBER`` the
+    one with that number of photographs of each object.
     """
     reader = _reader(name)
     if split not in SPLITS:
@@ -33,7 +41,8 @@ def open_collection(name: str, split: str, root: str | Path | None = None) -> Im
 def _reader(name: str) -> Callable[[str, Path | None], ImageCollection]:
     if name in DATASETS:
         return DATASETS[name]
-    if name.startswith(f"{procedural13.NAME}-"):
-        return partial(procedural13.open_split, name=name)
-    known = [*DATASETS, f"{procedural13.NAME}-NUMBER"]
+    for module in (procedural13, homeware_wild):
+        if name.startswith(f"{module.NAME}-"):
+            return partial(module.open_split, name=name)
+    known = [*DATASETS, f"{procedural13.NAME}-NUMBER", f"{homeware_wild.NAME}-NUMBER"]
     raise MsrnError(f"unknown dataset {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}")

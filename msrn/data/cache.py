@@ -1,7 +1,7 @@
 """The packed cache: named arrays in one folder, written once, verified when opened, and mapped instead of read.
 
     cache_folder()/kind/key/            NAME.npy ..., manifest.json
-    cache_folder()/kind/key.partial/    while it is written; renamed when it is whole
+    cache_folder()/kind/key.partial/    while it is written; renamed when it is whole; kept if it can be resumed
     cache_folder()/kind/key.lock        held by the one process that writes
 
 A folder with its final name is therefore always whole, unless something else damaged it later: the manifest holds the
@@ -16,7 +16,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +31,13 @@ BLOCK = 1 << 16
 BLOCKS = 1024  # files above BLOCK * BLOCKS (64 MiB) are verified by this many blocks spread evenly, smaller ones whole
 
 
-def cached_arrays(kind: str, key: str, build: Callable[[Make], None]) -> dict[str, np.ndarray]:
+def cached_arrays(kind: str, key: str, build: Callable[[Make], None], resume: bool = False) -> dict[str, np.ndarray]:
     """The arrays under ``kind``/``key``, each mapped read-only; ``build(make)`` writes them if they are not there.
 
     ``key`` must be a digest of all that the arrays depend on. ``build`` calls ``make(name, shape, dtype)`` for each
     array and fills what it gets, in as many pieces as it likes. However many processes ask at once, one builds and all
-    get it.
+    get it. With ``resume`` what an interrupted ``build`` wrote is kept, and ``make`` gives it to the next one, which
+    must know by itself what of it is done; what was left of other keys is deleted.
     """
     folder = cache_folder() / kind / key
     if _is_whole(folder):
@@ -45,8 +46,13 @@ def cached_arrays(kind: str, key: str, build: Callable[[Make], None]) -> dict[st
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _lock(folder):
             if not _is_whole(folder):  # it may have been written while this process waited
-                _write(folder, build)
+                _write(folder, build, resume)
     return _open(folder)
+
+
+def is_cached(kind: str, key: str) -> bool:
+    """Whether the arrays under ``kind``/``key`` are there, whole."""
+    return _is_whole(cache_folder() / kind / key)
 
 
 def digest_of(*parts: object) -> str:
@@ -62,14 +68,18 @@ def _open(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
 
 
-def _write(folder: Path, build: Callable[[Make], None]) -> None:
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed; the lock is ours
-    partial.mkdir()
+def _write(folder: Path, build: Callable[[Make], None], resume: bool) -> None:
+    partial = _partial(folder)
+    if resume:
+        _delete_abandoned(folder)
+    else:
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed; the lock is ours
+    partial.mkdir(exist_ok=True)
     arrays: list[np.memmap] = []
+    kept = False
 
     def make(name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-        arrays.append(_reserved_array(partial / f"{name}.npy", shape, dtype))
+        arrays.append(_reserved_array(partial / f"{name}.npy", shape, np.dtype(dtype)))
         return arrays[-1]
 
     try:
@@ -80,16 +90,43 @@ def _write(folder: Path, build: Callable[[Make], None]) -> None:
         (partial / MANIFEST).write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # a torn one
         partial.rename(folder)
+    except (MsrnError, KeyboardInterrupt):
+        kept = resume
+        raise
     finally:
         arrays.clear()
-        shutil.rmtree(partial, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
-def _reserved_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
-    """A memory-mapped array whose disk space is taken now: a full disk is an error here, not a crash in mid-write."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
-    _reserve(path)
-    return array
+def _partial(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".partial")
+
+
+def _delete_abandoned(folder: Path) -> None:
+    """Delete what builds of other keys left beside ``folder``, unless a process is at it: its input has changed."""
+    for partial in folder.parent.glob("*.partial"):
+        if partial == _partial(folder):
+            continue
+        lock = FileLock(partial.with_suffix(".lock"))
+        with suppress(Timeout), lock.acquire(timeout=0):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _reserved_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
+    """A memory-mapped array whose disk space is taken now: a full disk is an error here, not a crash in mid-write.
+
+    One that is there already, of that shape and type, is opened as it is; only a reserved file gets its name.
+    """
+    if path.exists():
+        found = np.load(path, mmap_mode="r+", allow_pickle=False)
+        if (found.shape, found.dtype) == (shape, dtype):
+            return found
+    new = path.with_suffix(".new")
+    np.lib.format.open_memmap(new, mode="w+", dtype=dtype, shape=shape)
+    _reserve(new)
+    new.replace(path)
+    return np.load(path, mmap_mode="r+", allow_pickle=False)
 
 
 def _reserve(path: Path) -> None:

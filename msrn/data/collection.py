@@ -1,7 +1,8 @@
 """The one structure that flows through the house (§4.1): many images, of many objects, of several categories.
 
-Training sees images, masks, category labels and which images show one object, as the paper's does. Poses and shapes are
-there too, because evaluation needs them, behind two methods that nothing on the training path may call.
+Training sees images, masks, category labels and which images show one object, as the paper's does. Poses, shapes and,
+where training must find them, true masks are there too, because evaluation needs them, behind three methods that
+nothing on the training path may call.
 """
 
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class Truth(Protocol):
 
     def mesh(self, object_id: str) -> GroundTruth: ...
 
-    def poses(self, view: np.ndarray) -> np.ndarray: ...
+    def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class ImageCollection:
 
     name: str
     split: str
-    images: np.ndarray  # (N, 3, H, W) uint8, on white
+    images: np.ndarray  # (N, 3, H, W) uint8, on white; raw photographs where there are no masks
     masks: np.ndarray | None  # (N, H, W) bool
     category: np.ndarray  # (N,) int64, into ``categories``
     object_id: np.ndarray  # (N,) str
@@ -56,9 +57,13 @@ class ImageCollection:
     fingerprint: str  # digest of the content, the same wherever it lies
     evaluation_index: np.ndarray  # (M,) int64: one fixed image per object, its citable test view
     _truth: Truth = field(repr=False)
+    masks_from: str = "of the data set"  # where the masks come from, in words
+    origin: str = ""  # the fingerprint before the foreground module segmented the images; empty when it did not
+    _true_masks: np.ndarray | None = field(default=None, repr=False)  # (N, H, W) bool, where ``masks`` are not true
 
     def __post_init__(self) -> None:
-        for array in (self.images, self.masks, self.category, self.object_id, self.view, self.evaluation_index):
+        masks = (self.masks, self._true_masks)
+        for array in (self.images, *masks, self.category, self.object_id, self.view, self.evaluation_index):
             if array is not None:
                 array.flags.writeable = False
 
@@ -77,4 +82,16 @@ class ImageCollection:
 
     def true_pose(self) -> np.ndarray:
         """The camera of each image, (N, 3) float32: azimuth, elevation and roll in degrees. Evaluation only."""
-        return self._truth.poses(self.view)
+        return self._truth.poses(self.object_id, self.view)
+
+    @property
+    def has_true_masks(self) -> bool:
+        """Whether masks of this collection can be evaluated."""
+        return self.masks is not None or self._true_masks is not None
+
+    def true_masks(self) -> np.ndarray:
+        """The pixels that truly show the object, (N, H, W) bool. Evaluation only."""
+        masks = self.masks if self._true_masks is None else self._true_masks
+        if not self.has_true_masks:
+            raise MsrnError(f"data set {self.name!r} has no true masks: masks of it cannot be evaluated")
+        return masks

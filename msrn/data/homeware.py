@@ -27,7 +27,7 @@ def open_split(split: str, root: Path | None = None) -> ImageCollection:
     """One split of homeware, drawn into the cache if it is not there yet (all three splits at once)."""
     refuse_root("homeware", root)
     mesh_path, objects = ASSETS / "homeware.npz", read_split(ASSETS / "homeware_split.csv")
-    content = digest_of(_read_bytes(mesh_path), PROTOCOL, [row.object_id for row in objects])
+    content = digest_of(read_asset(mesh_path), PROTOCOL, [row.object_id for row in objects])
     return open_drawn(DrawnSet("homeware", CATEGORIES, objects, content, HomewareTruth(mesh_path)), split, "homeware")
 
 
@@ -43,13 +43,13 @@ def read_split(path: Path) -> list[DrawnObject]:
                 for row in csv.DictReader(file)
             ]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise _torn(path, error) from error
+        raise torn_asset(path, error) from error
     for row in rows:
         known = row.category in CATEGORIES and row.split in ("train", "val", "test")
         if not known or not 0 <= row.evaluation_view < VIEWS:
-            raise _torn(path, f"the row of {row.object_id!r}")
+            raise torn_asset(path, f"the row of {row.object_id!r}")
     if {row.split for row in rows} != {"train", "val", "test"}:
-        raise _torn(path, "a split without objects")
+        raise torn_asset(path, "a split without objects")
     return sorted(rows, key=lambda row: (row.split, row.category, row.object_id))
 
 
@@ -62,10 +62,10 @@ class HomewareTruth:
     def mesh(self, object_id: str) -> GroundTruth:
         meshes = read_meshes(self.path)
         if object_id not in meshes:
-            raise _torn(self.path, f"no object {object_id!r}, which the split lists")
+            raise torn_asset(self.path, f"no object {object_id!r}, which the split lists")
         return meshes[object_id]
 
-    def poses(self, view: np.ndarray) -> np.ndarray:
+    def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
         return poses_of(view)
 
 
@@ -81,7 +81,7 @@ def read_meshes(path: Path) -> dict[str, GroundTruth]:
         if vertex_end[-1] != len(vertices) or face_end[-1] != len(faces) or len(colors) != len(faces):
             raise ValueError("its arrays do not fit together")
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _torn(path, error) from error
+        raise torn_asset(path, error) from error
     for array in (vertices, faces, colors):
         array.flags.writeable = False
     vertex_start, face_start = np.r_[0, vertex_end[:-1]], np.r_[0, face_end[:-1]]
@@ -91,13 +91,15 @@ def read_meshes(path: Path) -> dict[str, GroundTruth]:
     }
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_asset(path: Path) -> bytes:
+    """The content of a file that is part of the package."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _torn(path, error) from error
+        raise torn_asset(path, error) from error
 
 
-def _torn(path: Path, reason: object) -> MsrnError:
+def torn_asset(path: Path, reason: object) -> MsrnError:
+    """What to say of such a file that is missing or cannot be read."""
     what = "is missing" if isinstance(reason, FileNotFoundError) else f"is torn ({reason})"
     return MsrnError(f"{path} {what}; it is part of the package: install msrn again, or git checkout the file")

@@ -85,7 +85,7 @@ class ProceduralTruth:
     def mesh(self, object_id: str) -> GroundTruth:
         return _mesh(object_id)
 
-    def poses(self, view: np.ndarray) -> np.ndarray:
+    def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
         return poses_of(view)
 
 

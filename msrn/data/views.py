@@ -25,8 +25,8 @@ VIEWS, ELEVATION, SIZE, SAMPLES = 24, 30.0, 64, 4
 RENDERER = 1  # raise it when zbuffer.py draws differently, so that caches are drawn again
 PROTOCOL = {
     "views": VIEWS, "elevation": ELEVATION, "distance": camera.DISTANCE, "field_of_view": camera.FIELD_OF_VIEW,
-    "size": SIZE, "samples": SAMPLES, "ambient": zbuffer.AMBIENT, "diffuse": zbuffer.DIFFUSE, "light": zbuffer.LIGHT,
-    "renderer": RENDERER,
+    "size": SIZE, "samples": SAMPLES, "ambient": zbuffer.AMBIENT, "diffuse": 1 - zbuffer.AMBIENT,
+    "light": zbuffer.LIGHT, "renderer": RENDERER,
 }  # fmt: skip
 
 
@@ -52,22 +52,35 @@ class DrawnSet:
 def open_drawn(drawn: DrawnSet, split: str, kind: str) -> ImageCollection:
     """One split, drawn into the cache folder ``kind`` if it is not there yet (all three splits at once)."""
     arrays = cached_arrays(kind, drawn.content, lambda make: _draw_all(drawn, make))
+    return collection_of(drawn, split, VIEWS, arrays["images"], masks=arrays["masks"])
+
+
+def collection_of(
+    drawn: DrawnSet,
+    split: str,
+    views: int,
+    images: np.ndarray,
+    masks: np.ndarray | None = None,
+    true_masks: np.ndarray | None = None,
+) -> ImageCollection:
+    """One split of arrays that hold ``views`` images of each object of all splits."""
     chosen = [index for index, row in enumerate(drawn.objects) if row.split == split]
-    start, stop = chosen[0] * VIEWS, (chosen[-1] + 1) * VIEWS  # each split lies together
+    rows_of_split = slice(chosen[0] * views, (chosen[-1] + 1) * views)  # each split lies together
     mine = drawn.objects[chosen[0] : chosen[-1] + 1]
     rows = [(row.object_id, row.category, row.evaluation_view) for row in mine]
     return ImageCollection(
         name=drawn.name,
         split=split,
-        images=arrays["images"][start:stop],
-        masks=arrays["masks"][start:stop],
-        category=np.repeat([drawn.categories.index(row.category) for row in mine], VIEWS).astype(np.int64),
-        object_id=np.repeat([row.object_id for row in mine], VIEWS),
-        view=np.tile(np.arange(VIEWS), len(mine)),
+        images=images[rows_of_split],
+        masks=None if masks is None else masks[rows_of_split],
+        category=np.repeat([drawn.categories.index(row.category) for row in mine], views).astype(np.int64),
+        object_id=np.repeat([row.object_id for row in mine], views),
+        view=np.tile(np.arange(views), len(mine)),
         categories=drawn.categories,
         fingerprint=digest_of(drawn.content, split, rows),
-        evaluation_index=np.array([k * VIEWS + row.evaluation_view for k, row in enumerate(mine)]),
+        evaluation_index=np.array([k * views + row.evaluation_view for k, row in enumerate(mine)]),
         _truth=drawn.truth,
+        _true_masks=None if true_masks is None else true_masks[rows_of_split],
     )
 
 

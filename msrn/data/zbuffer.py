@@ -8,13 +8,14 @@ since every view of every object is lit alike, shading does not give away the az
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit, prange
 
 from msrn.threads import numba_threads
 
-AMBIENT, DIFFUSE = 0.5, 0.5
+AMBIENT = 0.5  # the rest is the light's
 LIGHT = (0.45, 0.63, -0.63)  # toward the light, in camera axes (X left, Y up, Z into the scene)
 BACKGROUND = 255
 
@@ -40,15 +41,30 @@ def nearest_face(projected: np.ndarray, faces: np.ndarray, size: int) -> np.ndar
         return _nearest_face(np.array(projected, np.float64), np.array(faces, np.int32), size)
 
 
-def shade(in_camera: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def draw_layer(
+    projected: np.ndarray, faces: np.ndarray, face_colors: np.ndarray, size: int, samples: int
+) -> np.ndarray:
+    """One mesh in one view with its cover, to be laid over others: (H, W, 4) float32, colours times cover, cover 0..1.
+
+    ``projected`` (V, 3) and ``samples`` as in ``draw``; ``face_colors`` (F, 3) float are drawn as they are, unshaded.
+    Threads may draw at once: it holds no lock and uses one core.
+    """
+    return _draw_layer(
+        np.array(projected, np.float64), np.array(faces, np.int32), np.array(face_colors, np.float32), size, samples
+    )
+
+
+def shade(
+    in_camera: np.ndarray, faces: np.ndarray, light: Sequence[float] = LIGHT, ambient: float = AMBIENT
+) -> np.ndarray:
     """Brightness (B, F) float32 in 0..1 of each face: ambient plus Lambert's cosine to the light, on the side seen."""
     corner, second, third = (in_camera[:, faces[:, k]] for k in range(3))
     normal = np.cross(second - corner, third - corner)
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
     away = (normal * corner).sum(-1, keepdims=True) > 0  # the camera is the origin: turn normals toward it
     normal = np.where(away, -normal, normal)
-    cosine = normal @ (np.array(LIGHT) / np.linalg.norm(LIGHT))
-    return (AMBIENT + DIFFUSE * np.clip(cosine, 0, 1)).astype(np.float32)
+    cosine = normal @ (np.array(light) / np.linalg.norm(light))
+    return (ambient + (1 - ambient) * np.clip(cosine, 0, 1)).astype(np.float32)
 
 
 @njit(parallel=True, cache=True)
@@ -60,6 +76,24 @@ def _nearest_face(projected, faces, size):
         for face in range(faces.shape[0]):
             _draw_face(projected[view], faces[face], face, nearest[view], inverse_depth)
     return nearest
+
+
+@njit(cache=True, nogil=True)
+def _draw_layer(projected, faces, face_colors, size, samples):
+    nearest = np.full((size * samples, size * samples), -1, np.int32)
+    inverse_depth = np.zeros((size * samples, size * samples))
+    for face in range(faces.shape[0]):
+        _draw_face(projected, faces[face], face, nearest, inverse_depth)
+    layer = np.zeros((size, size, 4), np.float32)
+    for row in range(size * samples):
+        for column in range(size * samples):
+            face = nearest[row, column]
+            if face >= 0:
+                pixel = layer[row // samples, column // samples]
+                for channel in range(3):
+                    pixel[channel] += face_colors[face, channel]
+                pixel[3] += 1
+    return layer / np.float32(samples * samples)
 
 
 @njit(cache=True)

@@ -37,7 +37,7 @@ def test_a_collection_cannot_be_changed(collections):
     ("name", "split", "words"),
     [
         ("homewear", "train", ["homewear", "did you mean homeware?"]),
-        ("imagenet", "train", ["unknown dataset 'imagenet'", "there are: homeware"]),
+        ("imagenet", "train", ["unknown dataset 'imagenet'", "there are: folder, homeware,"]),
         ("homeware", "tset", ["tset", "did you mean test?", "train, val, test"]),
     ],
 )

@@ -66,3 +66,23 @@ def test_both_sides_of_a_face_look_alike_and_light_comes_from_above():
     under = zbuffer.shade(corners + [0, 1, 0], np.array([[0, 1, 2]]))[0, 0]  # above the camera, seen from below
     assert up == down
     assert up > under == pytest.approx(zbuffer.AMBIENT)
+
+
+def test_a_layer_over_white_is_what_draw_draws():
+    rng = np.random.default_rng(5)
+    points = np.concatenate([rng.uniform(-0.9, 0.9, (12, 2)), rng.uniform(1, 4, (12, 1))], axis=1)
+    faces, colors = rng.integers(0, 12, (9, 3)), rng.integers(0, 256, (9, 3)).astype(np.uint8)
+    images, masks = zbuffer.draw(points[None], points[None], faces, colors, 16, 3)
+    lit = colors / 255 * zbuffer.shade(points[None], faces)[0][:, None]
+    layer = zbuffer.draw_layer(points, faces, lit, 16, 3)
+    assert layer.shape == (16, 16, 4) and layer.dtype == np.float32
+    over_white = layer[..., :3] + 1 - layer[..., 3:]
+    np.testing.assert_allclose(255 * over_white.transpose(2, 0, 1), images[0], atol=0.51)
+    np.testing.assert_array_equal(layer[..., 3] >= 0.5, masks[0])
+
+
+def test_a_face_toward_the_light_is_the_brightest():
+    corners = np.array([[[-1.0, -1, 3], [1, -1, 3], [0, 1, 3]]])  # turned toward the camera, at -z from there
+    faces = np.array([[0, 1, 2]])
+    for light, expected in (((0, 0, -2), 1.0), ((0, 1, 0), 0.3), ((0, 1, -1), 0.3 + 0.7 / math.sqrt(2))):
+        assert zbuffer.shade(corners, faces, light, ambient=0.3)[0, 0] == pytest.approx(expected, abs=1e-6)

@@ -1,0 +1,143 @@
+"""``python -m msrn data check`` and ``data describe``: is this folder the archive it should be, and where to get one.
+
+A check reads every file once, as packing does, and so takes as long as that will.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from msrn.data import pascal3d_survey, pix3d_survey, shapenet_survey
+from msrn.data.pack import BYTES, WORKERS
+from msrn.data.reading import SHOWN
+from msrn.data.survey import Survey
+from msrn.errors import MsrnError, did_you_mean
+from msrn.paths import cache_folder
+
+
+@dataclass(frozen=True)
+class Described:
+    """Where a data set comes from, in words, and what surveys a folder of it."""
+
+    about: str
+    layout: str
+    source: str
+    licence: str
+    size: str
+    survey: Callable[[Path | None], Survey]
+
+
+SETS = {
+    "shapenet": Described(
+        about="renderings of 13 categories of ShapeNet, 24 views of some 43,800 objects, 64 x 64",
+        layout="metadata.yaml and a folder for each category id, the archive called NMR_Dataset; or the older files "
+        "CATEGORY_SPLIT_images.npz, with which one can train but not evaluate",
+        source="the first is linked in the read-me of the code of Differentiable Volumetric Rendering (Niemeyer et "
+        "al.), the second in those of the Neural 3D Mesh Renderer (Kato et al.) and of SoftRas (Liu et al.)",
+        licence="ShapeNet's terms of use, which one accepts at its own site: research and education, not commercial",
+        size="about 34 GB packed as it is published; 17 GB in our cache",
+        survey=shapenet_survey.survey,
+    ),
+    "pix3d": Described(
+        about="10,069 photographs of furniture in 9 categories with 395 CAD models",
+        layout="pix3d.json with the folders img, mask and model; beside them, if you have it, the folder lists of "
+        "ShapeClipper's processed archive, which holds the split that the paper used, or that archive itself",
+        source="the project page of Pix3D (Sun et al., MIT), whose repository has a download script; the lists are in "
+        "the processed archive that the read-me of ShapeClipper (Huang et al.) links",
+        licence="CC BY 4.0",
+        size="about 4 GB; 0.2 GB in our cache",
+        survey=pix3d_survey.survey,
+    ),
+    "pascal3d": Described(
+        about="photographs of VOC 2012 and ImageNet in 12 classes with viewpoints and 79 CAD models",
+        layout="release 1.1: the folders Annotations, Images, CAD and PASCAL/VOCdevkit/VOC2012/ImageSets/Main",
+        source="the project page of Pascal3D+ (Xiang et al., Stanford), whose link is often reported dead; the code of "
+        "Unicorn (Monnier et al.) has a script with the same link",
+        licence="none is stated; photographs under the terms of VOC 2012 (Flickr's) and of ImageNet: research only",
+        size="about 8 GB; 0.4 GB in our cache",
+        survey=pascal3d_survey.survey,
+    ),
+}
+
+
+def describe(name: str | None = None) -> Iterator[str]:
+    """What is known of one of the data sets that are not embedded, or of all of them."""
+    for key in [_known(name)] if name else SETS:
+        found = SETS[key]
+        yield f"{key}: {found.about}"
+        yield f"  what it is    {found.layout}"
+        yield f"  where         {found.source}"
+        yield f"  licence       {found.licence}"
+        yield f"  size          {found.size}"
+        yield f"  then          python -m msrn data check {key} --root FOLDER"
+
+
+def check(name: str, root: Path | None) -> Iterator[str]:
+    """The report, line by line; a ``MsrnError`` at its end when the folder cannot be used as it is."""
+    survey = SETS[_known(name)].survey(root)
+    yield f"{name} in {root}: {survey.form}"
+    yield from _counts(survey)
+    problems, seconds = _read_all(name, survey)
+    yield f"files: all read, {len(problems):,} missing or unreadable"
+    yield from (f"  {problem}" for problem in problems[:SHOWN])
+    if len(problems) > SHOWN:
+        yield f"  and {len(problems) - SHOWN:,} more"
+    failed = 0
+    if not problems:
+        for proof in survey.proofs():
+            failed += not proof.holds
+            yield f"{'holds' if proof.holds else 'FAILS'}: {proof.said}"
+    yield _cost(survey, seconds)
+    if problems or failed:
+        counted = f"{len(problems):,} bad files, {failed} conventions that fail"
+        raise MsrnError(f"{root} cannot be used, see above: {counted}")
+
+
+def _known(name: str) -> str:
+    if name not in SETS:
+        raise MsrnError(f"unknown archive {name!r}{did_you_mean(name, SETS)}: expected one of {', '.join(SETS)}")
+    return name
+
+
+def _counts(survey: Survey) -> Iterator[str]:
+    yield f"  {'split':<7} {'category':<14} {survey.counted:>10} {'published':>10}"
+    for part in survey.parts:
+        expected = "–" if part.published is None else f"{part.published:,}"
+        differs = "  differs" if part.published not in (None, part.count) else ""
+        yield f"  {part.split:<7} {part.category:<14} {part.count:>10,} {expected:>10}{differs}"
+    yield f"  {'all':<22} {sum(part.count for part in survey.parts):>10,}"
+
+
+def _read_all(name: str, survey: Survey) -> tuple[list[str], float]:
+    """What is wrong with any file, and the seconds that reading took."""
+    problems: list[str] = []
+    started = time.perf_counter()
+    pool = ThreadPoolExecutor(WORKERS)
+    try:
+        with tqdm(total=sum(part.images for part in survey.parts), desc=name, unit="image", unit_scale=True) as bar:
+            for part in survey.parts:
+                for found in pool.map(lambda unit: unit(), part.units):
+                    problems += found
+                    bar.update(part.images / len(part.units))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return problems, time.perf_counter() - started
+
+
+def _cost(survey: Survey, seconds: float) -> str:
+    images = sum(part.images for part in survey.parts)
+    folder = cache_folder()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    short = "" if free > images * BYTES else ", which is too little: set MSRN_CACHE to a folder with more"
+    writable = "" if os.access(existing, os.W_OK) else "; it is NOT WRITABLE: set MSRN_CACHE to one that is"
+    return (
+        f"packing: {images:,} images take {images * BYTES / 1e9:,.1f} GB in {folder} ({free / 1e9:,.1f} GB free{short})"
+        f"{writable} and, as fast as they were read now, {seconds / 60:,.1f} minutes, once"
+    )

@@ -1,0 +1,301 @@
+"""pascal3d: photographs of 12 classes with CAD models and viewpoints (§4.1), from Pascal3D+ 1.1 as it is published.
+
+    ROOT/Annotations/CLASS_{pascal,imagenet}/ID.mat    record: objects with bbox, cad_index, viewpoint, ...
+    ROOT/Images/CLASS_{pascal,imagenet}/ID.jpg|JPEG
+    ROOT/CAD/CLASS/01.off ...  or  ROOT/CAD/CLASS.mat  vertices and faces
+    ROOT/PASCAL/VOCdevkit/VOC2012/ImageSets/Main/{train,val}.txt
+
+The paper follows CMR [31], which split two of the classes; its rule is taken for all twelve: train is VOC's train and
+all of ImageNet, test is VOC's val, objects that are difficult, truncated or occluded are left out, and so are those
+without a fine viewpoint. CMR's filter by structure from motion, which needs its own results, is not taken. There is no
+val. ``pascal3d-car`` is the cars alone (Table 6). The counts are printed when the archive is packed.
+
+All indices and pixels of the annotations count from 1. The archive has no masks: images are raw crops at 1.2 times the
+longer edge of the box, with the last pixels repeated beyond the edges, and training needs §3.1. Every object of a
+photograph is an object of its own; all test objects are evaluated.
+
+Annotations are MATLAB 5 files, read once, in a minute or two, when a split is packed. The key of the packed cache is a
+digest of the lists and of the names, sizes and times of the annotations: other photographs under the same names are not
+noticed (delete the cache then).
+"""
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.io import loadmat
+from tqdm import tqdm
+
+from msrn import camera
+from msrn.data.cache import digest_of
+from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.meshes import check_box, check_mesh, crop_of, cut, in_our_frame, read_mesh
+from msrn.data.pack import Piece, Plan, Window, content_digest, open_packed
+from msrn.data.reading import listing, named, open_root, read_bytes, read_lines, read_picture, wrong_root
+from msrn.errors import MsrnError
+
+NAME, VERSION = "pascal3d", 1  # raise the version when packing changes
+CLASSES = (
+    "aeroplane", "bicycle", "boat", "bottle", "bus", "car", "chair", "diningtable", "motorbike", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+MARGIN = 1.2
+SETS = Path("PASCAL", "VOCdevkit", "VOC2012", "ImageSets", "Main")
+LEFT_OUT = ("difficult", "truncated", "occluded")
+TURN = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float64)  # v @ TURN: z is up and the front toward -y there
+IMAGES = 32  # of a piece of the packing
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One annotated object of a photograph; pixels count from 0, a box ends behind its last."""
+
+    object_id: str  # class/photograph_number, its place in the annotation from 0
+    category: str
+    image: str  # relative to the root
+    box: tuple[float, float, float, float]
+    cad: int  # from 1, as the files are called
+    azimuth: float  # degrees, as elevation and theta
+    elevation: float
+    theta: float
+    distance: float
+    focal: float  # pixels
+    center: tuple[float, float]  # where the camera's axis meets the photograph
+
+    @property
+    def pose(self) -> tuple[float, float, float]:
+        """Azimuth, elevation, roll: our roll turns the other way."""
+        return self.azimuth % 360, self.elevation, -self.theta
+
+
+def open_split(split: str, root: Path | None = None, name: str = NAME) -> ImageCollection:
+    """One split, train or test, of ``pascal3d`` or of one of its classes, ``pascal3d-car``."""
+    classes = classes_of(name)
+    if split == "val":
+        raise MsrnError(f"{name} has no val: by CMR's rule there are train and test")
+    root = _checked(open_root(name, root))
+    plan = partial(_plan, root, split, classes, name)
+    arrays = open_packed(f"{name}-{split}", key_of(root, split, classes), plan)
+    ids = arrays["object_id"]
+    return ImageCollection(
+        name=name,
+        split=split,
+        images=arrays["images"],
+        masks=None,
+        category=arrays["category"],
+        object_id=ids,
+        view=arrays["view"],
+        categories=classes,
+        fingerprint=digest_of(name, VERSION, content_digest(arrays), ids.tolist(), arrays["cad"].tolist()),
+        evaluation_index=np.arange(len(ids)),
+        _truth=Pascal3DTruth(root, np.array(ids), np.array(arrays["cad"]), arrays["pose"]),
+    )
+
+
+def classes_of(name: str) -> tuple[str, ...]:
+    """The classes that a name stands for."""
+    if name == NAME:
+        return CLASSES
+    chosen = name.removeprefix(f"{NAME}-")
+    if chosen not in CLASSES:
+        raise MsrnError(f"dataset {name!r}: expected {NAME}, or {NAME}-CLASS with one of {', '.join(CLASSES)}")
+    return (chosen,)
+
+
+def _checked(root: Path) -> Path:
+    if not all((root / part).is_dir() for part in ("Annotations", "Images", "CAD")):
+        raise wrong_root(NAME, root, "the folders Annotations, Images and CAD", ["PASCAL3D+_release1.1"])
+    return root
+
+
+# ------------------------------------------------------------------------------------------------------ the annotations
+
+
+def key_of(root: Path, split: str, classes: Sequence[str]) -> str:
+    """Of the lists and the names, sizes and times of the annotations."""
+    files = []
+    for folder in _folders(root, classes):
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            stat = entry.stat()
+            files.append((folder.name, entry.name, stat.st_size, stat.st_mtime_ns))
+    return digest_of(NAME, VERSION, split, classes, sorted(voc_ids(root, "train")), sorted(voc_ids(root, "val")), files)
+
+
+def _folders(root: Path, classes: Sequence[str]) -> list[Path]:
+    folders = [root / "Annotations" / f"{name}_{source}" for name in classes for source in ("pascal", "imagenet")]
+    absent = [folder.name for folder in folders if not folder.is_dir()]
+    if absent:
+        found = ", ".join(listing(root / "Annotations")[:6]) or "nothing"
+        raise MsrnError(f"{root / 'Annotations'} is not whole: {named(absent, 5)} missing; found {found}")
+    return folders
+
+
+def voc_ids(root: Path, split: str) -> frozenset[str]:
+    """The photographs of a split of VOC 2012."""
+    lines = read_lines(root, root / SETS / f"{split}.txt")
+    if not lines:
+        raise MsrnError(f"{root / SETS / f'{split}.txt'} is empty: expected a photograph on each line")
+    return frozenset(line.split()[0] for line in lines)
+
+
+def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thing]:
+    """The objects of a split in the order of class, source and photograph."""
+    wanted = voc_ids(root, "train" if split == "train" else "val")
+    shared = voc_ids(root, "train") & voc_ids(root, "val")
+    if shared:
+        raise MsrnError(f"{root / SETS}: train.txt and val.txt share photographs, such as {min(shared)}: expected none")
+    for name in classes:
+        for source in ("pascal", "imagenet") if split == "train" else ("pascal",):
+            folder = f"{name}_{source}"
+            for file in listing(root / "Annotations" / folder):
+                stem, suffix = os.path.splitext(file)
+                if suffix == ".mat" and (source == "imagenet" or stem in wanted):
+                    yield from read_annotation(root, folder, stem, name)
+
+
+def read_annotation(root: Path, folder: str, stem: str, category: str) -> Iterator[Thing]:
+    """The objects of ``category`` in one photograph that CMR's rule keeps."""
+    path = root / "Annotations" / folder / f"{stem}.mat"
+    record = read_mat(root, path, "record")
+    try:
+        for number, entry in enumerate(np.atleast_1d(record.objects)):
+            if getattr(entry, "class") != category or any(int(getattr(entry, flag)) for flag in LEFT_OUT):
+                continue
+            view = entry.viewpoint
+            if not hasattr(view, "distance") or not np.size(view.distance) or not float(view.distance) > 0:
+                continue
+            yield _thing(entry, category, _image(root, folder, stem), f"{category}/{stem}_{number}")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise MsrnError(f"{path} lacks what an annotation has ({type(error).__name__}: {error})") from None
+
+
+def _thing(entry: Any, category: str, image: str, object_id: str) -> Thing:
+    view = entry.viewpoint
+    x0, y0, x1, y1 = (float(value) for value in entry.bbox)
+    return Thing(
+        object_id=object_id,
+        category=category,
+        image=image,
+        box=(x0 - 1, y0 - 1, x1, y1),
+        cad=int(entry.cad_index),
+        azimuth=float(view.azimuth),
+        elevation=float(view.elevation),
+        theta=float(view.theta),
+        distance=float(view.distance),
+        focal=float(view.focal) * float(view.viewport),
+        center=(float(view.px) - 0.5, float(view.py) - 0.5),
+    )
+
+
+def _image(root: Path, folder: str, stem: str) -> str:
+    """The photograph of an annotation: VOC writes jpg, ImageNet JPEG."""
+    names = [f"Images/{folder}/{stem}{suffix}" for suffix in (".jpg", ".JPEG")]
+    return next((name for name in names if (root / name).exists()), names[folder.endswith("_imagenet")])
+
+
+def read_mat(root: Path, path: Path, name: str) -> Any:
+    """A variable of a MATLAB 5 file: structs as objects with attributes."""
+    content = read_bytes(root, path)
+    if content[:10] == b"MATLAB 7.3":
+        raise MsrnError(f"{path} is a MATLAB 7.3 file: open it in MATLAB and save it with -v7, as the archive has it")
+    try:
+        found = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True, variable_names=[name])
+    except Exception as error:  # scipy raises whatever a torn file makes it stumble over
+        said = (str(error).splitlines() or ["cut off"])[0]
+        raise MsrnError(f"{path} is not a whole MATLAB 5 file ({type(error).__name__}: {said})") from None
+    if name not in found:
+        raise MsrnError(f"{path} has no variable {name}")
+    return found[name]
+
+
+# ---------------------------------------------------------------------------------------------------------- the packing
+
+
+def _plan(root: Path, split: str, classes: tuple[str, ...], name: str) -> Plan:
+    things = list(tqdm(read_things(root, split, classes), desc=f"{name} {split}: annotations", unit="object"))
+    counts = {category: sum(thing.category == category for thing in things) for category in classes}
+    print(f"{name} {split} by CMR's rule: " + ", ".join(f"{k} {n:,}" for k, n in counts.items()), file=sys.stderr)
+    if not things:
+        raise MsrnError(f"{root}: no object of {name} {split} among the annotations: is the archive whole?")
+    groups = [things[start : start + IMAGES] for start in range(0, len(things), IMAGES)]
+    return Plan(
+        title=f"{name} {split}",
+        pieces=[Piece(len(group), partial(_fill, root, group)) for group in groups],
+        columns={
+            "category": np.array([classes.index(thing.category) for thing in things]),
+            "object_id": np.array([thing.object_id for thing in things]),
+            "view": np.zeros(len(things), np.int64),
+            "cad": np.array([thing.cad for thing in things]),
+        },
+        masks=False,
+    )
+
+
+def _fill(root: Path, things: Sequence[Thing], window: Window) -> None:
+    rows = window(0, len(things))
+    for number, thing in enumerate(things):
+        rows["images"][number] = read_crop(root, thing)
+        rows["pose"][number] = thing.pose
+
+
+def read_crop(root: Path, thing: Thing) -> np.ndarray:
+    """(3, H, W) uint8."""
+    picture = read_picture(root, root / thing.image, "RGB")
+    box = check_box(thing.box, (picture.shape[1], picture.shape[0]), f"{root}: {thing.object_id}")
+    return cut(picture, crop_of(box, MARGIN)).transpose(2, 0, 1)
+
+
+def points_in_photograph(thing: Thing, points: np.ndarray) -> np.ndarray:
+    """Where the annotated camera sees points (P, 3) of the CAD model as it stands: pixels (P, 2), counted from 0."""
+    angles = (torch.tensor(angle, dtype=torch.float64) for angle in thing.pose)
+    x, y, z = (points @ TURN @ camera.rotation(*angles).numpy() + [0, 0, thing.distance]).T
+    return np.stack([thing.center[0] - thing.focal * x / z, thing.center[1] - thing.focal * y / z], 1)
+
+
+# ------------------------------------------------------------------------------------------------------------ the truth
+
+
+@dataclass(frozen=True, eq=False)
+class Pascal3DTruth:
+    """Shapes and cameras, for evaluation: CAD models are read from the archive when they are asked for."""
+
+    root: Path
+    object_id: np.ndarray  # (N,) in the order of the packed images, as are
+    cad: np.ndarray  # (N,)
+    pose: np.ndarray  # (N, 3)
+
+    def mesh(self, object_id: str) -> GroundTruth:
+        place = int(np.flatnonzero(self.object_id == object_id)[0])
+        return _truth(self.root, str(object_id).split("/")[0], int(self.cad[place]))
+
+    def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
+        place = {name: row for row, name in enumerate(self.object_id.tolist())}
+        return np.asarray(self.pose[[place[str(name)] for name in object_id]])
+
+
+@lru_cache(maxsize=256)  # there are 79 in all
+def _truth(root: Path, category: str, cad: int) -> GroundTruth:
+    return in_our_frame(*read_cad(root, category, cad), TURN)
+
+
+def read_cad(root: Path, category: str, cad: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) and faces (F, 3) of model ``cad``, counted from 1: its .off, or its place in CLASS.mat."""
+    path = root / "CAD" / category / f"{cad:02d}.off"
+    if path.exists():
+        return read_mesh(root, path)
+    path = root / "CAD" / f"{category}.mat"
+    models = np.atleast_1d(read_mat(root, path, category))
+    if not 1 <= cad <= len(models):
+        raise MsrnError(f"{path} has {len(models)} models: expected one numbered {cad}, counted from 1")
+    try:
+        vertices, faces = (np.asarray(getattr(models[cad - 1], part), np.float64) for part in ("vertices", "faces"))
+        return check_mesh(vertices.reshape(-1, 3), faces.reshape(-1, 3).astype(np.int64) - 1, path)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise MsrnError(f"{path}: model {cad} has no vertices and faces ({error})") from None

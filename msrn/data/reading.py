@@ -1,0 +1,238 @@
+"""Reading what others made: nothing outside of the archive's folder, nothing unpickled, nothing larger than its file.
+
+Each function says in one line what is wrong with a file: which, what was found, what was expected.
+"""
+
+import io
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from msrn.errors import MsrnError
+
+SHOWN = 20  # bad files or missing objects that a message names before it only counts
+RATIO = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # the most bytes that one byte of a member can stand for
+Shape = Sequence[int | None]  # None: any length
+
+
+def open_root(name: str, root: Path | None) -> Path:
+    """The resolved folder of an archive that is not embedded."""
+    if root is None:
+        raise MsrnError(f"dataset {name} is not part of the package: give its folder as data_root; see data describe")
+    if not root.is_dir():
+        found = "a file" if root.exists() else "nothing"
+        raise MsrnError(f"data_root of {name} is {str(root)!r}: expected a folder, found {found}")
+    return root.resolve()
+
+
+def wrong_root(name: str, root: Path, wanted: str, inside: Sequence[str] = ()) -> MsrnError:
+    """What was looked for in ``root`` and what was found; ``inside`` are folders that may hold what was meant."""
+    found = listing(root)
+    shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+    meant = next((f"; did you mean {root / folder}?" for folder in inside if (root / folder).is_dir()), "")
+    return MsrnError(f"{root} is not the archive of {name}: looked for {wanted}; found {shown or 'nothing'}{meant}")
+
+
+def listing(folder: Path) -> list[str]:
+    """The names in a folder, sorted."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+
+
+def read_bytes(root: Path, path: Path | str) -> bytes:
+    """The content of a file under ``root``, a resolved folder; links are followed as long as they stay there."""
+    with open_file(root, path) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
+
+def open_file(root: Path, path: Path | str) -> io.FileIO:
+    """The same file, open."""
+    folder, name = os.path.split(path)
+    try:
+        real = _real(folder)
+        if os.path.islink(path):
+            real, name = os.path.split(os.path.realpath(path))
+        if not _within(str(root), real):
+            raise MsrnError(f"{path} leads out of {root}, to {real}: links may only lead to files of the archive")
+        return open(os.path.join(real, name), "rb", buffering=0)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+@lru_cache(maxsize=1024)  # pictures lie many to a folder
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _within(root: str, real: str) -> bool:
+    return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def _unreadable(path: Path | str, error: OSError) -> MsrnError:
+    if isinstance(error, FileNotFoundError):
+        return MsrnError(f"{path} is missing")
+    if isinstance(error, PermissionError):
+        return MsrnError(f"{path} may not be read: change its permissions")
+    return MsrnError(f"{path} cannot be read ({error.strerror or error})")
+
+
+def read_lines(root: Path, path: Path) -> list[str]:
+    """The lines of a text that are not empty; a byte order mark and the line ends of Windows are dropped."""
+    try:
+        lines = read_bytes(root, path).decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise MsrnError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from None
+    return [line for line in (line.rstrip("\r") for line in lines) if line.strip()]
+
+
+def read_names(root: Path, path: Path) -> list[str]:
+    """The names that a list file holds, one a line: plain names of files or folders, at least one, none twice."""
+    names = read_lines(root, path)
+    if not names:
+        raise MsrnError(f"{path} is empty: expected a name on each line; is the archive whole?")
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise MsrnError(f"{path} names {name!r} twice: expected every name once")
+        seen.add(name)
+        plain_name(name, path)
+    return names
+
+
+def plain_name(name: str, path: Path) -> str:
+    """``name`` unless it leads elsewhere, as ``../x`` does."""
+    if name in (".", "..") or any(sign in name for sign in "/\\\0") or (os.name == "nt" and ":" in name):
+        raise MsrnError(f"{path} names {name!r}: expected the plain name of a file or folder, without a path")
+    return name
+
+
+def read_picture(root: Path, path: Path | str, mode: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A PNG or JPEG as (H, W, 3) for mode RGB, transparent parts on white, or (H, W) for mode L; uint8.
+
+    ``size`` (width, height) is required where it is given.
+    """
+    content = read_bytes(root, path)
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+            if size and picture.size != size:
+                raise MsrnError(f"{path} is {_size(picture.size)} pixels: expected {_size(size)}")
+            if mode == "RGB" and (picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info):
+                layer = picture.convert("RGBA")
+                picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+            return np.asarray(picture if picture.mode == mode else picture.convert(mode))
+    except (OSError, ValueError, SyntaxError, EOFError, zlib.error, Image.DecompressionBombError) as error:
+        said = "is empty" if not content else f"is not a whole PNG or JPEG ({str(error).splitlines()[0]})"
+        raise MsrnError(f"{path} {said}") from None
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def read_arrays(root: Path, path: Path, wanted: Mapping[str, Shape], optional: Sequence[str] = ()) -> dict:
+    """Arrays of numbers of an .npz by name, each of the wanted shape; those of ``optional`` may be absent."""
+    try:
+        content = read_bytes(root, path)
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            present = {name.removesuffix(".npy") for name in packed.namelist() if name.endswith(".npy")}
+            absent = [name for name in wanted if name not in present and name not in optional]
+            if absent:
+                found = ", ".join(sorted(present)[:6]) or "none"
+                raise MsrnError(f"{path} has no array {absent[0]}: expected {', '.join(wanted)}; found {found}")
+            arrays = {}
+            for name in [name for name in wanted if name in present]:
+                with packed.open(f"{name}.npy") as member:
+                    most = most_bytes(packed, name, len(content), path)
+                    arrays[name] = _read_content(member, most, wanted[name], path)
+            return arrays
+    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise torn_arrays(path, error) from None
+
+
+def check_arrays(root: Path, path: Path, wanted: Mapping[str, Shape]) -> None:
+    """Like ``read_arrays``, but of the arrays only the headers are read."""
+    try:
+        with open_file(root, path) as file, zipfile.ZipFile(file) as packed:
+            size = os.fstat(file.fileno()).st_size
+            for name in wanted:
+                if f"{name}.npy" not in packed.namelist():
+                    raise MsrnError(f"{path} has no array {name}")
+                with packed.open(f"{name}.npy") as member:
+                    read_header(member, most_bytes(packed, name, size, path), wanted[name], path)
+    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise torn_arrays(path, error) from None
+
+
+def read_array(root: Path, path: Path, wanted: Shape) -> np.ndarray:
+    """The array of numbers in an .npy."""
+    content = read_bytes(root, path)
+    try:
+        return _read_content(io.BytesIO(content), len(content), wanted, path)
+    except ValueError as error:
+        raise MsrnError(f"{path} is not a whole .npy ({str(error).splitlines()[0]})") from None
+
+
+def torn_arrays(path: Path, error: Exception) -> MsrnError:
+    return MsrnError(f"{path} is not a whole .npz ({type(error).__name__}: {str(error).splitlines()[0]})")
+
+
+def most_bytes(packed: zipfile.ZipFile, name: str, file_size: int, path: Path) -> int:
+    """How many bytes the member of an array can hold, whatever it claims: more do not fit into the file."""
+    info = packed.getinfo(f"{name}.npy")
+    if info.compress_type not in RATIO:
+        raise MsrnError(f"{path}: {info.filename} is compressed in another way than numpy does it")
+    return min(info.compress_size, file_size) * RATIO[info.compress_type]
+
+
+def _read_content(member: BinaryIO, most: int, wanted: Shape, path: Path) -> np.ndarray:
+    shape, fortran, dtype = read_header(member, most, wanted, path)
+    content = member.read(math.prod(shape) * dtype.itemsize)
+    if len(content) != math.prod(shape) * dtype.itemsize or member.read(1):
+        raise MsrnError(f"{path}: an array has another length than its shape {shape} says")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def read_header(member: BinaryIO, most: int, wanted: Shape, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, Fortran order and type of the array that begins here, refused if it claims more than ``most`` bytes."""
+    start = member.read(10)
+    if start[:6] != b"\x93NUMPY" or len(start) < 10 or start[6] not in (1, 2, 3):
+        raise MsrnError(f"{path} holds something that is not an array of numpy")
+    length = start[8:10] if start[6] == 1 else start[8:10] + member.read(2)
+    header = int.from_bytes(length, "little")
+    if header > 10_000:
+        raise MsrnError(f"{path}: an array has a header of {header} bytes: expected at most 10,000")
+    shape, fortran, dtype = _parse_header(start[6], length + member.read(header))
+    if dtype.kind not in "buif":
+        raise MsrnError(f"{path}: an array holds {dtype}: expected numbers; nothing is unpickled")
+    claimed = math.prod(shape) * dtype.itemsize
+    if claimed > most or min(shape, default=0) < 0:
+        raise MsrnError(f"{path}: an array claims {claimed:,} bytes of shape {shape}: the file holds at most {most:,}")
+    if len(shape) != len(wanted) or any(b is not None and a != b for a, b in zip(shape, wanted, strict=True)):
+        asked = ", ".join("any" if length is None else str(length) for length in wanted)
+        raise MsrnError(f"{path}: an array has the shape {shape}: expected ({asked})")
+    return shape, fortran, dtype
+
+
+@lru_cache(maxsize=256)  # cameras repeat one header thousands of times
+def _parse_header(version: int, header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    read = np.lib.format.read_array_header_1_0 if version == 1 else np.lib.format.read_array_header_2_0
+    return read(io.BytesIO(header))
+
+
+def named(lines: Sequence[str], shown: int = SHOWN) -> str:
+    """The first of ``lines`` and how many more there are."""
+    more = f"; and {len(lines) - shown:,} more" if len(lines) > shown else ""
+    return "; ".join(lines[:shown]) + more

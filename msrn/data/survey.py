@@ -1,0 +1,79 @@
+"""What ``data check`` asks of an archive's reader: what is there, what of it cannot be read, and what can be proved."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.ndimage import binary_closing, binary_dilation
+
+from msrn import camera
+from msrn.errors import MsrnError
+
+FINE = 4  # points are drawn this much finer than the mask, and their gaps closed, before both are compared
+
+
+@dataclass(frozen=True)
+class Part:
+    """One category of one split; each of ``units`` reads some of its files and gives what is wrong with them."""
+
+    split: str
+    category: str
+    count: int
+    images: int
+    units: Sequence[Callable[[], list[str]]]
+    published: int | None = None  # how many there should be, where that is known
+
+
+class Proof(NamedTuple):
+    """A convention that was tried on a sample of the archive: what came out, in words, and whether it holds."""
+
+    said: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Survey:
+    form: str  # which of the published forms it is, and how its splits were made
+    counted: str  # what ``Part.count`` counts
+    parts: Sequence[Part]
+    proofs: Callable[[], Iterator[Proof]]
+
+
+def problems_of(readers: Sequence[Callable[[], object]]) -> list[str]:
+    """What is wrong with the files that ``readers`` read, one file each."""
+    found = []
+    for read in readers:
+        try:
+            read()
+        except MsrnError as error:
+            found.append(str(error))
+    return found
+
+
+def points_mask(points: np.ndarray, rotation: np.ndarray, translation: np.ndarray, size: int) -> np.ndarray:
+    """The mask (H, W) of points (P, 3) on a surface through our camera R (3, 3), T (3,)."""
+    arrays = (torch.from_numpy(np.ascontiguousarray(array, np.float64)) for array in (points, rotation, translation))
+    seen = camera.project(*(array[None] for array in arrays))[0].numpy()
+    return dots_mask(seen[seen[:, 2] > 0, :2], size)
+
+
+def dots_mask(dots: np.ndarray, size: int) -> np.ndarray:
+    """The mask (H, W) of many dots (P, 2) in -1..1 across the image."""
+    pixel = np.floor((dots + 1) / 2 * size * FINE).astype(int)
+    pixel = pixel[((pixel >= 0) & (pixel < size * FINE)).all(1)]
+    hit = np.zeros((size * FINE, size * FINE), bool)
+    hit[pixel[:, 1], pixel[:, 0]] = True
+    return binary_closing(hit, np.ones((3, 3))).reshape(size, FINE, size, FINE).mean((1, 3)) >= 0.5
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two masks."""
+    return float((one & other).sum() / max(1, (one | other).sum()))
+
+
+def white_outside(image: np.ndarray, mask: np.ndarray) -> float:
+    """The share of pixels of an image (3, H, W) that are white, away from its mask (H, W)."""
+    outside = ~binary_dilation(mask, np.ones((3, 3)))
+    return float((image.min(0)[outside] >= 250).mean()) if outside.any() else 1.0

@@ -1,0 +1,182 @@
+"""Photographs of one's own: any size and kind, damaged ones among them, splits, masks, and what is refused."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from msrn.data import open_collection
+from msrn.data.folder import SIZE, SPLITS
+from msrn.errors import MsrnError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "cache"))
+
+
+def picture(width: int = 40, height: int = 30, color=(200, 40, 40)) -> Image.Image:
+    return Image.new("RGB", (width, height), color)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Twelve photographs of each of two categories."""
+    for category, color in (("cup", (200, 40, 40)), ("stühle mit lehne", (40, 40, 200))):
+        (tmp_path / "photos" / category).mkdir(parents=True)
+        for number in range(12):
+            picture(40 + number, 30, color).save(tmp_path / "photos" / category / f"{number:02d}.png")
+    return tmp_path / "photos"
+
+
+def opened(root, split="train"):
+    return open_collection("folder", split, root)
+
+
+def test_every_photograph_is_in_one_split(root):
+    names = [set(opened(root, split).object_id) for split in SPLITS]
+    assert sum(map(len, names)) == len(set.union(*names)) == 24
+    assert all(part == set(opened(root, split).object_id) for part, split in zip(names, SPLITS, strict=True))
+    picture().save(root / "cup" / "new.png")
+    again = [set(opened(root, split).object_id) for split in SPLITS]
+    assert all(before <= after for before, after in zip(names, again, strict=True))  # nothing changes its split
+
+
+def test_splits_of_ones_own(root, tmp_path):
+    own = tmp_path / "own"
+    for split in SPLITS:
+        (own / split).mkdir(parents=True)
+        os.rename(root / "cup", own / split / "cup") if split == "train" else (own / split / "cup").mkdir()
+    picture().save(own / "test" / "cup" / "a.jpg")
+    assert len(opened(own)) == 12 and list(opened(own, "test").object_id) == ["cup/a.jpg"]
+    with pytest.raises(MsrnError, match="no photograph for split 'val'"):
+        opened(own, "val")
+
+
+def test_a_photograph_is_whole_and_in_the_middle(root):
+    Image.fromarray(np.tile(np.arange(200, dtype=np.uint8), (50, 1))).save(root / "cup" / "wide.png")  # grey
+    train = next(c for c in (opened(root, s) for s in SPLITS) if "cup/wide.png" in c.object_id)
+    image = train.images[list(train.object_id).index("cup/wide.png")]
+    assert image.shape == (3, SIZE, SIZE) and train.masks is None
+    middle = image[0, SIZE // 2]
+    assert np.all(np.diff(middle.astype(int)) >= 0) and middle[0] <= 2 and middle[-1] >= 197
+    assert np.array_equal(image[0, 0], middle) and np.array_equal(image[0], image[2])  # padded with its border
+
+
+def one(tmp_path, saved, name="a.png", **how):
+    folder = tmp_path / "single" / "train" / "thing"
+    folder.mkdir(parents=True)
+    saved.save(folder / name, **how)
+    return opened(tmp_path / "single").images[0]
+
+
+def test_transparency_lies_on_white(tmp_path):
+    layer = Image.new("RGBA", (64, 64), (10, 20, 30, 0))
+    assert (one(tmp_path, layer) == 255).all()
+
+
+def test_a_palette_with_transparency_lies_on_white(tmp_path):
+    layer = Image.new("P", (64, 64), 0)
+    layer.putpalette([10, 20, 30] * 256)
+    assert (one(tmp_path, layer, transparency=0) == 255).all()
+
+
+def test_sixteen_bits(tmp_path):
+    values = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    image = one(tmp_path, Image.fromarray(values))
+    assert image[0, 0, 0] <= 2 and image[0, -1, -1] >= 253
+
+
+def test_exif_says_what_is_up(tmp_path):
+    turned = Image.fromarray(np.r_[np.zeros((32, 64)), np.full((32, 64), 255)].astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    image = one(tmp_path, turned.convert("RGB"), "a.jpg", exif=exif)
+    assert image[:, 8].mean() > 240 and image[:, -8].mean() < 15
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3000, 2), (2, 900)])
+def test_odd_sizes(tmp_path, size):
+    assert (one(tmp_path, picture(*size))[0] == 200).all()
+
+
+def test_damaged_files_are_named_counted_and_left_out(root, capsys):
+    whole = {split: len(opened(root, split)) for split in SPLITS}
+    for number in range(30):
+        (root / "cup" / f"torn{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(number))
+    (root / "cup" / "notes.txt").write_text("no photograph")
+    (root / "cup" / ".hidden.png").write_bytes(b"")
+    capsys.readouterr()
+    assert {split: len(opened(root, split)) for split in SPLITS} == whole
+    said = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert len(said) == 3 and sum(line.count("torn") for line in said) <= 30 and "is not a whole image" in said[0]
+    train = opened(root)
+    assert len(train.category) == len(train.object_id) == len(train.images) and (train.images.std((1, 2, 3)) > 0).all()
+
+
+def test_all_damaged(tmp_path):
+    (tmp_path / "photos" / "train" / "cup").mkdir(parents=True)
+    (tmp_path / "photos" / "train" / "cup" / "a.png").write_bytes(b"nothing")
+    with pytest.raises(MsrnError, match="none of the 1 files of split 'train' is a whole image"):
+        opened(tmp_path / "photos")
+
+
+def test_masks_of_ones_own(root):
+    for category in ("cup", "stühle mit lehne"):
+        (root / "masks" / category).mkdir(parents=True)
+        for path in (root / category).iterdir():
+            width, height = Image.open(path).size
+            mask = np.zeros((height, width), np.uint8)
+            mask[:, : width // 2] = 255
+            Image.fromarray(mask).save(root / "masks" / category / path.name)
+    train = opened(root)
+    assert train.categories == ("cup", "stühle mit lehne") and train.masks.shape == (len(train), SIZE, SIZE)
+    assert (train.images.transpose(0, 2, 3, 1)[~train.masks] == 255).all()
+    assert abs(train.masks.mean() - 0.5 * 30 / 45) < 0.05 and not train.masks[:, :10].any()
+    victim = root / "masks" / train.object_id[0]
+    picture(7, 7).save(victim)
+    assert len(opened(root)) == len(train) - 1  # a mask of another size is named and left out
+    victim.unlink()
+    with pytest.raises(MsrnError, match="has no mask: expected"):
+        opened(root)
+
+
+def test_links_out_of_the_folder_are_not_followed(root, tmp_path, capsys):
+    picture().save(tmp_path / "secret.png")
+    before = sum(len(opened(root, split)) for split in SPLITS)
+    os.symlink(tmp_path / "secret.png", root / "cup" / "link.png")
+    assert sum(len(opened(root, split)) for split in SPLITS) == before
+    assert "leads out of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "file", "empty", "flat"])
+def test_a_wrong_folder_is_one_line(tmp_path, wrong):
+    place = tmp_path / wrong
+    if wrong == "file":
+        place.write_text("")
+    elif wrong != "nothing":
+        place.mkdir()
+    if wrong == "flat":
+        picture().save(place / "a.png")
+    with pytest.raises(MsrnError) as error:
+        opened(place)
+    assert str(place) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_no_root_and_no_truth(root):
+    with pytest.raises(MsrnError, match="give its folder as data_root"):
+        open_collection("folder", "train")
+    train = opened(root)
+    for asked in (lambda: train.ground_truth(train.object_id[0]), train.true_pose):
+        with pytest.raises(MsrnError, match="no true shapes or poses"):
+            asked()
+
+
+def test_the_fingerprint_is_of_the_content(root, tmp_path):
+    first = opened(root).fingerprint
+    os.rename(root, tmp_path / "moved")
+    assert opened(tmp_path / "moved").fingerprint == first
+    name = opened(tmp_path / "moved").object_id[0]
+    picture(40, 30, (1, 2, 3)).save(tmp_path / "moved" / name)
+    assert opened(tmp_path / "moved").fingerprint != first

@@ -1,0 +1,197 @@
+import shutil
+
+import numpy as np
+import pytest
+from pascal3d_archive import FRONT, HEIGHT, WIDTH, annotated, cad, project, viewpoint, write_archive, write_photograph
+from PIL import Image
+from scipy.io import loadmat
+
+from msrn.data import check, open_collection, pascal3d
+from msrn.data.pascal3d import CLASSES, SETS
+from msrn.errors import MsrnError
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pascal") / "PASCAL3D+_release1.1"
+    write_archive(root, CLASSES, 4)
+    return root
+
+
+@pytest.fixture
+def copy(archive, tmp_path):
+    pascal3d._truth.cache_clear()
+    return shutil.copytree(archive, tmp_path / "copy")
+
+
+def refusal(root, split="train", name="pascal3d"):
+    with pytest.raises(MsrnError) as caught:
+        open_collection(name, split, root)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_rule_of_cmr_makes_the_splits(cache, archive, capsys):
+    train, test = (open_collection("pascal3d", split, archive) for split in ("train", "test"))
+    assert train.categories == CLASSES == test.categories
+    assert np.bincount(train.category).tolist() == [6] * 12 and np.bincount(test.category).tolist() == [2] * 12
+    assert "aeroplane 6, bicycle 6" in capsys.readouterr().err.replace("\n", " ")
+    stems = {name.split("/")[1].rsplit("_", 1)[0] for name in test.object_id}
+    assert stems == set((archive / SETS / "val.txt").read_text().split())
+    assert not set(train.object_id) & set(test.object_id)
+    assert test.masks is None and (test.evaluation_index == np.arange(24)).all()
+    assert "pascal3d has no val" in refusal(archive, "val")
+
+
+def test_cars_alone(cache, archive):
+    test = open_collection("pascal3d-car", "test", archive)
+    assert test.categories == ("car",) and test.name == "pascal3d-car" and len(test) == 2
+    whole = open_collection("pascal3d", "test", archive)
+    np.testing.assert_array_equal(test.images, whole.images[whole.category == CLASSES.index("car")])
+
+
+def test_objects_are_left_out_by_the_rule_and_keep_their_number(cache, copy):
+    """Difficult, truncated and occluded ones, other classes, an empty viewpoint and one of distance 0."""
+    coarse = {**viewpoint(5), "distance": 0.0}
+    entries = [
+        annotated("car", 1, 1, viewpoint(3), difficult=1),
+        annotated("car", 1, 1, viewpoint(3), truncated=1),
+        annotated("car", 1, 1, viewpoint(3), occluded=1),
+        annotated("bus", 1, 1, viewpoint(3)),
+        annotated("car", 1, 1, None),
+        annotated("car", 1, 1, coarse),
+        annotated("car", 1, 2, viewpoint(4)),
+    ]
+    write_photograph(copy, "car_imagenet", "n99_many", entries)
+    found = open_collection("pascal3d-car", "train", copy)
+    assert [name for name in found.object_id if "n99" in name] == ["car/n99_many_6"]
+
+
+def test_poses_and_crops_are_those_of_the_annotation(cache, archive):
+    test = open_collection("pascal3d", "test", archive)
+    for row, object_id in enumerate(test.object_id):
+        category, name = object_id.split("/")
+        stem = name.rsplit("_", 1)[0]
+        record = loadmat(archive / "Annotations" / f"{category}_pascal" / f"{stem}.mat", simplify_cells=True)["record"]
+        view, box = record["objects"]["viewpoint"], record["objects"]["bbox"]
+        pose = test.true_pose()[row]
+        np.testing.assert_allclose(pose, [view["azimuth"], view["elevation"], -view["theta"]], atol=1e-3)
+        red = test.images[row, 0].astype(int) - test.images[row, 1] > 70
+        rows, columns = np.flatnonzero(red.any(1)), np.flatnonzero(red.any(0))
+        scale = 64 / (1.2 * max(box[2] - box[0] + 1, box[3] - box[1] + 1))
+        assert max(np.ptp(rows), np.ptp(columns)) + 1 == pytest.approx(64 / 1.2, abs=2.5)
+        assert np.ptp(columns) + 1 == pytest.approx((box[2] - box[0]) * scale, abs=2.5)
+        assert (rows[0] + rows[-1] + 1) / 2 == pytest.approx(32, abs=1.2)  # the box lies in the middle
+
+
+def test_points_appear_where_the_toolbox_puts_them(archive):
+    """Our camera against the fixture's, which is written from the annotation's definition; pixels from 0 and from 1."""
+    thing = next(pascal3d.read_things(archive, "test", ("car",)))
+    stem = thing.object_id.split("/")[1].rsplit("_", 1)[0]
+    record = loadmat(archive / "Annotations" / "car_pascal" / f"{stem}.mat", simplify_cells=True)["record"]
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (50, 3))
+    expected = project(points, record["objects"]["viewpoint"]) - 0.5
+    np.testing.assert_allclose(pascal3d.points_in_photograph(thing, points), expected, atol=1e-8)
+    x0, y0, x1, y1 = record["objects"]["bbox"]
+    assert thing.box == (x0 - 1, y0 - 1, x1, y1)
+
+
+@pytest.mark.parametrize("form", ["off", "mat"])
+def test_the_truth_is_the_model_of_the_index_counted_from_1(cache, copy, form):
+    if form == "mat":
+        for file in copy.glob("CAD/*/*.off"):
+            file.unlink()
+    test = open_collection("pascal3d", "test", copy)
+    place = CLASSES.index("car")
+    for row in np.flatnonzero(test.category == place):
+        truth = test.ground_truth(test.object_id[row])
+        vertices = cad(10 * place + 2)[0]  # val photographs have odd numbers, and those the second model
+        expected = vertices @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
+        np.testing.assert_allclose(truth.vertices, expected, atol=1e-5)
+        assert truth.faces.min() == 0 and truth.faces.max() == 23
+    boxes = vertices @ FRONT.T  # back to the boxes' own frame, whose front is +x and up y
+    np.testing.assert_allclose(truth.vertices[:, 2], boxes[:, 0], atol=1e-5)
+    np.testing.assert_allclose(truth.vertices[:, 1], boxes[:, 1], atol=1e-5)
+
+
+def test_check_proves_the_viewpoints(cache, archive, copy):
+    lines = list(check.check("pascal3d", archive))
+    assert any(line.startswith("holds: models, seen from their viewpoints") for line in lines)
+    for path in copy.glob("CAD/*/*.off"):  # as if y were up
+        head, *rest = path.read_text().splitlines()
+        vertices = [
+            " ".join(line.split()[k] for k in (0, 2, 1)) if len(line.split()) == 3 else line for line in rest[1:]
+        ]
+        path.write_text("\n".join([head, rest[0], *vertices]) + "\n")
+    with pytest.raises(MsrnError, match="1 conventions that fail"):
+        list(check.check("pascal3d", copy))
+
+
+def test_wrong_roots_and_half_archives(cache, archive, copy):
+    said = refusal(archive.parent)
+    assert "looked for the folders Annotations, Images and CAD" in said and f"did you mean {archive}?" in said
+    shutil.rmtree(copy / "Annotations" / "sofa_imagenet")
+    assert "sofa_imagenet missing" in refusal(copy)
+    assert len(open_collection("pascal3d-car", "test", copy)) == 2
+    (copy / SETS / "val.txt").write_text("")
+    assert "val.txt is empty" in refusal(copy, "test", "pascal3d-car")
+    (copy / SETS / "val.txt").write_text((copy / SETS / "train.txt").read_text())
+    assert "share photographs" in refusal(copy, "test", "pascal3d-car")
+    (copy / SETS / "val.txt").unlink()
+    assert "val.txt is missing" in refusal(copy, "test", "pascal3d-car")
+
+
+def first(folder):
+    return sorted(folder.iterdir())[0]
+
+
+def test_torn_files_are_named(cache, copy):
+    path = first(copy / "Annotations" / "car_imagenet")
+    content = path.read_bytes()
+    for torn in (b"", content[:60], content[:200], b"MATLAB 5.0 MAT-file" + bytes(200)):
+        path.write_bytes(torn)
+        assert f"{path} " in refusal(copy, "train", "pascal3d-car")
+    path.write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64" + bytes(600))
+    assert "is a MATLAB 7.3 file: open it in MATLAB and save it with -v7" in refusal(copy, "train", "pascal3d-car")
+    path.write_bytes(content)
+    picture = first(copy / "Images" / "car_imagenet")
+    picture.write_bytes(picture.read_bytes()[:500])
+    assert "not a whole PNG or JPEG" in refusal(copy, "train", "pascal3d-car")
+    picture.unlink()
+    assert f"{picture} is missing" in refusal(copy, "train", "pascal3d-car")
+    Image.new("RGB", (20, 20)).save(picture, format="JPEG")
+    assert "its box is" in refusal(copy, "train", "pascal3d-car")
+
+
+def test_a_claim_of_4_gb_in_an_annotation_is_refused(cache, copy):
+    """The size of the matrix element in the file's header."""
+    path = first(copy / "Annotations" / "car_imagenet")
+    content = bytearray(path.read_bytes()[:128]) + b"\x0e\x00\x00\x00\xf0\xff\xff\xff" + bytes(600)
+    path.write_bytes(content)
+    assert f"{path} " in refusal(copy, "train", "pascal3d-car")
+
+
+def test_models_that_are_not_there(cache, copy):
+    test = open_collection("pascal3d-car", "test", copy)
+    for file in (copy / "CAD" / "car").iterdir():
+        file.unlink()
+    shutil.copy(copy / "CAD" / "bus.mat", copy / "CAD" / "car.mat")
+    with pytest.raises(MsrnError, match="car.mat has no variable car"):
+        test.ground_truth(test.object_id[0])
+
+
+def test_names_of_classes():
+    assert pascal3d.classes_of("pascal3d-bus") == ("bus",)
+    with pytest.raises(MsrnError, match="expected pascal3d, or pascal3d-CLASS"):
+        pascal3d.classes_of("pascal3d-cat")
+
+
+def test_crops_repeat_the_last_pixels_beyond_the_edge(cache, copy):
+    """A box in the corner of a photograph: its crop has no white."""
+    path = copy / "Images" / "car_imagenet" / "n99_edge.JPEG"
+    view = {**viewpoint(8), "px": 10.0, "py": 10.0}
+    write_photograph(copy, "car_imagenet", "n99_edge", [annotated("car", 1, 1, view)])
+    assert Image.open(path).size == (WIDTH, HEIGHT)
+    found = open_collection("pascal3d-car", "train", copy)
+    image = found.images[found.object_id == "car/n99_edge_0"][0]
+    assert image.max() < 240

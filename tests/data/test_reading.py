@@ -1,0 +1,224 @@
+"""Hostile files: each is refused in one line, and nothing outside of the root is read."""
+
+import io
+import os
+import pickle
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from msrn.data import reading
+from msrn.errors import MsrnError
+
+
+def refusal(call, *given):
+    with pytest.raises(MsrnError) as caught:
+        call(*given)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def header(shape, dtype="<f4"):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+def pack(path, content, name="points.npy", compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as packed:
+        packed.writestr(name, content)
+    return path
+
+
+def arrays(path, shape=(None, 3)):
+    return reading.read_arrays(path.parent, path, {"points": shape})
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_are_those_that_numpy_wrote(tmp_path, write, order):
+    points = np.asarray(np.random.default_rng(0).normal(size=(50, 3)), np.float16, order=order)
+    write(tmp_path / "a.npz", points=points, other=np.zeros(3))
+    np.testing.assert_array_equal(arrays(tmp_path / "a.npz")["points"], points)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_claim_of_4_gb_in_a_kilobyte_is_refused_before_memory_is_taken(tmp_path, compression):
+    path = pack(tmp_path / "a.npz", header((2**30 // 3, 3)) + bytes(600), compression=compression)
+    assert path.stat().st_size < 1100
+    assert "claims 4,294,967,2" in refusal(arrays, path)
+
+
+def test_a_directory_that_lies_about_sizes_is_refused(tmp_path):
+    path = pack(tmp_path / "a.npz", header((2**30 // 3, 3)) + bytes(600))
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02")
+    content[at + 20 : at + 28] = b"\xf0\xff\xff\xff" * 2  # sizes in the central directory
+    path.write_bytes(content)
+    assert "a.npz" in refusal(arrays, path)
+
+
+@pytest.mark.parametrize("shape", [(-1, 3), (-(2**40), -3), (2**62, 3), (10**30, 3), (0, 2**62)])
+def test_absurd_shapes_are_refused(tmp_path, shape):
+    assert "a.npz" in refusal(arrays, pack(tmp_path / "a.npz", header(shape) + bytes(60)))
+
+
+def test_nothing_is_unpickled(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    np.savez(tmp_path / "a.npz", points=np.array([[Trap(), 1, 2]], object))
+    assert "nothing is unpickled" in refusal(arrays, tmp_path / "a.npz")
+    (tmp_path / "b.npz").write_bytes(pickle.dumps(Trap()))
+    assert "not a whole .npz" in refusal(arrays, tmp_path / "b.npz")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not an array of numpy"),
+        (b"\x93NUMPY\x01\x00\xff\xff", "header of 65535 bytes"),
+        (b"\x93NUMPY\x01\x00\x10\x00__import__('os')", "not a whole .npz"),
+        (header((4, 3)) + bytes(40), "another length than its shape (4, 3) says"),
+        (header((4, 3)) + bytes(100), "another length than its shape"),
+        (header((4, 2)) + bytes(32), "has the shape (4, 2): expected (any, 3)"),
+        (header((4, 3), "<U4") + bytes(192), "holds <U4: expected numbers"),
+    ],
+)
+def test_torn_arrays_are_one_line(tmp_path, content, said):
+    assert said in refusal(arrays, pack(tmp_path / "a.npz", content))
+
+
+def test_members_that_lead_out_are_never_written(tmp_path):
+    path = pack(tmp_path / "a.npz", header((1, 3)) + bytes(12), name="../../points.npy")
+    assert "no array points" in refusal(arrays, path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_truncated_and_wrong_archives_are_one_line(tmp_path):
+    np.savez(tmp_path / "a.npz", points=np.zeros((100, 3)))
+    content = (tmp_path / "a.npz").read_bytes()
+    for cut in (0, 10, 500, len(content) - 5):
+        (tmp_path / "a.npz").write_bytes(content[:cut])
+        assert "not a whole .npz" in refusal(arrays, tmp_path / "a.npz")
+    damaged = bytearray(content)
+    damaged[300] ^= 255
+    (tmp_path / "a.npz").write_bytes(damaged)
+    assert "CRC" in refusal(arrays, tmp_path / "a.npz")
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "root"
+    (folder / "inside").mkdir(parents=True)
+    (folder / "inside" / "real.txt").write_text("inside")
+    (tmp_path / "secret.txt").write_text("outside")
+    return folder.resolve()
+
+
+def test_links_may_stay_in_the_root_and_not_leave_it(root, tmp_path):
+    (root / "within.txt").symlink_to(root / "inside" / "real.txt")
+    assert reading.read_bytes(root, root / "within.txt") == b"inside"
+    (root / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (root / "folder").symlink_to(tmp_path)
+    (root / "twice.txt").symlink_to(root / "out.txt")
+    for name in ("out.txt", "folder/secret.txt", "inside/../../secret.txt", "twice.txt"):
+        assert "links may only lead to files of the archive" in refusal(reading.read_bytes, root, f"{root}/{name}")
+
+
+def test_a_folder_whose_name_begins_like_the_roots_is_outside(root, tmp_path):
+    (tmp_path / "root-other").mkdir()
+    (tmp_path / "root-other" / "x.txt").write_text("outside")
+    (root / "x.txt").symlink_to(tmp_path / "root-other" / "x.txt")
+    assert "leads out" in refusal(reading.read_bytes, root, root / "x.txt")
+
+
+def test_what_cannot_be_read_says_why(root):
+    assert "is missing" in refusal(reading.read_bytes, root, root / "nothing")
+    assert "cannot be read (Is a directory)" in refusal(reading.read_bytes, root, root / "inside")
+
+
+def test_a_file_without_permission_says_so(root, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(reading, "open", denied, raising=False)  # to the superuser no file is denied
+    said = refusal(reading.read_bytes, root, root / "inside" / "real.txt")
+    assert "real.txt may not be read: change its permissions" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("\n \n\n", "is empty"),
+        ("one\ntwo\none\n", "names 'one' twice"),
+        ("../../etc\n", "expected the plain name"),
+        ("a/b\n", "expected the plain name"),
+        ("..\n", "expected the plain name"),
+        ("a\\b\n", "expected the plain name"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_list_files_that_are_refused(root, text, said):
+    (root / "l.lst").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert said in refusal(reading.read_names, root, root / "l.lst")
+
+
+def test_list_files_of_windows_and_of_other_scripts_are_read(root):
+    (root / "l.lst").write_bytes("\ufeffein stuhl\r\nстул\r\n\r\n椅子".encode())
+    assert reading.read_names(root, root / "l.lst") == ["ein stuhl", "стул", "椅子"]
+
+
+def save(path, mode, size=(8, 4), **options):
+    Image.effect_noise(size, 90).convert(mode).save(path, **options)
+    return path
+
+
+def test_pictures_of_every_mode_are_read(root):
+    for mode in ("RGB", "L", "P", "1"):
+        assert reading.read_picture(root, save(root / "a.png", mode), "RGB").shape == (4, 8, 3)
+        assert reading.read_picture(root, root / "a.png", "L", (8, 4)).shape == (4, 8)
+    assert reading.read_picture(root, save(root / "a.JPEG", "L", format="JPEG"), "RGB").shape == (4, 8, 3)
+
+
+def test_transparent_parts_are_white(root):
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    pixels[:2] = 10, 20, 30, 255
+    Image.fromarray(pixels).save(root / "a.png")
+    read = reading.read_picture(root, root / "a.png", "RGB")
+    np.testing.assert_array_equal(read[:2], np.broadcast_to([10, 20, 30], (2, 4, 3)))
+    assert (read[2:] == 255).all()
+
+
+def test_pictures_that_are_refused(root):
+    path = save(root / "a.png", "RGB", (64, 64))
+    assert "is 64 x 64 pixels: expected 32 x 32" in refusal(reading.read_picture, root, path, "RGB", (32, 32))
+    content = path.read_bytes()
+    for cut in (20, 200, len(content) // 2):
+        path.write_bytes(content[:cut])
+        assert "not a whole PNG or JPEG" in refusal(reading.read_picture, root, path, "RGB")
+    path.write_bytes(b"")
+    assert "is empty" in refusal(reading.read_picture, root, path, "RGB")
+    path.write_bytes(b"GIF89a" + bytes(100))
+    assert "not a whole PNG or JPEG" in refusal(reading.read_picture, root, path, "RGB")
+
+
+def test_a_picture_of_a_million_by_a_million_pixels_is_refused(root):
+    content = bytearray(save(root / "a.png", "RGB").read_bytes())
+    content[16:24] = (10**6).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (root / "a.png").write_bytes(content)
+    assert "not a whole PNG or JPEG" in refusal(reading.read_picture, root, root / "a.png", "RGB")
+
+
+def test_a_wrong_root_says_what_was_wanted_and_found(tmp_path):
+    assert "give its folder as data_root" in refusal(reading.open_root, "x", None)
+    assert "found nothing" in refusal(reading.open_root, "x", tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    assert "found a file" in refusal(reading.open_root, "x", tmp_path / "file")
