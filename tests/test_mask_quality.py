@@ -1,0 +1,146 @@
+"""Recorded mask quality: what a row holds, what is kept, how rows compare and what the tables say of them."""
+
+import json
+
+import numpy as np
+import pytest
+from raw_toy import raw_request, raw_split, use_raw_toy
+from test_sets import tables_of
+from toy_table import toy_split
+
+from msrn import mask_figures, mask_quality, mask_tables, paths
+from msrn.errors import MsrnError
+from msrn.mask_quality import COARSE, PRINTED, REFINED, WITHOUT, MaskRecord
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    use_raw_toy(monkeypatch, tmp_path)
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    return tmp_path / "results" / "masks"
+
+
+def lines(only=(COARSE, REFINED, PRINTED), seconds=600.0, **asked) -> list[str]:
+    return list(mask_quality.record(raw_request(**asked), seconds, progress=False, only=only))
+
+
+def test_rows_are_kept_once(results):
+    said = lines(seeds=(0, 1))
+    assert [line.endswith("written") for line in said] == [True] * 5  # off-the-shelf once, the others by seed
+    before = {path: path.stat().st_mtime_ns for path in results.glob("*.json")}
+    assert all("unchanged" in line for line in lines(seeds=(0, 1)))
+    assert before == {path: path.stat().st_mtime_ns for path in results.glob("*.json")} and len(before) == 5
+
+
+def test_the_numbers_are_those_of_the_masks(results):
+    lines(only=(COARSE, PRINTED), cue_threshold=0.0)
+    coarse, printed = (next(r for r in mask_quality.recorded() if r.row == name) for name in (COARSE, PRINTED))
+    test = raw_split("raw toy", "test")
+    true = test.true_masks()
+    masks = (test.images < 255).any(1)
+    masks[:, :, :2] = True
+    iou = (masks & true).sum((1, 2)) / (masks | true).sum((1, 2))
+    ids = np.unique(test.object_id)
+    expected = [iou[test.object_id == name].mean() for name in ids]
+    assert coarse.objects["object_id"] == ids.tolist() and coarse.objects["iou"] == pytest.approx(expected, abs=1e-5)
+    assert coarse.metrics["recall"] == 1 and coarse.thresholds == {} and coarse.images_per_second == 0
+    assert printed.objects["iou"] == coarse.objects["iou"]  # a threshold of 0 removes nothing
+    assert printed.metrics["removed_rightly"] == printed.metrics["removed_wrongly"] == 0
+    at = dict(zip(printed.thresholds["value"], printed.thresholds["test"], strict=True))
+    assert at[0] == pytest.approx(coarse.metrics["iou"], abs=1e-5)
+    assert printed.metrics["iou_oracle"] >= max(printed.thresholds["test"]) - 1e-5
+    best = int(np.argmax(printed.thresholds["val"]))
+    assert printed.metrics["iou_best_on_val"] == pytest.approx(printed.thresholds["test"][best], abs=1e-5)
+    assert printed.images_per_second > 0 and printed.tune_seconds > 0 and len(printed.settings) < 25
+
+
+def test_time_over_goes_on(results):
+    assert lines(only=(REFINED, PRINTED), seconds=0)[-1] == "out of time: the same command goes on"
+    assert len(list(results.glob("*.json"))) == 1
+    assert ["unchanged" in line for line in lines(only=(REFINED, PRINTED))] == [True, False]
+
+
+def test_data_that_come_with_masks_are_refused(results, monkeypatch):
+    monkeypatch.setattr(mask_quality, "open_collection", toy_split)
+    with pytest.raises(MsrnError, match="comes with masks: choose one without"):
+        lines()
+
+
+def test_unknown_rows_are_refused():
+    with pytest.raises(MsrnError, match=r"unknown row 'M-SNR' of masks \(did you mean M-SRN\?\)"):
+        mask_quality.row("M-SNR")
+
+
+def test_a_torn_record_is_named(results):
+    results.mkdir(parents=True)
+    (results / "a.json").write_text('{"row"')
+    with pytest.raises(MsrnError, match=r"a\.json: key"):
+        mask_quality.recorded()
+
+
+def made(row: str, iou, seed: int = 0, **changes) -> MaskRecord:
+    columns = ("iou", "precision", "recall", "boundary_f", "removed_rightly", "removed_wrongly")
+    columns += ("iou_best_on_val", "iou_oracle")
+    values = {
+        "row": row, "seed": seed, "dataset": "d", "fingerprint": "f", "profile": "laptop", "settings": {},
+        "saliency": "U2-Net-p", "metrics": {name: float(np.mean(iou)) for name in columns},
+        "objects": {"object_id": list("abcd"), "category": list("1122"), **{name: list(iou) for name in columns}},
+        "thresholds": {} if row == COARSE else {"value": [0.0, 0.4], "val": [0.5, 0.6], "test": [0.5, 0.55]},
+        "n_images": 8, "evaluation": "e", "device": "CPU", "tune_seconds": 60.0, "tune_cpu_seconds": 50.0,
+        "images_per_second": 0.0 if row == COARSE else 20.0, "commit": "c", "dirty": False, "packages": {},
+        "created": "now",
+    }  # fmt: skip
+    return MaskRecord(**{**values, **changes})
+
+
+LOW, HIGH = (0.5, 0.6, 0.7, 0.65), (0.55, 0.66, 0.74, 0.70)
+
+
+def three(row, iou):
+    return [made(row, np.add(iou, 0.001 * seed), seed) for seed in range(3)]
+
+
+def test_claims_follow_the_rule():
+    good = mask_tables.conclusions([made(COARSE, LOW), *three(REFINED, HIGH), *three(WITHOUT, LOW)])
+    assert [": reproduced." in text for text in good] == [True, True] and "3 of 3 seeds" in good[0]
+    bad = mask_tables.conclusions([made(COARSE, HIGH), *three(REFINED, LOW), *three(WITHOUT, LOW)])
+    assert [": not reproduced." in text for text in bad] == [True, True] and "0 of 3 seeds" in bad[0]
+    few = mask_tables.conclusions([made(COARSE, LOW), made(REFINED, HIGH)])
+    assert len(few) == 1 and "not evaluated: needs three seeds" in few[0]
+    [silent] = mask_tables.conclusions(
+        [made(COARSE, LOW), *(r.model_copy(update={"profile": "smoke"}) for r in three(REFINED, HIGH))]
+    )
+    assert "not evaluated at this profile" in silent
+    assert mask_tables.conclusions([made(COARSE, LOW)]) == []
+
+
+def test_the_table_shows_every_row_in_order():
+    [rows] = tables_of(mask_tables.quality_html([*three(REFINED, HIGH), made(COARSE, LOW), *three(PRINTED, LOW)]))
+    assert [row[0].split("What")[0].split("As ")[0].split("The same")[0] for row in rows[1:]] == [
+        COARSE,
+        REFINED,
+        PRINTED,
+    ]
+    coarse, refined = rows[1], rows[2]
+    assert coarse[2] == "" and refined[2].startswith("+0.0") and refined[-1] == "0, 1, 2" and "λ 0.4" in refined[-3]
+    assert "No masks are recorded yet" in mask_tables.quality_html([])
+    assert "1.0 minutes" in mask_tables.quality_html(three(REFINED, HIGH))
+
+
+def test_pictures_have_words(results):
+    found = [made(COARSE, LOW), *three(REFINED, HIGH)]
+    assert mask_figures.threshold_figure(found).axes
+    assert "highest, 0.550, at 0.4" in mask_figures.threshold_alt(found)
+    request = raw_request()
+    photographs = mask_quality.Photographs.of(request)
+    ours = mask_quality.foreground_of(mask_quality.row(REFINED), 0, request, photographs, progress=False)
+    rows = mask_figures.typical_photographs(photographs.test, ours.saliency)
+    assert photographs.test.category[rows].tolist() == [0, 1, 2]
+    columns = mask_figures.columns_of_figure8(ours, ours, photographs.test, rows)
+    assert list(columns) == list(mask_figures.COLUMNS) and all(len(shown) == 3 for shown in columns.values())
+    figure = mask_figures.columns_figure(columns, ["a", "b", "c"])
+    assert len(figure.axes) == 21 and "IoU of (c) off-the-shelf: 0." in mask_figures.columns_alt(columns, list("abc"))
+    assert len(mask_figures.tuning_figure(ours.log).axes) == 6 and "area of the cue" in mask_figures.tuning_alt(
+        ours.log
+    )
+    assert json.loads(json.dumps(ours.log))[-1]["step"] == 4
