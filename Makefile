@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env table8 test book lab clean
+.PHONY: help env table7 table8 test book lab clean
 
 PROFILE ?= laptop
 DEVICE ?= auto
@@ -17,6 +17,9 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 env: $(INSTALLED) ## the environment, in .venv (1 to 3 minutes and 6 GB, once)
+
+table7: $(INSTALLED) ## Table 7 into runs/, from photographs without masks (as table8, half an hour on two cores)
+	$(BIN)/python -m msrn run table7 --profile "$(PROFILE)" --device "$(DEVICE)"
 
 table8: $(INSTALLED) ## Table 8 into runs/ (minutes on two cores, once; PROFILE=smoke|laptop|paper DEVICE=cpu|cuda)
 	$(BIN)/python -m msrn run table8 --profile "$(PROFILE)" --device "$(DEVICE)"

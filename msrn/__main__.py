@@ -1,4 +1,4 @@
-"""``python -m msrn``: doctor, run, record, status.
+"""``python -m msrn``: doctor, run, record, status, data.
 
 ``run`` first trains and scores in this process, where its progress bars reach the terminal, and then executes the
 table's notebook, which finds everything in the store: what ``papermill notebooks/... out.ipynb`` does, in two parts.
@@ -18,8 +18,8 @@ import yaml
 from msrn import __version__, paths
 from msrn.errors import MsrnError, did_you_mean
 
-NOTEBOOKS = {"table8": "table8_ablation"}
-RECORDED = ("table8", "study", "density")  # what ``record`` knows
+NOTEBOOKS = {"table7": "table7_foreground_masks", "table8": "table8_ablation"}
+RECORDED = ("table7", "table8", "study", "masks", "density")  # what ``record`` knows
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,18 +67,21 @@ def run(experiment: str, **asked: Any) -> None:
 @click.option("--budget", default="25m", show_default=True, help="Time to use, such as 90s, 25m or 8h.")
 @click.option("--only", multiple=True, metavar="ROW", help="A single row, such as M-SRN; may be repeated.")
 def record(experiment: str, budget: str, only: tuple[str, ...], **asked: Any) -> None:
-    """Keep results of table8, study or density in results/: as many runs as fit into the budget; the next call goes on.
+    """Keep results of a table, the study, masks or density in results/.
 
-    Density trains nothing, and takes minutes whatever the budget.
+    As many runs as fit into the budget; the next call goes on. Density trains nothing and takes minutes whatever the
+    budget.
     """
     given = _given(experiment, asked, RECORDED)
-    from msrn import densities, params, recording
+    from msrn import densities, experiments, mask_quality, params, recording
 
     request, seconds = params.resolve(**given), recording.seconds_of(budget)
     if experiment == densities.EXPERIMENT and only:
         raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
     if experiment == densities.EXPERIMENT:
         lines = densities.record(request)
+    elif experiment == mask_quality.EXPERIMENT:
+        lines = mask_quality.record(experiments.suited("table7", request), seconds, only=only)
     else:
         lines = recording.record(experiment, request, seconds, only=only)
     for line in lines:
@@ -99,6 +102,32 @@ def status() -> None:
     for entry in found:
         click.echo(_status_line(entry))
     click.echo(f"{many(len(found), 'run')}, {sum(entry['bytes'] for entry in found) / 2**20:,.0f} MB")
+
+
+@cli.group()
+def data() -> None:
+    """Data sets that are not embedded: where to get them, and whether a folder holds one."""
+
+
+@data.command()
+@click.argument("name", required=False)
+def describe(name: str | None) -> None:
+    """Where to get a data set, its licence and size, in words; nothing is downloaded."""
+    from msrn.data import check
+
+    for line in check.describe(name):
+        click.echo(line)
+
+
+@data.command("check")
+@click.argument("name")
+@click.option("--root", type=click.Path(path_type=Path), required=True, help="The folder of the archive.")
+def check_archive(name: str, root: Path) -> None:
+    """Count, read and prove an archive, and say what packing it will cost."""
+    from msrn.data import check
+
+    for line in check.check(name, root.expanduser()):
+        click.echo(line)
 
 
 def _run(experiment: str, given: dict[str, Any]) -> None:

@@ -28,22 +28,23 @@ def rotation(azimuth: torch.Tensor, elevation: torch.Tensor, roll: torch.Tensor)
 
 def _about(angle: torch.Tensor, sines: tuple, fixed: int) -> torch.Tensor:
     """Rotation (..., 3, 3) about axis ``fixed``: +sin at ``sines[0]``, -sin at ``sines[1]``."""
-    matrix = angle.new_zeros(*angle.shape, 3, 3)
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    entries = [[torch.zeros_like(angle)] * 3 for _ in range(3)]
     for axis in range(3):
-        matrix[..., axis, axis] = 1 if axis == fixed else torch.cos(angle)
-    matrix[..., sines[0][0], sines[0][1]] = torch.sin(angle)
-    matrix[..., sines[1][0], sines[1][1]] = -torch.sin(angle)
-    return matrix
+        entries[axis][axis] = torch.ones_like(angle) if axis == fixed else cosine
+    (row, column), (other_row, other_column) = sines
+    entries[row][column], entries[other_row][other_column] = sine, -sine
+    return torch.stack(sum(entries, []), -1).unflatten(-1, (3, 3))  # at once: writing into a matrix costs autograd more
 
 
 def project(
     vertices: torch.Tensor, rotation: torch.Tensor, translation: torch.Tensor, focal: float = FOCAL
 ) -> torch.Tensor:
-    """Vertices (B, V, 3) to the image (B, V, 3): x right and y down in -1..1 across the image, then the depth z.
+    """Vertices (..., V, 3) to the image (..., V, 3): x right and y down in -1..1 across the image, then the depth z.
 
-    ``rotation`` (B, 3, 3) and ``translation`` (B, 3) as above. Vertices behind the camera keep their z <= 0, by which
-    the renderer knows them; their x and y are meaningless.
+    ``rotation`` (..., 3, 3) and ``translation`` (..., 3) as above, broadcast. Vertices behind the camera keep their
+    z <= 0, by which the renderer knows them; their x and y are meaningless.
     """
-    x, y, z = (vertices @ rotation + translation[:, None]).unbind(-1)  # (B, V) each
+    x, y, z = (vertices @ rotation + translation[..., None, :]).unbind(-1)  # (..., V) each
     depth = z.masked_fill(z.abs() < 1e-6, 1e-6)
     return torch.stack((-focal * x / depth, -focal * y / depth, z), dim=-1)

@@ -1,4 +1,4 @@
-"""How the runs of Table 8 learned, from their logs: loss terms, mask IoU, poses; and what longer ones reached."""
+"""How the runs of a table learned, from their logs: loss terms, mask IoU, poses; and what longer ones reached."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,14 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from msrn import sets
-from msrn.experiments import Outcome, Table8
+from msrn.experiments import Outcome, Table
 from msrn.figures import INK, show
 from msrn.records import Record
 from msrn.shelf import Group
-from msrn.variants import TABLE8, WHOLE
+from msrn.variants import WHOLE
 
-COLORS = {"w/o FC": "#2a9d6f", "w/o NC": "#e0692f", WHOLE: "#3f7fd0"}
-STYLES = {"w/o FC": (0, (4, 1.5)), "w/o NC": (0, (1.2, 1.2)), WHOLE: "solid"}  # told apart without colour as well
+GREEN, ORANGE, BLUE = "#2a9d6f", "#e0692f", "#3f7fd0"
+DASHED, DOTTED = (0, (4, 1.5)), (0, (1.2, 1.2))  # told apart without colour as well
+COLORS = {"w/o FC": GREEN, "w/o NC": ORANGE, "M-SRN/GT": GREEN, "M-SRN/OF": ORANGE, WHOLE: BLUE}
+STYLES = {"w/o FC": DASHED, "w/o NC": DOTTED, "M-SRN/GT": DASHED, "M-SRN/OF": DOTTED, WHOLE: "solid"}
 CURVES = {  # log key -> title
     "mask_iou": "mask IoU",
     "bce": "silhouette, Eq. 40",
@@ -27,7 +29,7 @@ CURVES = {  # log key -> title
 }
 
 
-def learning_figure(result: Table8) -> Figure:
+def learning_figure(result: Table) -> Figure:
     """A panel per logged term, a line per variant (and per seed); the dotted line is the stage switch."""
     figure = Figure(figsize=(9.5, 4.8), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True)
@@ -48,10 +50,10 @@ def learning_figure(result: Table8) -> Figure:
     return figure
 
 
-def learning_alt(result: Table8) -> str:
+def learning_alt(result: Table) -> str:
     """What ``learning_figure`` shows, with the last values of the mask IoU."""
     last = []
-    for row in TABLE8:
+    for row in result.table.rows:
         values = [series(outcome, "mask_iou")[1][-1] for outcome in result.of(row.name)]
         last.append(f"{row.name} {np.mean(values):.2f}")
     return (
@@ -66,9 +68,9 @@ def series(outcome: Outcome, key: str) -> tuple[list[int], list]:
     return [line["step"] for line in lines], [line[key] for line in lines]
 
 
-def pose_figure(result: Table8) -> Figure:
+def pose_figure(result: Table) -> Figure:
     """A map per variant (first seed): over steps, the share of training images with each pose candidate likeliest."""
-    shown = [result.of(row.name)[0] for row in TABLE8]
+    shown = [result.of(row.name)[0] for row in result.table.rows]
     figure = Figure(figsize=(9.5, 2.5), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True)
     for axes, outcome in zip(panels, shown, strict=True):
@@ -91,10 +93,10 @@ def pose_figure(result: Table8) -> Figure:
     return figure
 
 
-def pose_alt(result: Table8) -> str:
+def pose_alt(result: Table) -> str:
     """What ``pose_figure`` shows, with the largest share at the end."""
     largest = []
-    for row in TABLE8:
+    for row in result.table.rows:
         histogram = series(result.of(row.name)[0], "pose_histogram")[1][-1]
         largest.append(f"{row.name} {max(histogram):.0%}")
     even = 1 / len(histogram)
@@ -137,7 +139,7 @@ def lengths_alt(several: Mapping[str, Sequence[Group]]) -> str:
 
 
 def _lengths(axes: Axes, found: Sequence[Group], metric: str) -> None:
-    for row in TABLE8:
+    for row in found[0].table.rows:
         mine = [group for group in found if group.rows()[row.name]]
         steps, values = [group.steps for group in mine], [group.mean(row.name, metric) for group in mine]
         style = {"color": COLORS[row.name], "linestyle": STYLES[row.name], "linewidth": 1.7}

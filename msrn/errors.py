@@ -13,6 +13,6 @@ class MsrnError(Exception):
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """" (did you mean X?)" for the nearest of ``options``, or an empty string when nothing is near."""
+    """ " (did you mean X?)" for the nearest of ``options``, or an empty string when nothing is near."""
     near = get_close_matches(str(name), list(options), n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else ""

@@ -1,15 +1,16 @@
 """What each table and figure of the paper needs: which runs, how they are scored, which rows stand beside them.
 
-So far Table 8, the ablation of §4.5.1: the network without feature compensation (§3.2), without neighbour consistency
-(§3.3), and whole. ``table8`` trains or loads a run for every row and seed, scores it on the test split, and scores the
-baselines once. Beside it ``study``, by which the settings of profile laptop were chosen (``msrn.study``), on val.
+So far the ablations of §4.5.1: Table 7, the network with masks of three kinds (§3.1), and Table 8, the network without
+feature compensation (§3.2), without neighbour consistency (§3.3), and whole. ``table7`` and ``table8`` train or load a
+run for every row and seed, score it on the test split, and score the baselines once. Beside them ``study``, by which
+the settings of profile laptop were chosen (``msrn.study``), on val.
 """
 
 import sys
 import time
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -19,11 +20,12 @@ from msrn.data import ImageCollection, open_collection
 from msrn.errors import MsrnError, did_you_mean
 from msrn.evaluate import Mesh
 from msrn.features import extract_features
+from msrn.foreground.pipeline import Foreground
 from msrn.params import Request
 from msrn.records import Record
 from msrn.runs import Run
 from msrn.study import STUDY
-from msrn.variants import BASELINES, TABLE8, Variant, portion
+from msrn.variants import ABLATIONS, BASELINES, WHOLE, Ablation, Variant, portion
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,12 @@ class Experiment:
     split: str
 
 
-EXPERIMENTS = {"table8": Experiment(TABLE8, "test"), "study": Experiment(STUDY, "val")}
+EXPERIMENTS = {
+    **{name: Experiment(table.rows, "test") for name, table in ABLATIONS.items()},
+    "study": Experiment(STUDY, "val"),
+}
 # Settings that decide the candidates, of which a row that changes one has its own.
+MASKED = ("homeware", "procedural13")  # data sets that come with masks and have no photographs
 OF_CANDIDATES = ("candidate", "features", "clip")
 
 
@@ -70,15 +76,21 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Table8:
-    """Everything that the table and its figures show."""
+class Table:
+    """Everything that a table and its figures show."""
 
+    name: str  # table7 or table8
     request: Request
-    test: ImageCollection
+    test: ImageCollection  # as the whole network sees it with the first seed
     outcomes: tuple[Outcome, ...]  # variant by variant in the paper's order, seed by seed
     baselines: tuple[Record, ...]
     recorded: tuple[Record, ...]  # committed earlier, see ``records.recorded``
     seconds: float  # from the request to the table
+
+    @property
+    def table(self) -> Ablation:
+        """The rows and what the paper claims of them."""
+        return ABLATIONS[self.name]
 
     def of(self, name: str) -> list[Outcome]:
         """The outcomes of a row, one per seed."""
@@ -103,25 +115,44 @@ class Bench:
     def outcome(self, row: Variant, seed: int, until: float | None = None) -> Outcome:
         """A row with one seed, trained or loaded, scored or loaded; a line on standard error says which and why."""
         label = f"{row.name}, seed {seed}"
-        bench = self.under(row)
+        bench = self.under(row, seed, until)
         settings = row.settings(self.request.settings)
         run = runs.train_or_load(
             settings, bench.train, lambda: bench.candidates, seed, self.request.device, self.progress, label, until
         )
         if self.progress and not run.trained_now:
             print(run.how, file=sys.stderr, flush=True)
-        return Outcome(row, run, scoring.score_run(run, self._row(row.name), self.request, self.scored, self.progress))
+        return Outcome(row, run, scoring.score_run(run, self._row(row.name), self.request, bench.scored, self.progress))
 
-    def under(self, row: Variant) -> "Bench":
-        """The bench that a row is trained on: another one when the row has its own candidates or training images."""
+    @property
+    def raw(self) -> bool:
+        """Whether the data come without masks, so that every row and seed sees images of its own (§3.1)."""
+        return self.whole.masks is None
+
+    def foreground(self, row: Variant, seed: int, until: float | None = None) -> Foreground:
+        """What segments the images of a row."""
+        settings = row.settings(self.request.settings)
+        return Foreground(self.whole, settings, seed, self.request.device, self.progress, until)
+
+    def under(self, row: Variant, seed: int, until: float | None = None) -> "Bench":
+        """The bench that a row is trained on: another one when the row has its own candidates, training images or
+        masks."""
         rows = row.training_rows(self.whole)
-        if rows is None and not any(name.startswith(OF_CANDIDATES) for name in row.overrides):
+        own_candidates = any(name.startswith(OF_CANDIDATES) for name in row.overrides)
+        if rows is None and not own_candidates and not self.raw:
             return self
         other = copy(self)
         other.request = replace(self.request, settings=row.settings(self.request.settings))
         other.__dict__.pop("candidates", None)
+        if self.raw:
+            foreground = self.foreground(row, seed, until)
+            other.whole = other.train = foreground.apply(self.whole)
+            other.scored = foreground.apply(self.scored)
+            found = other.whole.masks.any((1, 2))
+            if not found.all():  # an image without foreground teaches nothing
+                rows = np.flatnonzero(found) if rows is None else rows[found[rows]]
         if rows is not None:
-            other.train, other.rows = portion(self.whole, rows), rows
+            other.train, other.rows = portion(other.whole, rows), rows
         return other
 
     def baselines(self) -> tuple[Record, ...]:
@@ -188,13 +219,29 @@ class Bench:
         return self.experiment, name
 
 
-def table8(request: Request, progress: bool = True) -> Table8:
-    """Table 8 under ``request``: every row with every seed, then the baselines."""
-    started = time.perf_counter()
-    past = tuple(recorded("table8"))
-    bench = Bench("table8", request, progress)
-    outcomes = tuple(bench.outcome(row, seed) for row in TABLE8 for seed in request.seeds)
-    return Table8(request, bench.scored, outcomes, bench.baselines(), past, time.perf_counter() - started)
+def suited(name: str, request: Request) -> Request:
+    """The request on data that the table can be made of: Table 7 is about masks, so it takes photographs without any in
+    place of a data set that comes with them, and says so."""
+    raw = ABLATIONS[name].raw if name in ABLATIONS else {}
+    if not raw or request.dataset not in MASKED:
+        return request
+    instead = raw.get(request.profile, raw["laptop"])
+    said = f"{ABLATIONS[name].title} is about masks, which {request.dataset} comes with: {instead} instead"
+    print(said, file=sys.stderr, flush=True)
+    return replace(request, dataset=instead)
+
+
+def make_table(name: str, request: Request, progress: bool = True) -> Table:
+    """A table under ``request``: every row with every seed, then the baselines."""
+    started, request = time.perf_counter(), suited(name, request)
+    past = tuple(recorded(name))
+    bench = Bench(name, request, progress)
+    outcomes = tuple(bench.outcome(row, seed) for row in variants(name) for seed in request.seeds)
+    as_seen = bench.under(variant(name, WHOLE), request.seeds[0])
+    return Table(name, request, as_seen.scored, outcomes, as_seen.baselines(), past, time.perf_counter() - started)
+
+
+table7, table8 = partial(make_table, "table7"), partial(make_table, "table8")
 
 
 def recorded(experiment: str) -> list[Record]:

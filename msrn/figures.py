@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from msrn import camera
 from msrn.data import ImageCollection, zbuffer
 from msrn.evaluate import Mesh
-from msrn.experiments import Outcome, Table8
+from msrn.experiments import Outcome, Table
 from msrn.predictions import predict
 from msrn.report import many
-from msrn.variants import TABLE8, WHOLE
+from msrn.variants import WHOLE
 
 INK = "#7f858d"  # readable on white and on near-black
 TURN = 90.0  # degrees between the two views of a mesh
@@ -66,7 +66,7 @@ def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: fl
     return np.concatenate([color / np.maximum(count, 1), count * (255 / SAMPLES**2)], axis=-1).astype(np.uint8)
 
 
-def typical_objects(result: Table8, count: int = 6) -> np.ndarray:
+def typical_objects(result: Table, count: int = 6) -> np.ndarray:
     """Images of ``result.test``, one per category: the object whose CD under M-SRN is the category's median, neither
     the best nor the worst."""
     record, test = result.of(WHOLE)[0].record, result.test
@@ -80,10 +80,10 @@ def typical_objects(result: Table8, count: int = 6) -> np.ndarray:
     return np.array(chosen)
 
 
-def objects_figure(result: Table8, rows: Sequence[int]) -> Figure:
+def objects_figure(result: Table, rows: Sequence[int]) -> Figure:
     """Input, truth and every variant's mesh of the images ``rows``, by the input's camera and turned by 90 degrees."""
     test = result.test
-    shown = [result.of(row.name)[0] for row in TABLE8]
+    shown = [result.of(row.name)[0] for row in result.table.rows]
     columns = [_truth_tiles(test, rows), *(_model_tiles(outcome, test, rows) for outcome in shown)]
     width = 1 + 2 * len(columns)
     figure = Figure(figsize=(1.06 * width, 1.1 * len(rows) + 0.4))
@@ -101,13 +101,13 @@ def objects_figure(result: Table8, rows: Sequence[int]) -> Figure:
     return figure
 
 
-def objects_alt(result: Table8, rows: Sequence[int]) -> str:
+def objects_alt(result: Table, rows: Sequence[int]) -> str:
     """What ``objects_figure`` shows, with its numbers."""
     parts = []
     for row in rows:
         name = str(result.test.object_id[row])
         scores = []
-        for variant in TABLE8:
+        for variant in result.table.rows:
             objects = result.of(variant.name)[0].record.objects
             scores.append(f"{variant.name} {objects['cd'][objects['object_id'].index(name)]:.1f}")
         parts.append(f"{result.test.categories[result.test.category[row]]} ({', '.join(scores)})")

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from msrn import shelf
-from msrn.ablation import ORDER, claims, order
+from msrn.ablation import claims, order
 from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Claim, Estimate, difference, order_verdict, signed
 from msrn.evaluate import ALIGNMENTS
-from msrn.experiments import Table8, recorded
+from msrn.experiments import Table, recorded
 from msrn.params import Request
 from msrn.records import Record
 from msrn.report import duration, many, now
 from msrn.scoring import TURNS
 from msrn.shelf import Group
 from msrn.tables import plain_html
-from msrn.variants import TABLE8, WHOLE
+from msrn.variants import ABLATIONS, WHOLE
 
 LEARNED_MASK_IOU = 0.7
 LEARNED_DIRECTION = 0.4  # pose consistency up to half turns
@@ -31,13 +31,13 @@ ALIGNMENT_TITLES = {
 }
 
 
-def header(request: Request) -> str:
+def header(request: Request, name: str = "table8") -> str:
     """What a notebook is about to do and what that costs, as Markdown."""
     s, seeds = request.settings, ", ".join(map(str, request.seeds))
     text = (
         f"**Profile {request.label}**: data set {request.dataset}, {s.steps:,} steps of {s.batch_size} "
         f"images, {s.image_size} × {s.image_size} pixels, icosphere {s.mesh_level}, {s.encoder} encoders, "
-        f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. {cost(request)} "
+        f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. {cost(request, name)} "
         "Runs that are stored already are loaded."
     )
     if request.profile in SILENT_PROFILES:
@@ -48,19 +48,19 @@ def header(request: Request) -> str:
     return text
 
 
-def cost(request: Request) -> str:
+def cost(request: Request, name: str) -> str:
     """How long training takes, from recorded results of the same settings; on this data set, if there are some."""
-    alike = [group for group in shelf.groups(recorded("table8")) if group.follows(request)]
+    alike = [group for group in shelf.groups(recorded(name)) if group.follows(request)]
     alike.sort(key=lambda group: group.first.dataset == request.dataset)
     if not alike:
         return "How long that takes has not been recorded."
     times = shelf.seconds_of_a_run(alike[-1].models).items()
     said = [f"{duration(time)} on {device} ({alike[-1].steps / time:.2g} steps a second)" for device, time in times]
-    rows = f"each of the {len(TABLE8)} rows of a seed"
+    rows = f"each of the {len(ABLATIONS[name].rows)} rows of a seed"
     return f"As recorded on {alike[-1].first.dataset}, {rows} trains in {' or '.join(said)}."
 
 
-def learned_table(result: Table8) -> str:
+def learned_table(result: Table) -> str:
     """Mask IoU and pose consistency on all test views, per variant: over all categories, and m = 2 in each."""
     names = _categories(result)
     keys = ["mask_iou", *(f"pose_m{m}" for m in TURNS), *(f"pose_m2.category.{name}" for name in names)]
@@ -73,7 +73,7 @@ def learned_table(result: Table8) -> str:
     return plain_html("What the networks learned: all test views", header, lines, note)
 
 
-def category_table(result: Table8) -> str:
+def category_table(result: Table) -> str:
     """CD in each category, for every row."""
     names = _categories(result)
     keys = [*(f"cd.category.{name}" for name in names), "cd", "cd.micro"]
@@ -84,7 +84,7 @@ def category_table(result: Table8) -> str:
     return plain_html("Chamfer distance by category", header, lines, note)
 
 
-def alignment_table(result: Table8) -> str:
+def alignment_table(result: Table) -> str:
     """CD under every alignment, and Eq. 46's own value."""
     header = ["", *(ALIGNMENT_TITLES[name] for name in ALIGNMENTS), "Eq. 46"]
     keys = [*(f"cd.{name}" for name in ALIGNMENTS), "eq46"]
@@ -97,7 +97,7 @@ def alignment_table(result: Table8) -> str:
     return plain_html("Chamfer distance by alignment", header, lines, note)
 
 
-def conclusions(result: Table8) -> list[str]:
+def conclusions(result: Table) -> list[str]:
     """What to conclude, a sentence or two each, from the numbers at hand."""
     request, kept = result.request, recorded_conclusions(result.recorded)
     if request.profile in SILENT_PROFILES:
@@ -110,8 +110,8 @@ def conclusions(result: Table8) -> list[str]:
     whole = [outcome.record for outcome in result.of(WHOLE)]
     made = [_silhouettes(whole), _directions(whole, _categories(result))]
     made += [_against(record, whole) for record in result.baselines]
-    made += [_claimed(checked, request.profile) for checked in claims(now(result))]
-    made += [_ordered(metric, steps, request.profile) for metric, steps in order(now(result)).items()]
+    made += [_claimed(checked, request.profile) for checked in claims(now(result), result.table)]
+    made += [_ordered(metric, steps, result) for metric, steps in order(now(result), result.table).items()]
     if len(request.seeds) < SEEDS_FOR_A_VERDICT:
         made.append(
             "A difference in one seed is not a finding: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
@@ -130,10 +130,14 @@ def _as_recorded(group: Group) -> str:
     rows, profile = group.rows(), group.first.profile
     said = [
         f"better than {checked.worse}: {checked.verdict(profile)} ({checked.measured.text('cd', sign=True)})"
-        for checked in claims(rows)
+        for checked in claims(rows, group.table)
         if checked.metric == "cd"
     ]
-    said += [f"the order of all three: {order_verdict(steps, profile)}" for steps in [order(rows).get("cd")] if steps]
+    said += [
+        f"the order of all three: {order_verdict(steps, profile)}"
+        for steps in [order(rows, group.table).get("cd")]
+        if steps
+    ]
     seeds = many(len(group.some_seeds), "seed")
     where = f"On {group.first.dataset} as recorded ({seeds} of {group.steps:,} steps), in CD"
     return f"{where}, {WHOLE} {'; '.join(said)}.{_beaten(group)}"
@@ -150,7 +154,7 @@ def _beaten(group: Group) -> str:
     return f" Of the rows that train nothing, {WHOLE} surely beats {', '.join(beaten) or 'none'}{rest}."
 
 
-def conclusions_html(result: Table8) -> str:
+def conclusions_html(result: Table) -> str:
     return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in conclusions(result)) + "</ul>"
 
 
@@ -191,25 +195,26 @@ def _claimed(checked: Claim, profile: str) -> str:
     )
 
 
-def _ordered(metric: str, steps: Sequence[Claim], profile: str) -> str:
+def _ordered(metric: str, steps: Sequence[Claim], result: Table) -> str:
     """On the paper's order of all rows, with the one step of it that the other claims leave out."""
-    best, *between, worst = ORDER
+    best, *between, worst = result.table.order
     last = steps[-1]
     return (
         f"{NAMES[metric]}, the order ({worst} worst, {', '.join(between)} between, {best} best): "
-        f"{order_verdict(steps, profile)}. {last.standing()}; the paper has {signed(last.published, metric)}."
+        f"{order_verdict(steps, result.request.profile)}. {last.standing()}; "
+        f"the paper has {signed(last.published, metric)}."
     )
 
 
-def _every_row(result: Table8) -> list[tuple[str, list[Record]]]:
+def _every_row(result: Table) -> list[tuple[str, list[Record]]]:
     return [*_models(result), *((record.variant, [record]) for record in result.baselines)]
 
 
-def _models(result: Table8) -> list[tuple[str, list[Record]]]:
-    return [(row.name, [outcome.record for outcome in result.of(row.name)]) for row in TABLE8]
+def _models(result: Table) -> list[tuple[str, list[Record]]]:
+    return [(row.name, [outcome.record for outcome in result.of(row.name)]) for row in result.table.rows]
 
 
-def _categories(result: Table8) -> list[str]:
+def _categories(result: Table) -> list[str]:
     """Those that occur among the evaluated objects."""
     return [name for name in result.test.categories if f"cd.category.{name}" in result.outcomes[0].record.metrics]
 

@@ -1,7 +1,9 @@
 """The reconstruction network's losses and the foreground module's contrastive loss: §3.4, Eqs 39-45, and Eqs 13-14.
 
 Pure functions of tensors. Those of images and meshes return one value for each image, (B,), so that the caller weighs
-them (by pose probabilities, over neighbours) before taking the mean over the batch.
+them (by pose probabilities, over neighbours) before taking the mean over the batch. In Eqs 39-42 leading dimensions
+broadcast: images (B,1,...) against K renderings of each, (B,K,...), give (B,K), and what depends on the image alone is
+computed once.
 """
 
 from typing import NamedTuple
@@ -22,26 +24,26 @@ AFFINITY_GRID = 64
 
 
 def rgb(image: Tensor, rendered: Tensor) -> Tensor:
-    """Eq. 39: mean over pixels of the Euclidean distance of colours in 0..1. (B,3,H,W) twice -> (B,).
+    """Eq. 39: mean over pixels of the Euclidean distance of colours in 0..1. (...,3,H,W) twice -> (...).
 
     The 1e-8 inside the root keeps the gradient finite where the colours agree (there a pixel costs 1e-4).
     """
-    return ((image - rendered).square().sum(1) + 1e-8).sqrt().mean((1, 2))
+    return ((image - rendered).square().sum(-3) + 1e-8).sqrt().mean((-2, -1))
 
 
 def bce(true_mask: Tensor, log_transparency: Tensor) -> Tensor:
-    """Eq. 40: mean over pixels of the cross-entropy, in nats. (B,H,W) twice -> (B,).
+    """Eq. 40: mean over pixels of the cross-entropy, in nats. (...,H,W) twice -> (...).
 
     With M' = 1 - exp(log_transparency), log(1 - M') is the argument itself and log M' is log(-expm1(.)), both accurate
     for M' close to 0 or 1: no clamp takes the gradient away inside the silhouette, where mass may have to be removed.
     """
     mask = true_mask.to(log_transparency.dtype)
     log_alpha = (-torch.expm1(log_transparency)).clamp_min(ALPHA_FLOOR).log()
-    return -(mask * log_alpha + (1 - mask) * log_transparency).mean((1, 2))
+    return -(mask * log_alpha + (1 - mask) * log_transparency).mean((-2, -1))
 
 
 def affinity(true_mask: Tensor, rendered_mask: Tensor, literal: bool = False) -> Tensor:
-    """Eq. 41: how far each mask's area lies from the other mask, summed over pixels. (B,H,W) twice -> (B,).
+    """Eq. 41: how far each mask's area lies from the other mask, summed over pixels. (...,H,W) twice -> (...).
 
     With D(A) the squared distance to the nearest pixel of A, for M = M^s and the rendered M' in 0..1:
 
@@ -57,11 +59,13 @@ def affinity(true_mask: Tensor, rendered_mask: Tensor, literal: bool = False) ->
     unit = (AFFINITY_GRID / rendered_mask.shape[-1]) ** 4
     true = true_mask.to(rendered_mask.dtype)
     if literal:
-        pairs = zip(true, rendered_mask, strict=True)
-        return unit * torch.stack([_nearest_mass(m, r) + _nearest_mass(r, m) for m, r in pairs])
+        true, rendered_mask = torch.broadcast_tensors(true, rendered_mask)
+        pairs = zip(true.flatten(0, -3), rendered_mask.flatten(0, -3), strict=True)
+        masses = torch.stack([_nearest_mass(m, r) + _nearest_mass(r, m) for m, r in pairs])
+        return unit * masses.view(true.shape[:-2])
     outside = rendered_mask * _distance(true_mask > 0.5, true.dtype)
     missing = true * (1 - rendered_mask) * _distance(rendered_mask > 0.5, true.dtype)
-    return unit * (outside + missing).sum((1, 2))
+    return unit * (outside + missing).sum((-2, -1))
 
 
 def reconstruction(
@@ -73,7 +77,7 @@ def reconstruction(
     affinity_weight: float = 1e-6,
     affinity_literal: bool = False,
 ) -> dict[str, Tensor]:
-    """Eq. 42, and Eq. 43 when the image and its mask are a neighbour's: the terms and their ``total``, each (B,)."""
+    """Eq. 42, and Eq. 43 when the image and its mask are a neighbour's: the terms and their ``total``, each (...)."""
     terms = {
         "rgb": rgb(image, rendered),
         "bce": bce(true_mask, log_transparency),
@@ -157,8 +161,7 @@ def _find_edges(faces: Tensor) -> Topology:
 
 def _distance(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """``squared_distance`` with 0 in place of infinity, so that an empty mask attracts nothing."""
-    distance = squared_distance(mask).to(dtype)
-    return distance.masked_fill_(distance.isinf(), 0)
+    return squared_distance(mask).to(dtype).nan_to_num_(posinf=0.0)
 
 
 def _nearest_mass(target: Tensor, source: Tensor) -> Tensor:

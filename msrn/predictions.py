@@ -1,6 +1,7 @@
 """What a trained network says about images: meshes (Eqs 1-6), the fit of their masks at the predicted pose, azimuths.
 
-Everything that tables and figures need from a network passes through ``predict``, which reads images and masks alone.
+Everything that tables and figures need from a network passes through ``predict``, which reads images, and masks for the
+fit alone.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ class Predictions:
     face_colors: np.ndarray  # (N, F, 3) uint8, the mean of each face's corners
     rotation: np.ndarray  # (N, 3, 3), object to camera
     azimuth: np.ndarray  # (N,) degrees
-    mask_iou: np.ndarray  # (N,) of the mesh's mask at its predicted pose with the image's; NaN when there are no masks
+    mask_iou: np.ndarray  # (N,) of the mesh's mask at its predicted pose with the true one; NaN when there are no masks
 
     def take(self, rows: Sequence[int]) -> "Predictions":
         """The predictions at ``rows``."""
@@ -53,7 +54,7 @@ def predict(network: MSRN, collection: ImageCollection, index: Sequence[int]) ->
     for start in range(0, len(index), BATCH):
         batch = index[start : start + BATCH]
         made = network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
-        masks = None if collection.masks is None else collection.masks[batch]
+        masks = None if collection.masks is None else collection.true_masks()[batch]
         parts.append(_plain(made, _fit(made, masks, network)))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in PER_IMAGE}
     return Predictions(faces=network.faces.cpu().numpy(), **joined)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from msrn import paths, records, runs, scoring, storage
+from msrn import paths, records, resume, runs, scoring, storage
 from msrn.errors import MsrnError
-from msrn.experiments import Bench, variant, variants
+from msrn.experiments import Bench, suited, variant, variants
 from msrn.params import Request
 from msrn.records import Record
 from msrn.variants import BASELINES, Variant
@@ -32,7 +32,7 @@ def record(
     experiment: str, request: Request, seconds: float, progress: bool = True, only: Sequence[str] = ()
 ) -> Iterator[str]:
     """Do what fits into ``seconds``, yielding a line for each result that was written and one on what is left."""
-    until = time.monotonic() + seconds
+    until, request = time.monotonic() + seconds, suited(experiment, request)
     rows = _rows(experiment, request, only)
     bench = Bench(experiment, request, progress)
     waiting: list[tuple[Variant | str, int]] = [(row, seed) for seed in request.seeds for row in rows]
@@ -44,8 +44,8 @@ def record(
         if time.monotonic() > until:
             break
         try:
-            made = bench.baseline(row) if isinstance(row, str) else bench.outcome(row, seed, until).record
-        except runs.OutOfTime as stopped:
+            made = _baseline(bench, row) if isinstance(row, str) else bench.outcome(row, seed, until).record
+        except resume.OutOfTime as stopped:
             yield str(stopped)
             break
         left -= 1
@@ -64,8 +64,16 @@ def _rows(experiment: str, request: Request, only: Sequence[str]) -> list[Varian
 def _expected(bench: Bench, row: Variant, seed: int) -> float:
     """Steps that a run still needs; of two new ones the whole network, which has no part left out, takes longer."""
     settings = row.settings(bench.request.settings)
-    done = runs.last_step(settings, bench.under(row).train, seed)
+    if bench.raw:  # which run it is shows only when its masks are made
+        return settings.steps - 0.1 * len(row.overrides)
+    done = runs.last_step(settings, bench.under(row, seed).train, seed)
     return settings.steps - done - 0.1 * len(row.overrides)
+
+
+def _baseline(bench: Bench, name: str) -> Record:
+    """A row that trains nothing, on the images as the whole network sees them."""
+    whole = next(row for row in variants(bench.experiment) if not row.overrides)
+    return bench.under(whole, scoring.SEED).baseline(name)
 
 
 def keep(file: Path, content: dict) -> str:

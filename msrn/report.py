@@ -1,4 +1,4 @@
-"""Table 8 as a reader meets it: published | recorded | this run | verdict, with its rule and its source.
+"""Tables 7 and 8 as a reader meets them: published | recorded | this run | verdict, with their rule and their source.
 
 Words about results are made from numbers here and in ``findings``, never written into a notebook.
 """
@@ -10,35 +10,36 @@ import numpy as np
 from msrn import shelf, tables
 from msrn.ablation import TITLES, published, standing_beside, verdicts
 from msrn.claims import RULE, SILENT_PROFILES, estimate, unsigned
-from msrn.experiments import Table8
+from msrn.experiments import Table
 from msrn.records import Record, source_state
 from msrn.shelf import Group
 from msrn.tables import Row
-from msrn.variants import TABLE8, WHOLE
+from msrn.variants import WHOLE
 
 
-def table_html(result: Table8, notebook: str = "") -> str:
+def table_html(result: Table, notebook: str = "") -> str:
     """For notebooks and the book; ``notebook`` is named in the source line."""
     return tables.results_html(caption(result), list(TITLES.values()), rows(result), notes(result, notebook))
 
 
-def table_text(result: Table8, notebook: str = "") -> str:
+def table_text(result: Table, notebook: str = "") -> str:
     """For a terminal."""
     return tables.results_text(caption(result), list(TITLES.values()), rows(result), notes(result, notebook))
 
 
-def caption(result: Table8) -> str:
+def caption(result: Table) -> str:
     request = result.request
     seeds = ", ".join(str(seed) for seed in request.seeds)
-    return f"Table 8 on {request.dataset}, profile {request.profile}, {many(len(request.seeds), 'seed')} ({seeds})"
+    made = f"profile {request.profile}, {many(len(request.seeds), 'seed')} ({seeds})"
+    return f"{result.table.title} on {request.dataset}, {made}"
 
 
-def rows(result: Table8) -> list[Row]:
+def rows(result: Table) -> list[Row]:
     """The variants in the paper's order, then the baselines."""
     past = shelf.shown(result.recorded, result.request)
-    found, said = now(result), verdicts(now(result), result.request.profile)
+    found, said = now(result), verdicts(now(result), result.request.profile, result.table)
     made = []
-    for row in TABLE8:
+    for row in result.table.rows:
         mine, printed = found[row.name], published(row)
         cells = [cell for m in TITLES for cell in (printed[m], _recorded(past, row.name, m), estimate(mine, m).text(m))]
         made.append(Row(row.name, tuple(cells), tuple(said[row.name])))
@@ -50,22 +51,22 @@ def rows(result: Table8) -> list[Row]:
     return made
 
 
-def now(result: Table8) -> dict[str, list[Record]]:
+def now(result: Table) -> dict[str, list[Record]]:
     """The records of this run's rows, by seed."""
-    return {row.name: [outcome.record for outcome in result.of(row.name)] for row in TABLE8}
+    return {row.name: [outcome.record for outcome in result.of(row.name)] for row in result.table.rows}
 
 
-def notes(result: Table8, notebook: str) -> list[str]:
+def notes(result: Table, notebook: str) -> list[str]:
     """Unit, rule and source, a paragraph each."""
     unit = (
         "CD: 100 × half-sum of mean nearest distances, longest true edge = 1, after a search over turns about the "
         "vertical and rigid ICP; mean over categories, [95 % bootstrap interval over objects]. The paper's values are "
-        f"for 13 categories of ShapeNet: on {result.request.dataset} compare signs, not values."
+        f"for {result.table.printed_on}: on {result.request.dataset} compare signs, not values."
     )
     return [unit, RULE, *_recorded_note(result), source_line(result, notebook)]
 
 
-def source_line(result: Table8, notebook: str) -> str:
+def source_line(result: Table, notebook: str) -> str:
     """Which notebook, parameters, commit, device and data made the table, and what was computed for it."""
     request, record, count = result.request, result.outcomes[-1].record, len(result.outcomes)
     commit, dirty = source_state()
@@ -76,7 +77,7 @@ def source_line(result: Table8, notebook: str) -> str:
         else f"all {many(count, 'run')} loaded"
     )
     parts = [
-        f"Source: {notebook or 'msrn.experiments.table8'}",
+        f"Source: {notebook or f'msrn.experiments.{result.name}'}",
         f"params/{request.profile}.yaml{request.label.removeprefix(request.profile)}",
         f"commit {commit}{' with uncommitted changes' if dirty else ''}",
         f"trained on {record.device} in {duration(trained)}",
@@ -110,7 +111,7 @@ def _recorded(past: Group | None, name: str, metric: str) -> str:
     return unsigned(float(np.mean(values)), metric) if values else "none yet"
 
 
-def _recorded_note(result: Table8) -> list[str]:
+def _recorded_note(result: Table) -> list[str]:
     past = shelf.shown(result.recorded, result.request)
     if not past:
         return []

@@ -12,31 +12,25 @@ bit by bit on the same CPU. Docstrings and comments do not enter the code digest
 no training.
 """
 
-import ast
-import contextlib
 import functools
 import hashlib
 import json
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import yaml
-from tqdm import tqdm
 
-from msrn import paths
+from msrn import paths, source
 from msrn.data import ImageCollection
 from msrn.errors import MsrnError
 from msrn.feed import TrainingImages
 from msrn.network import MSRN
 from msrn.records import device_name
-from msrn.settings import Settings
-from msrn.storage import find_checkpoint, held, read_json, save_checkpoint, write_json, write_text, writing
+from msrn.resume import Pace, complete, params_of, read_log
+from msrn.settings import FOREGROUND_SETTINGS, Settings
+from msrn.storage import find_checkpoint, read_json, write_json
 from msrn.train import Training, load_network, train
 
 TRAINING_PATH = (  # what decides a trained model: files and folders of the package
@@ -44,10 +38,6 @@ TRAINING_PATH = (  # what decides a trained model: files and folders of the pack
     "neighbors.py network.py search.py threads.py train.py render data/collection.py"
 ).split()
 NOT_IN_IDENTITY = {"eval_points", "checkpoint_every"}  # settings that cannot change the trained model
-
-
-class OutOfTime(Exception):
-    """The time that was given is over; the run has a checkpoint of its last step and goes on next time."""
 
 
 @dataclass
@@ -63,7 +53,7 @@ class Run:
 
     @functools.cached_property
     def log(self) -> list[dict]:
-        return _read_log(self.folder)
+        return read_log(self.folder)
 
     @property
     def seconds(self) -> float:
@@ -71,9 +61,14 @@ class Run:
         return self.log[-1]["seconds"] if self.log else 0.0
 
     @property
+    def cpu_seconds(self) -> float | None:
+        """Processor time of the training over all cores; None for a run that was begun before it was logged."""
+        return self.log[-1].get("cpu_seconds") if self.log else None
+
+    @property
     def device(self) -> str:
         """What it was trained on, such as ``CPU, 2 cores``."""
-        return _params_of(self.folder)["device"]
+        return params_of(self.folder)["device"]
 
     @property
     def result(self) -> dict | None:
@@ -108,94 +103,19 @@ def train_or_load(
     ``until`` is a time of ``time.monotonic`` past which training stops at its next log line, with ``OutOfTime``.
     """
     folder = paths.runs_folder() / run_name(settings, collection, seed)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with held(folder / "lock"):
-        state, note = find_checkpoint(folder)
-        step = state["step"] if state else 0
-        if not _params_of(folder):
-            write_params(folder, settings, collection, seed, device)
-        how = f"{label}: " + _how(folder, step, settings.steps, note)
-        if step >= settings.steps:
-            return Run(folder, settings, seed, len(collection.categories), how, trained_now=False)
-        print(how, file=sys.stderr, flush=True)
+
+    def begin() -> tuple[Training, Iterator[dict]]:
+        found = None
         if settings.neighbor_consistency:
-            candidates = candidates() if callable(candidates) else candidates
-        else:
-            candidates = None
-        images = TrainingImages(collection, candidates, settings, device)
+            found = candidates() if callable(candidates) else candidates
+        images = TrainingImages(collection, found, settings, device)
         run = Training.start(settings, images, seed)
-        if state:
-            run.restore(state)
-        _train(run, images, settings, folder, progress, label, until)
-    return Run(folder, settings, seed, len(collection.categories), how, trained_now=True)
+        return run, train(run, images)
 
-
-def _how(folder: Path, step: int, steps: int, note: str) -> str:
-    if step >= steps:
-        return f"reused {folder.name}{note}: settings, data, training code and seed are unchanged"
-    if step:
-        return f"resuming {folder.name} at step {step:,} of {steps:,}{note}"
-    return f"no run {folder.name} for these settings, data, code and seed yet{note}: training {steps:,} steps"
-
-
-def _train(
-    run: Training,
-    images: TrainingImages,
-    s: Settings,
-    folder: Path,
-    progress: bool,
-    label: str,
-    until: float | None,
-) -> None:
-    """Drive the loop of ``train.train``: log every record, checkpoint in intervals, show how long is left."""
-    before = trim_log(folder, run.step)
-    started = time.monotonic()
-    bar = tqdm(
-        total=s.steps, initial=run.step, desc=label, unit="step", disable=not progress, mininterval=1, file=sys.stderr
-    )
-    with bar:
-        for record in train(run, images):
-            record["seconds"] = round(before + time.monotonic() - started, 3)
-            with writing(folder), open(folder / "log.jsonl", "a") as log:
-                log.write(json.dumps(record) + "\n")
-            bar.set_postfix_str(f"loss {record['total']:.3f}, IoU {record.get('mask_iou', float('nan')):.2f}", False)
-            bar.update(run.step - bar.n)
-            due = run.step // s.checkpoint_every > (run.step - s.log_every) // s.checkpoint_every
-            over = until is not None and time.monotonic() > until
-            if due or over or run.step == s.steps:
-                check_weights(run, folder)
-                save_checkpoint(run.state(), folder)
-            if over and run.step < s.steps:
-                raise OutOfTime(f"{label}: out of time at step {run.step:,} of {s.steps:,}; it goes on from there")
-
-
-def check_weights(run: Training, folder: Path) -> None:
-    """A loss can be finite and its gradient not: weights that are no numbers never replace a good checkpoint."""
-    bad = [name for name, value in run.network.state_dict().items() if not bool(torch.isfinite(value).all())]
-    if bad:
-        raise MsrnError(
-            f"{folder}: {bad[0]} and {len(bad) - 1} other weights are not finite at step {run.step}; nothing was saved "
-            "since the last good checkpoint: lower learning_rate, or look at the settings that differ"
-        )
-
-
-def trim_log(folder: Path, step: int) -> float:
-    """Drop log lines after the checkpoint (they will come again) and a torn last one; the seconds spent until it."""
-    kept = [record for record in _read_log(folder) if record["step"] <= step]
-    write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
-    return kept[-1]["seconds"] if kept else 0.0
-
-
-def _read_log(folder: Path) -> list[dict]:
-    """All whole lines; one torn by a kill is the last and comes again."""
-    path, found = folder / "log.jsonl", []
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
-        with contextlib.suppress(json.JSONDecodeError):
-            record = json.loads(line)
-            if isinstance(record, dict) and {"step", "seconds"} <= record.keys():
-                found.append(record)
-    return found
+    content = params_content(settings, collection, seed, device)
+    pace = Pace(settings.steps, settings.log_every, settings.checkpoint_every)
+    how, trained_now = complete(folder, content, pace, begin, label, progress, until)
+    return Run(folder, settings, seed, len(collection.categories), how, trained_now)
 
 
 # identity
@@ -210,41 +130,24 @@ def run_name(settings: Settings, collection: ImageCollection, seed: int) -> str:
 
 def last_step(settings: Settings, collection: ImageCollection, seed: int) -> int:
     """The last logged step of a run, 0 when there is none; cheap, loads no tensors."""
-    records = _read_log(paths.runs_folder() / run_name(settings, collection, seed))
+    records = read_log(paths.runs_folder() / run_name(settings, collection, seed))
     return records[-1]["step"] if records else 0
 
 
 def identity_of(settings: Settings) -> dict[str, Any]:
-    return {name: value for name, value in settings.model_dump(mode="json").items() if name not in NOT_IN_IDENTITY}
+    """Settings that decide a trained model; those of the foreground module do by the collection's fingerprint."""
+    left_out = NOT_IN_IDENTITY | FOREGROUND_SETTINGS
+    return {name: value for name, value in settings.model_dump(mode="json").items() if name not in left_out}
 
 
-@functools.cache
 def code_digest(entries: tuple[str, ...] = TRAINING_PATH) -> str:
     """Digest of some of the package's code, by default the training path's, without docstrings and comments."""
-    package = Path(__file__).parent
-    digest = hashlib.sha256()
-    for entry in entries:
-        path = package / entry
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            digest.update(f"{file.relative_to(package)}\n{_without_docstrings(file)}\n".encode())
-    return digest.hexdigest()[:12]
+    return source.digest(tuple(entries))
 
 
-def _without_docstrings(file: Path) -> str:
-    tree = ast.parse(file.read_text())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [child for child in body if not _is_text(child)] or [ast.Pass()]
-    return ast.unparse(tree)
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def write_params(folder: Path, settings: Settings, collection: ImageCollection, seed: int, device: str) -> None:
-    content = {
+def params_content(settings: Settings, collection: ImageCollection, seed: int, device: str) -> dict[str, Any]:
+    """What ``params.yaml`` says of a run."""
+    return {
         "dataset": collection.name,
         "split": collection.split,
         "fingerprint": collection.fingerprint,
@@ -254,28 +157,17 @@ def write_params(folder: Path, settings: Settings, collection: ImageCollection, 
         "categories": list(collection.categories),
         "settings": settings.model_dump(mode="json"),
     }
-    write_text(folder / "params.yaml", yaml.safe_dump(content, sort_keys=False))
-
-
-def _params_of(folder: Path) -> dict[str, Any] | None:
-    """What ``params.yaml`` says, or None where it is missing or damaged; the next use of the run writes it again."""
-    try:
-        content = yaml.safe_load((folder / "params.yaml").read_text())
-        complete = {"settings", "seed", "code", "device"} <= content.keys() and "steps" in content["settings"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):
-        return None
-    return content if complete else None
 
 
 def list_runs() -> list[dict[str, Any]]:
     """What ``params.yaml``, the log and the files say of every run in the store, oldest first; loads no tensors."""
     found = []
     for file in sorted(paths.runs_folder().glob("*/params.yaml"), key=lambda path: path.stat().st_mtime):
-        content, folder = _params_of(file.parent), file.parent
+        content, folder = params_of(file.parent), file.parent
         size = sum(part.stat().st_size for part in folder.iterdir())
         entry = {"name": folder.name, "readable": content is not None, "bytes": size}
         if content:
-            last = [{"step": 0, "seconds": 0.0}, *_read_log(folder)][-1]
+            last = [{"step": 0, "seconds": 0.0}, *read_log(folder)][-1]
             entry |= {
                 "seed": content["seed"],
                 "step": last["step"],

@@ -65,6 +65,7 @@ def score_run(run: Run, row: tuple[str, str], request: Request, test: ImageColle
         evaluation=evaluation,
         device=run.device,
         train_seconds=run.seconds,
+        train_cpu_seconds=run.cpu_seconds,
         eval_seconds=time.perf_counter() - started,
         **_common(run.settings, test, shape),
     )
@@ -145,11 +146,11 @@ def _image_metrics(views: Predictions, test: ImageCollection) -> dict[str, float
 def _common(settings: Settings, test: ImageCollection, shape: ObjectMetrics) -> dict[str, Any]:
     return {
         "dataset": test.name,
-        "fingerprint": test.fingerprint,
+        "fingerprint": test.origin or test.fingerprint,
         "points": shape.points,
         "n_objects": len(shape.object_id),
         "features": settings.features,
-        "masks": "none" if test.masks is None else "of the data set",
+        "masks": "none" if test.masks is None else test.masks_from,
         **records.provenance(),
     }
 

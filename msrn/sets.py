@@ -40,9 +40,9 @@ def recorded_html(recorded: Sequence[Record]) -> str:
 def group_html(group: Group) -> str:
     """Published | recorded | verdict, for the variants over all of their seeds, and the baselines."""
     found = group.rows()
-    said = ablation.verdicts(found, group.first.profile)
+    said = ablation.verdicts(found, group.first.profile, group.table)
     made = []
-    for row in TABLE8:
+    for row in group.table.rows:
         printed = ablation.published(row)
         cells = [cell for m in ablation.TITLES for cell in (printed[m], value(found[row.name], m))]
         made.append(Row(row.name, tuple(cells), tuple(said[row.name])))

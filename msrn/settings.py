@@ -92,6 +92,70 @@ class Settings(BaseModel):
     Choice: SoftRas' 1e-4. Its softmax lets the surface's colour reach past the outline, so the picture that is compared
     is the surface weighed by alpha over white."""
 
+    # foreground perception, Eqs 7-19, of collections that come without masks
+    masks: Literal["refined", "off-the-shelf", "true"] = _setting("refined", "3.1", "refined")
+    """Masks of a collection that has none: refined by the foreground cues (M-SRN), U2-Net's alone (Table 7's row
+    "M-SRN/OF"), or the true ones, for the row "M-SRN/GT"."""
+    saliency_weights: str | None = _setting(None, "3.1", "U2-Net")
+    """ONNX file of the salient-object network that makes the masks M_o; by default U2-Net-p.
+
+    Choice: the full U2-Net is in no package that a fresh machine can install; its small sibling is, under its own
+    name."""
+    cue_encoder: Literal["efficientnet-lite0", "vgg16", "resnet50"] = _setting("efficientnet-lite0", "3.1")
+    """The encoder E_p of Eq. 7, pre-trained on ILSVRC; ``vgg16`` and ``resnet50`` need ``cue_weights``.
+
+    Choice: the paper names none, and its predecessor BAS has VGG16 and ResNet-50 among others, whose weights are in no
+    package. EfficientNet-Lite0's are."""
+    cue_weights: str | None = _setting(None, "3.1")
+    """torchvision's weights file of ``vgg16`` or ``resnet50``."""
+    cue_size: int = _setting(224, "3.1", ge=64, le=512, multiple_of=32)
+    """Side to which images are brought for the encoder, in pixels; cues have an eighth of it.
+
+    Choice: BAS crops 224."""
+    cue_frozen: bool = _setting(False, "3.1")
+    """Hold the encoder's lower layers, down to an eighth of the resolution, as they were pre-trained. Saves half the
+    time of a step."""
+    cue_steps: int = _setting(20_000, "3.1", ge=1)
+    """Steps of fine-tuning, of ``cue_batch_size`` images.
+
+    Choice: the paper gives no length; BAS trains nine epochs on ILSVRC, a hundred on small sets."""
+    cue_batch_size: int = _setting(32, "3.1", ge=1)
+    """Images of a step of fine-tuning.
+
+    Choice: BAS has 32 on small sets."""
+    cue_learning_rate: float = _setting(1e-3, "3.1", gt=0, le=1)
+    """Rate of stochastic gradient descent (Nesterov, momentum 0.9, decay 5e-4); new layers have ten times as much, and
+    all fall to a tenth after two thirds of the steps.
+
+    Choice: BAS's."""
+    area_weight: float = _setting(1.0, "3.1", ge=0)
+    """Weight of the mean of the cue M_f in fine-tuning, which keeps it small.
+
+    Choice: BAS's, with values from 0.7 to 2 by backbone and data set."""
+    contrast_weight: float = _setting(1.0, "3.1", "1", ge=0)
+    """Weight of L_for (Eqs 13-15) beside BAS's losses; 0 leaves it out, which is the method without memory."""
+    temperature: float = _setting(0.99, "3.1", "gamma = 0.99", gt=0)
+    """Temperature gamma of Eqs 13-14. At 0.99 the loss moves between 4.2 and 6.2 (500 slots); contrastive learning
+    usually takes 0.07."""
+    foreground_confidence: float = _setting(0.7, "3.1", "delta_f = 0.7", ge=0, le=1)
+    """Least probability of the image's category at which its features are written to the bank P_f.
+
+    Choice: the "category prediction scores" of BAS are unbounded; we take their softmax."""
+    refinement: Literal["remove", "weigh"] = _setting("remove", "3.1", "remove")
+    """How the cue refines M_o: it removes pixels (Eq. 18), or both are weighed, M_o as the soft map that it comes from.
+
+    Choice: Eq. 18 as printed. To the errors of M_o it adds those of the cue, which has an eighth of the image's
+    resolution: on ``homeware-wild`` it costs more true pixels than false ones, at any threshold. ``weigh`` lets the cue
+    decide where M_o is undecided."""
+    cue_share: float = _setting(0.3, "3.1", "absent", ge=0, le=1)
+    """Weight w of the cue when ``refinement`` is ``weigh``.
+
+    Choice: on val, weights from 0.2 to 0.4 gain alike."""
+    cue_threshold: float = _setting(0.4, "3.1", "lambda = 0.4", ge=0, le=1)
+    """Cue below which a pixel is removed from the mask (Eq. 18); each image's cue is stretched to 0..1 first.
+
+    Choice: the paper does not say how cues are scaled; BAS stretches them."""
+
     # memory and feature compensation, Eqs 20-26
     feature_compensation: bool = _setting(True, "3.2", "on; 'w/o FC' off")
     """Compensate z_s with the prototypes (Eqs 24-26). Off, the code enters D_s as it is: Table 8's row "w/o FC".
@@ -243,6 +307,14 @@ class Settings(BaseModel):
     """Points sampled on each surface for CD and F-score."""
 
 
+FOREGROUND_SETTINGS = frozenset(
+    name
+    for name, entry in Settings.model_fields.items()
+    if entry.json_schema_extra["section"] == "3.1" and name != "memory_momentum"
+)
+"""Settings of the foreground module alone. They reach the reconstruction through the images that it sees."""
+
+
 def make_settings(values: Mapping[str, Any]) -> Settings:
     """Settings from plain values; an unknown name, a wrong type or a value out of range is refused in one line."""
     for name in values:
@@ -271,6 +343,7 @@ def _check_together(s: Settings) -> None:
         (s.texture_size & (s.texture_size - 1) == 0, "texture_size", "a power of two"),
         (s.features != "clip" or s.clip_weights, "features", "efficientnet-lite2, or give the file in clip_weights"),
         (s.encoder != "resnet18" or s.image_size >= 64, "image_size", "at least 64 for resnet18, or encoder small"),
+        (s.cue_encoder == "efficientnet-lite0" or s.cue_weights, "cue_encoder", "efficientnet-lite0, or cue_weights"),
         (min(s.ellipsoid) > 0, "ellipsoid", "three positive semi-axes"),
     ]
     for holds, name, expected in rules:

@@ -1,7 +1,7 @@
 """Recorded results put together: which of them were made alike and may be compared.
 
 A group is one data set, one profile (with what was changed of it) and one state of its settings; its rows differ in
-what the rows of Table 8 change and in the seed, in nothing else. Results from before a profile changed are a group of
+what the rows of its table change and in the seed, in nothing else. Results from before a profile changed are a group of
 their own, so that no table mixes them.
 """
 
@@ -15,9 +15,8 @@ from msrn.claims import SEEDS_FOR_A_VERDICT, in_common
 from msrn.params import Request
 from msrn.records import Record, digest
 from msrn.settings import Settings
-from msrn.variants import BASELINES, TABLE8, WHOLE
+from msrn.variants import ABLATIONS, BASELINES, WHOLE, Ablation
 
-CHANGED_BY_ROWS = {name for row in TABLE8 for name in row.overrides}
 NO_MATTER = {"log_every", "checkpoint_every", "eval_points"}  # settings that change no training
 
 
@@ -32,6 +31,11 @@ class Group:
     def first(self) -> Record:
         """Any of them, for what all share."""
         return self.models[0]
+
+    @property
+    def table(self) -> Ablation:
+        """What the records are rows of."""
+        return ABLATIONS[self.first.experiment]
 
     @property
     def title(self) -> str:
@@ -58,12 +62,13 @@ class Group:
 
     def follows(self, request: Request) -> bool:
         """Whether it was made with the settings that a request has now."""
-        return _base(self.first.settings) == _base(request.settings.model_dump(mode="json"))
+        asked = request.settings.model_dump(mode="json")
+        return _base(self.first.settings, self.table) == _base(asked, self.table)
 
     def rows(self) -> dict[str, list[Record]]:
-        """The records of every row of Table 8, by seed; none for a row that is not recorded."""
+        """The records of every row of the table, by seed; none for a row that is not recorded."""
         ordered = sorted(self.models, key=lambda record: record.seed)
-        return {row.name: [record for record in ordered if record.variant == row.name] for row in TABLE8}
+        return {row.name: [record for record in ordered if record.variant == row.name] for row in self.table.rows}
 
     def mean(self, row: str, metric: str) -> float:
         """The mean over a row's seeds."""
@@ -80,7 +85,7 @@ def seconds_of_a_run(models: Iterable[Record]) -> dict[str, float]:
 
 
 def groups(recorded: Sequence[Record], dataset: str | None = None) -> list[Group]:
-    """The recorded results of Table 8 (on one data set, or all), shortest training first."""
+    """The recorded results of a table (on one data set, or all), shortest training first."""
     mine = [record for record in recorded if dataset in (None, record.dataset)]
     found: dict[tuple, list[Record]] = {}
     for record in mine:
@@ -108,13 +113,20 @@ def best(found: Sequence[Group]) -> Group | None:
 
 def _alike(record: Record) -> tuple[Any, ...]:
     """What records of one group have in common."""
-    return record.dataset, record.fingerprint, record.profile, record.points, digest(_base(record.settings))
+    return (
+        record.dataset,
+        record.fingerprint,
+        record.profile,
+        record.points,
+        digest(_base(record.settings, ABLATIONS[record.experiment])),
+    )
 
 
-def _base(settings: dict[str, Any]) -> dict[str, Any]:
+def _base(settings: dict[str, Any], table: Ablation) -> dict[str, Any]:
     """Settings that all rows share and that change numbers; one that was added since then had its default."""
     known = {**Settings().model_dump(mode="json"), **settings}
-    return {name: value for name, value in known.items() if name not in CHANGED_BY_ROWS | NO_MATTER}
+    changed = {name for row in table.rows for name in row.overrides}
+    return {name: value for name, value in known.items() if name not in changed | NO_MATTER}
 
 
 def _baselines(model: Record, recorded: Sequence[Record]) -> tuple[Record, ...]:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from msrn.errors import MsrnError
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
-KEYS = {"network", "optimizer", "codes", "known", "compensating", "step"}  # of train.Training.state
+KEYS = {"network", "optimizer", "step"}  # of every state
 
 
 def save_checkpoint(state: dict, folder: Path) -> None:
@@ -47,7 +47,7 @@ def find_checkpoint(folder: Path) -> tuple[dict | None, str]:
     for name in (CURRENT, PREVIOUS):
         try:
             state = torch.load(folder / name, map_location="cpu", weights_only=True)
-            if not isinstance(state, dict) or set(state) != KEYS:
+            if not isinstance(state, dict) or not state.keys() >= KEYS:
                 raise ValueError("another program's file")
             return state, note
         except FileNotFoundError:

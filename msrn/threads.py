@@ -22,3 +22,16 @@ def numba_threads() -> Iterator[None]:
         numba.set_num_threads(numbas)
         if torch.get_num_threads() != torchs:
             torch.set_num_threads(torchs)
+
+
+@contextmanager
+def several_threads() -> Iterator[bool]:
+    """Whether to run a loop's parallel form, on as many threads as torch has, or its serial one.
+
+    One thread needs no pool, which costs milliseconds to wake on a busy machine and does not survive a fork.
+    """
+    if min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS) < 2:
+        yield False
+        return
+    with numba_threads():
+        yield True

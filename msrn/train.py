@@ -23,7 +23,7 @@ from torch import Tensor
 
 from msrn import camera, losses, memory, neighbors
 from msrn.errors import MsrnError
-from msrn.feed import TrainingImages, is_pose_step, prepare
+from msrn.feed import Batch, TrainingImages, is_pose_step, prepare
 from msrn.graphs import GraphedSteps
 from msrn.network import MSRN, Shape
 from msrn.render import default_backend, soft_rasterize
@@ -156,16 +156,11 @@ def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     with torch.no_grad():
         shape, colors = network.shape(batch.image), network.paint(batch.image)
     poses = network.poses(batch.image)
-    k = s.pose_candidates
-    vertices, colors, image, mask = (
-        x.repeat_interleave(k, 0) for x in (shape.vertices, colors, batch.image, batch.mask)
-    )
-    rotation, translation = poses.rotation.flatten(0, 1), poses.translation.flatten(0, 1)
-    terms = render_and_compare(network, vertices, colors, rotation, translation, image, mask, s)
-    expected = (poses.probability * terms["total"].unflatten(0, (-1, k))).sum(1).mean()
+    terms, _ = render_and_compare(network, shape.vertices, colors, poses.rotation, poses.translation, batch, s)
+    expected = (poses.probability * terms["total"]).sum(1).mean()
     prior = losses.pose_prior(poses.probability)
     remember(run, inputs, shape)
-    likeliest = poses.probability.argmax(1, keepdim=True) == torch.arange(k, device=colors.device)
+    likeliest = poses.probability.argmax(1, keepdim=True) == torch.arange(s.pose_candidates, device=colors.device)
     return {
         "total": expected + s.pose_prior_weight * prior,
         "pose_expected": expected,
@@ -182,17 +177,18 @@ def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     with torch.no_grad():
         poses = network.poses(batch.image)
     _, rotation, translation = poses.likeliest()
-    own = render_and_compare(network, shape.vertices, colors, rotation, translation, batch.image, batch.mask, s)
+    own, alpha = render_and_compare(network, shape.vertices, colors, rotation[:, None], translation[:, None], batch, s)
+    iou = mask_iou(batch.mask, alpha[:, 0])
     normal = losses.normal_consistency(shape.vertices, network.faces).mean()
     laplacian = losses.laplacian(shape.vertices, network.faces).mean()
     total = own["total"].mean() + s.normal_weight * normal + s.laplacian_weight * laplacian
-    result = {name: own[name].mean() for name in ("rgb", "bce", "affinity", "mask_iou")}
+    result = {name: own[name].mean() for name in ("rgb", "bce", "affinity")} | {"mask_iou": iou.mean()}
     if "draw" in inputs:
         neighbor, found = neighbor_term(run, shape, inputs)
         total = total + neighbor
         result |= {"neighbor": neighbor, "n_re": found}
     if run.step >= s.stage_switch:
-        accepted = own["mask_iou"] > s.shape_confidence
+        accepted = iou > s.shape_confidence
         network.bank.write(shape.code.detach(), batch.category, accepted)
         result["accepted"] = accepted.float().mean()
     remember(run, inputs, shape)
@@ -220,7 +216,7 @@ def neighbor_term(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tup
     with torch.set_grad_enabled(s.neighbor_texture_gradient), network.frozen_statistics():
         colors = network.paint(batch.image)
     vertices = shape.unscaled.repeat_interleave(column.shape[1], 0) * scale[:, None]
-    terms = render_and_compare(network, vertices, colors, rotation, translation, batch.image, batch.mask, s)
+    terms, _ = render_and_compare(network, vertices, colors, rotation[:, None], translation[:, None], batch, s)
     loss = (terms["total"].view_as(share) * share).sum(1).mean()
     return loss, selected.sum(1).float().mean()
 
@@ -237,21 +233,29 @@ def render_and_compare(
     colors: Tensor,
     rotation: Tensor,
     translation: Tensor,
-    image: Tensor,
-    mask: Tensor,
+    batch: Batch,
     s: Settings,
-) -> dict[str, Tensor]:
-    """Eq. 42 for each image (B,): terms rgb, bce, affinity, their total, and the mask IoU at one half."""
-    projected = camera.project(vertices, rotation, translation)
-    surface, alpha, log_transparency = soft_rasterize(
-        projected, network.faces, colors, s.image_size, s.sigma, s.gamma, WHITE
-    )
-    rendered = 1 + alpha[:, None] * (surface - 1)  # the surface fades to white along the outline, as alpha does
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Eq. 42 for each mesh in K poses, (B,K): terms rgb, bce, affinity and their total; and alpha (B,K,H,W).
+
+    Vertices (B,V,3), colours (B,F,3,3), ``rotation`` (B,K,3,3), ``translation`` (B,K,3).
+    """
+    k = rotation.shape[1]
+    projected = camera.project(vertices[:, None], rotation, translation).flatten(0, 1)
+    colors = colors[:, None].expand(-1, k, -1, -1, -1).flatten(0, 1)
+    drawn = soft_rasterize(projected, network.faces, colors, s.image_size, s.sigma, s.gamma, WHITE)
+    surface, alpha, log_transparency = (x.unflatten(0, (-1, k)) for x in drawn)
+    rendered = 1 + alpha[:, :, None] * (surface - 1)  # the surface fades to white along the outline, as alpha does
+    mask, image = batch.mask[:, None], batch.image[:, None]
     terms = losses.reconstruction(mask, image, alpha, log_transparency, rendered, s.affinity_weight, s.affinity_literal)
+    return terms, alpha
+
+
+def mask_iou(mask: Tensor, alpha: Tensor) -> Tensor:
+    """Of each image's mask and its projection, both cut at one half. (B,H,W) twice -> (B,)."""
     found, true = alpha.detach() > 0.5, mask > 0.5
     union = (found | true).sum((1, 2))
-    terms["mask_iou"] = (found & true).sum((1, 2)) / union.clamp(min=1)
-    return terms
+    return (found & true).sum((1, 2)) / union.clamp(min=1)
 
 
 def check_finite(record: dict, step: int) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from msrn import storage
 from msrn.evaluate import Mesh
-from msrn.experiments import Table8
+from msrn.experiments import Table
 from msrn.figures import data_url, draw_mesh
 from msrn.predictions import predict
 from msrn.runs import Run
@@ -27,7 +27,7 @@ from msrn.variants import WHOLE
 HEIGHT = 380  # pixels
 
 
-def show_reconstruction(result: Table8, row: int) -> None:
+def show_reconstruction(result: Table, row: int) -> None:
     """Display M-SRN's mesh of the test image ``row``, first as the input's camera sees it, and keep it as OBJ."""
     run, test = result.of(WHOLE)[0].run, result.test
     views = predict(run.network(), test, [row])

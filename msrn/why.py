@@ -7,11 +7,10 @@ import numpy as np
 from msrn import ablation, shelf
 from msrn.claims import Claim, signed
 from msrn.diagnose import Diagnosis, Measure, diagnose
-from msrn.experiments import Bench, Table8
+from msrn.experiments import Bench, Table
 from msrn.records import Record
 from msrn.shelf import Group
 from msrn.tables import note_html, plain_html
-from msrn.variants import TABLE8
 
 MOST_IMAGES = 50_000  # beyond, candidates are not searched for a page
 SHARE, PLAIN = "{:.0%}", "{:.2f}"
@@ -31,12 +30,12 @@ LINES = {  # field of a diagnosis -> name, what it is, format
 }
 
 
-def diagnosis_html(result: Table8) -> str:
+def diagnosis_html(result: Table) -> str:
     """A column for every row of the table (first seed), and what chance would give."""
     bench = Bench("table8", result.request, progress=False)
     if len(bench.train) > MOST_IMAGES:
         return note_html(f"Left out: {len(bench.train):,} images are too many to search for a page.")
-    found = {row.name: _diagnosis(result, row.name, bench) for row in TABLE8}
+    found = {row.name: _diagnosis(result, row.name, bench) for row in result.table.rows}
     header = ["", *found, "by chance"]
     lines = [_line(key, list(found.values())) for key in LINES]
     note = (
@@ -67,8 +66,12 @@ def seeds_html(recorded: Sequence[Record]) -> str:
 
 def _steps(group: Group) -> list[Claim]:
     """The claims in CD, the last step of the paper's order included."""
-    rows = group.rows()
-    return [made for made in ablation.claims(rows) if made.metric == "cd"] + ablation.order(rows).get("cd", [])[1:]
+    rows, table = group.rows(), group.table
+    in_cd = [made for made in ablation.claims(rows, table) if made.metric == "cd"]
+    known = {(made.better, made.worse) for made in in_cd}
+    return in_cd + [
+        made for made in ablation.order(rows, table).get("cd", []) if (made.better, made.worse) not in known
+    ]
 
 
 def _spread(checked: Claim) -> list[str]:
@@ -81,7 +84,7 @@ def _spread(checked: Claim) -> list[str]:
     ]
 
 
-def _diagnosis(result: Table8, name: str, bench: Bench) -> Diagnosis:
+def _diagnosis(result: Table, name: str, bench: Bench) -> Diagnosis:
     return diagnose(result.of(name)[0].run.network(), bench.train, bench.candidates)
 
 

@@ -7,7 +7,7 @@ from toy import toy_candidates, toy_collection
 from toy_table import toy_data, toy_request, toy_result  # noqa: F401
 
 import msrn.__main__ as command
-from msrn import densities, experiments, params, runs
+from msrn import densities, experiments, mask_quality, params, runs
 from msrn.doctor import optional_parts
 from msrn.errors import MsrnError
 
@@ -55,9 +55,12 @@ def test_help_names_the_commands(call):
         (["run", "table8", "--seeds", "0,one"], "--seeds 0,one: expected whole numbers"),
         (["run", "table8", "--seeds", "-1"], "seeds = [-1]"),
         (["run", "table8", "--device", "gpu"], "device = 'gpu'"),
-        (["run", "study"], "unknown experiment 'study': expected one of table8"),
+        (["run", "study"], "unknown experiment 'study': expected one of table7, table8"),
         (["record", "studdy"], "unknown experiment 'studdy' (did you mean study?)"),
         (["record", "density", "--only", "M-SRN"], "density has no rows"),
+        (["data", "check", "shapnet", "--root", "/nowhere"], "unknown archive 'shapnet' (did you mean shapenet?)"),
+        (["data", "check", "pix3d", "--root", "/nowhere"], "expected a folder, found nothing"),
+        (["data", "describe", "homeware"], "unknown archive 'homeware'"),
         (["record", "table8", "--only", "MSRN"], "unknown variant 'MSRN' of table8 (did you mean M-SRN?)"),
     ],
 )
@@ -66,6 +69,11 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(call, store, words, sai
     assert code == 2 and out == "" and said in err
     assert err.startswith("msrn: ") and err.count("\n") == 1
     assert not store.exists() or not any(store.iterdir())
+
+
+def test_data_sets_are_described_in_words(call):
+    code, out, _ = call("data", "describe")
+    assert code == 0 and all(f"{name}: " in out for name in ("shapenet", "pix3d", "pascal3d")) and "http" not in out
 
 
 def test_a_mistake_of_usage_is_clicks(call):
@@ -87,7 +95,7 @@ def toy_run(toy_data, monkeypatch, tmp_path, toy_result):  # noqa: F811
 
 
 def test_every_experiment_can_be_recorded():
-    assert set(command.RECORDED) == {*experiments.EXPERIMENTS, densities.EXPERIMENT}
+    assert set(command.RECORDED) == {*experiments.EXPERIMENTS, densities.EXPERIMENT, mask_quality.EXPERIMENT}
 
 
 def test_density_is_recorded_by_its_own_name(call, monkeypatch):

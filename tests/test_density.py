@@ -33,7 +33,7 @@ class Boxes:
         vertices = CUBE * np.array([1, int(object_id) / 10, 1], np.float32)
         return GroundTruth(vertices, FACES, np.zeros_like(FACES, np.uint8))
 
-    def poses(self, view):
+    def poses(self, object_id, view):
         return poses_of(view)
 
 

@@ -9,10 +9,11 @@ from toy_table import record, toy_data, toy_request, toy_result  # noqa: F401
 from msrn import camera, evaluate, experiments, paths, records, scoring, storage
 from msrn.errors import MsrnError
 from msrn.predictions import predict
+from msrn.variants import TABLE8
 
 
 def test_rows_are_the_papers():
-    assert [(row.name, row.published["cd"], row.published["f"]) for row in experiments.TABLE8] == [
+    assert [(row.name, row.published["cd"], row.published["f"]) for row in TABLE8] == [
         ("w/o FC", 1.84, 0.352),
         ("w/o NC", 3.81, 0.160),
         ("M-SRN", 1.61, 0.365),
@@ -21,10 +22,7 @@ def test_rows_are_the_papers():
 
 def test_overrides_change_one_setting_each():
     base = toy_request().settings
-    changed = {
-        row.name: {name for name, value in row.settings(base) if value != getattr(base, name)}
-        for row in experiments.TABLE8
-    }
+    changed = {row.name: {name for name, value in row.settings(base) if value != getattr(base, name)} for row in TABLE8}
     assert changed == {"w/o FC": {"feature_compensation"}, "w/o NC": {"neighbor_consistency"}, "M-SRN": set()}
 
 

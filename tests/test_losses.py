@@ -128,6 +128,19 @@ def test_affinity_on_soft_masks(literal):
     assert gradcheck(lambda r: losses.affinity(mask, r, literal), rendered.requires_grad_())
 
 
+@pytest.mark.parametrize("literal", [False, True])
+def test_images_against_several_renderings_of_each_are_as_those_one_by_one(literal):
+    mask, image = random(2, 1, 6, 6) < 0.2, random(2, 1, 3, 6, 6)
+    alpha, rendered = 0.01 + 0.9 * random(2, 4, 6, 6, seed=1), random(2, 4, 3, 6, 6, seed=2)
+    together = losses.reconstruction(mask, image, alpha, torch.log1p(-alpha), rendered, 1e-3, literal)
+    for k in range(4):
+        one = losses.reconstruction(
+            mask[:, 0], image[:, 0], alpha[:, k], torch.log1p(-alpha[:, k]), rendered[:, k], 1e-3, literal
+        )
+        for name, value in one.items():
+            torch.testing.assert_close(together[name][:, k], value)
+
+
 def test_affinity_pulls_inward_outside_and_outward_inside():
     mask = disc(16, 8, 5, 3)[None]
     rendered = (0.9 * disc(16, 8, 9, 3)[None].double() + 0.01).requires_grad_()
@@ -185,6 +198,17 @@ def test_squared_distance_is_exact_in_both_forms(shape, density):
             at = [(k, m) for k in range(height) for m in range(width) if image[k][m]]
             for i, j in itertools.product(range(height), range(width)):
                 assert values[i][j] == min(((i - k) ** 2 + (j - m) ** 2 for k, m in at), default=math.inf)
+
+
+def test_squared_distance_does_not_depend_on_the_number_of_threads():
+    mask, before, found = random(7, 9, 11) > 0.8, torch.get_num_threads(), {}
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found[threads] = distance.squared_distance(mask)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[1], found[2])
 
 
 def test_squared_distance_takes_views():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from toy_table import toy_data, toy_request  # noqa: F401
 
-from msrn import experiments, paths, recording, records, runs
+from msrn import experiments, paths, recording, records, resume
 from msrn.errors import MsrnError
 from msrn.variants import Variant
 
@@ -39,20 +39,20 @@ def test_everything_is_recorded_once(places):
 
 def test_time_over_keeps_what_is_done_and_goes_on(places, monkeypatch):
     """The clock jumps past the end in the middle of the second run."""
-    logged, real = [], runs.save_checkpoint
+    logged, real = [], resume.save_checkpoint
 
     def count(state, folder):
         real(state, folder)
         logged.append(folder)
 
-    monkeypatch.setattr(runs, "save_checkpoint", count)
+    monkeypatch.setattr(resume, "save_checkpoint", count)
     clock = time.monotonic
-    monkeypatch.setattr(runs.time, "monotonic", lambda: clock() + (1e6 if len(logged) > 7 else 0))
+    monkeypatch.setattr(resume.time, "monotonic", lambda: clock() + (1e6 if len(logged) > 7 else 0))
     said = lines()
     assert "out of time at step" in said[-2] and said[-1].endswith("2 of 8 left: the same command goes on")
     kept = {name for name in names(places) if "seed0" in name and name.startswith("toy-laptop-m-srn")}
     assert kept == {"toy-laptop-m-srn-seed0.json"}  # the whole network is the longest, so it came first
-    monkeypatch.setattr(runs.time, "monotonic", clock)
+    monkeypatch.setattr(resume.time, "monotonic", clock)
     assert lines()[-1].endswith("everything is recorded")
 
 

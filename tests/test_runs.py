@@ -15,7 +15,7 @@ import torch
 import yaml
 from toy import tiny_settings, toy_candidates, toy_collection
 
-from msrn import runs, storage
+from msrn import resume, runs, storage
 from msrn.errors import MsrnError
 
 TESTS = Path(__file__).parent
@@ -44,7 +44,7 @@ def same(a: runs.Run, b: runs.Run) -> bool:
 
 
 def steps_of(run: runs.Run) -> list:
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in run.log]
+    return [{name: value for name, value in record.items() if not name.endswith("seconds")} for record in run.log]
 
 
 def test_trained_then_reused(store):
@@ -55,7 +55,15 @@ def test_trained_then_reused(store):
     assert {file.name for file in first.folder.iterdir()} >= {"params.yaml", "checkpoint.pt", "log.jsonl"}
     assert yaml.safe_load((first.folder / "params.yaml").read_text())["fingerprint"] == "toy"
     assert [record["step"] for record in first.log] == list(range(2, 25, 2))
-    assert first.seconds > 0 and first.device.startswith("CPU, ")
+    assert first.seconds > 0 and first.cpu_seconds > 0 and first.device.startswith("CPU, ")
+
+
+def test_a_run_begun_before_processor_time_was_logged_has_none(store):
+    folder = run_once().folder
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    old = [{key: value for key, value in line.items() if key != "cpu_seconds"} for line in lines]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in old))
+    assert resume.trim_log(folder, 24) == old[-1] and run_once().cpu_seconds is None
 
 
 def test_candidates_are_not_asked_for_when_nothing_is_left_to_train(store):
@@ -131,7 +139,7 @@ def interrupted(store: Path, monkeypatch, at: int) -> Path:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "save_checkpoint", stop)
+        patch.setattr(resume, "save_checkpoint", stop)
         with pytest.raises(KeyboardInterrupt):
             run_once()
     return next(store.iterdir())
@@ -221,7 +229,7 @@ def test_status_lists_runs_without_loading_tensors(store, monkeypatch):
 
 
 def test_out_of_time_stops_at_a_log_line_and_goes_on_from_there(store, monkeypatch, tmp_path):
-    with pytest.raises(runs.OutOfTime, match="step 2 of 24"):
+    with pytest.raises(resume.OutOfTime, match="step 2 of 24"):
         run_once(until=time.monotonic())
     resumed = run_once()
     assert "resuming" in resumed.how and "step 2 of 24" in resumed.how

@@ -33,7 +33,7 @@ def study(tmp_path, monkeypatch):
 def row(name, cd=(1.0, 2.0, 3.0, 4.0), seed=0, **changes):
     settings = {**BASE, **changes.pop("settings", {})}
     metrics = {"cd": 2.5, "f": 0.2, "mask_iou": 0.81, "pose_m1": 0.3, "pose_m2": 0.6}
-    given = {"experiment": "study", "settings": settings, "metrics": metrics, "train_seconds": 150.0, **changes}
+    given = {"experiment": "study", "settings": settings, "metrics": metrics, "train_cpu_seconds": 150.0, **changes}
     return record(name, cd, seed, **given)
 
 
@@ -72,6 +72,12 @@ def test_differences_are_over_the_seeds_of_both(study):
     assert "on CPU for laptop, on GPU for 64 pixels" in studies.html()
     study(row("laptop"), row("laptop", seed=2), row("64 pixels", seed=1))
     assert list(body(studies.html())[0].values())[1][1] == "no seed in common"
+
+
+def test_processor_time_is_shown_only_where_it_says_something(study):
+    study(row("laptop"), row("64 pixels", device="GPU"), row("8 views", train_cpu_seconds=None))
+    [rows] = body(studies.html())
+    assert [cells[-2] for cells in rows.values()] == ["2.5", "–", "–"]
 
 
 def test_without_the_first_row_nothing_is_compared(study):

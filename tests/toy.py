@@ -23,7 +23,7 @@ class Forbidden:
     def mesh(self, object_id: str) -> GroundTruth:
         raise AssertionError(f"the true mesh of {object_id} was read")
 
-    def poses(self, view: np.ndarray) -> np.ndarray:
+    def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
         raise AssertionError("true poses were read")
 
 

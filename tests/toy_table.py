@@ -22,7 +22,7 @@ class Ellipsoids:
         vertices = (np.asarray(vertices) * [0.5, 0.5 * scale, 0.3]).astype(np.float32)
         return GroundTruth(vertices, np.asarray(faces, np.int32), np.full((len(faces), 3), 128, np.uint8))
 
-    def poses(self, view: np.ndarray) -> np.ndarray:
+    def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
         return np.stack([view * 90.0, np.full(len(view), 30.0), np.zeros(len(view))], 1).astype(np.float32)
 
 

@@ -5,9 +5,6 @@ are not computed: without a gradient of rgb the colours are not touched, and wit
 backward pass does not run at all.
 """
 
-from contextlib import contextmanager
-
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from msrn.render import numba_kernels as kernels
 from msrn.render.blending import EPSILON, FAR, MIN_AREA, MIN_DEPTH, NEAR
-from msrn.threads import numba_threads
+from msrn.threads import several_threads
 
 
 def rasterize(
@@ -40,7 +37,7 @@ class _SoftRasterize(torch.autograd.Function):
         rgb = vertices.new_empty(batch, 3, size, size) if colored else None
         alpha, log_t = vertices.new_empty(2, batch, size, size)
         numbers = tuple(_numpy(vertices).dtype.type(number) for number in numbers)
-        with _threads() as parallel:
+        with several_threads() as parallel:
             draw = kernels.forward_parallel if parallel else kernels.forward_serial
             draw(
                 _numpy(vertices), _numpy(faces), _numpy(face_colors, vertices, 4), colored,
@@ -62,7 +59,7 @@ class _SoftRasterize(torch.autograd.Function):
         need_colors = need_colors and grad_rgb is not None
         if need_vertices or need_colors:
             record = vertices.new_empty(*state.shape[:3], kernels.RECORD)
-            with _threads() as parallel:
+            with several_threads() as parallel:
                 undraw = kernels.backward_parallel if parallel else kernels.backward_serial
                 undraw(
                     _numpy(vertices), _numpy(faces), _numpy(face_colors if grad_rgb is not None else None, vertices, 4),
@@ -80,15 +77,3 @@ def _numpy(tensor: Tensor | None, like: Tensor | None = None, dimensions: int = 
     if tensor is None:
         tensor = like.new_empty(1, *[0] * (dimensions - 1))
     return tensor.detach().contiguous().numpy()
-
-
-@contextmanager
-def _threads():
-    """Whether to use several threads: as many as torch does, so that one setting governs both.
-
-    One thread needs no pool, which costs milliseconds to wake on a busy machine and does not survive a fork."""
-    if min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS) < 2:
-        yield False
-        return
-    with numba_threads():
-        yield True

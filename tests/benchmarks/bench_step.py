@@ -151,6 +151,7 @@ class Bench:
             ("affinity loss", losses, ("affinity",)),
             ("neighbour selection", neighbors, ("select", "sample")),
             ("neighbour selection", train, ("remember",)),
+            ("gating and memory", train, ("mask_iou",)),
             ("gating and memory", network.bank, ("write",)),
         ]
         with ExitStack() as stack:
@@ -159,9 +160,6 @@ class Bench:
                 for name in names:
                     stack.enter_context(patch.object(owner, name, watch.over(part, getattr(owner, name))))
             self.step()
-        threshold = self.settings.shape_confidence
-        for call in watch.calls["affinity loss"]:  # it is given the two masks
-            watch.calls["gating and memory"].append(Call(gate, (*call.arguments[:2], threshold), {}, False))
         return watch, optimiser
 
     def round(self, steps: int) -> dict[str, dict]:
@@ -224,13 +222,6 @@ class Bench:
     def product(self) -> tuple[int, int]:
         """Rows and columns of the shape decoder's inner product: every vertex of the batch."""
         return self.settings.batch_size * len(self.run.network.sphere), self.settings.shape_hidden
-
-
-def gate(true_mask: Tensor, alpha: Tensor, confidence: float) -> Tensor:
-    """Which reconstructions enter the memory, as ``train.render_and_compare`` and ``train.shape_step`` decide it."""
-    found, true = alpha > 0.5, true_mask > 0.5
-    union = (found | true).sum((1, 2))
-    return (found & true).sum((1, 2)) / union.clamp(min=1) > confidence
 
 
 def multiply_adds(calls: list[Call]) -> int:
