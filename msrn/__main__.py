@@ -75,7 +75,8 @@ def record(experiment: str, budget: str, only: tuple[str, ...], **asked: Any) ->
     given = _given(experiment, asked, RECORDED)
     from msrn import densities, experiments, mask_quality, params, recording
 
-    request, seconds = params.resolve(**given), recording.seconds_of(budget)
+    table = "table7" if experiment in ("table7", mask_quality.EXPERIMENT) else "table8"
+    request, seconds = params.resolve(**given, table=table), recording.seconds_of(budget)
     if experiment == densities.EXPERIMENT and only:
         raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
     if experiment == densities.EXPERIMENT:
@@ -134,7 +135,7 @@ def _run(experiment: str, given: dict[str, Any]) -> None:
     started = time.monotonic()
     from msrn.params import resolve  # torch loads with these: seconds, so not for --help
 
-    request = resolve(**given)
+    request = resolve(**given, table=experiment)
     from msrn import experiments, report
 
     result = getattr(experiments, experiment)(request)

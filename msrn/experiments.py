@@ -109,6 +109,11 @@ class Bench:
         variants(experiment)
         self.experiment, self.request, self.progress = experiment, request, progress
         self.whole = self.train = open_collection(request.dataset, "train", request.data_root)
+        if experiment in ABLATIONS and ABLATIONS[experiment].raw and not self.raw:
+            raise MsrnError(
+                f"{ABLATIONS[experiment].title} is about masks, which {request.dataset} comes with: choose photographs "
+                "without, such as pascal3d or homeware-wild"
+            )
         self.rows = slice(None)  # of the whole split, the images that ``train`` holds
         self.scored = open_collection(request.dataset, EXPERIMENTS[experiment].split, request.data_root)
 

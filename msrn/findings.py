@@ -34,8 +34,9 @@ ALIGNMENT_TITLES = {
 def header(request: Request, name: str = "table8") -> str:
     """What a notebook is about to do and what that costs, as Markdown."""
     s, seeds = request.settings, ", ".join(map(str, request.seeds))
+    instead = request.instead_of and f" **in place of {request.instead_of}, for which no data_root is given**"
     text = (
-        f"**Profile {request.label}**: data set {request.dataset}, {s.steps:,} steps of {s.batch_size} "
+        f"**Profile {request.label}**: data set {request.dataset}{instead}, {s.steps:,} steps of {s.batch_size} "
         f"images, {s.image_size} × {s.image_size} pixels, icosphere {s.mesh_level}, {s.encoder} encoders, "
         f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. {cost(request, name)} "
         "Runs that are stored already are loaded."

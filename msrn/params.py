@@ -5,6 +5,7 @@
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -16,6 +17,8 @@ from msrn import paths
 from msrn.errors import MsrnError, did_you_mean
 from msrn.settings import Settings, make_settings
 
+# What a profile's own data set falls to where no data_root is given: embedded, so that every table can be made.
+STAND_INS = {"shapenet": "homeware", "pascal3d": "homeware-wild"}
 NOTEBOOK_KEYS = ("profile", "dataset", "data_root", "seeds", "device", "settings")
 
 
@@ -30,6 +33,7 @@ class Request:
     device: str
     settings: Settings
     changed: tuple[tuple[str, Any], ...] = ()  # settings that differ from the profile's, with their values
+    instead_of: str = ""  # the profile's real data set, where ``dataset`` stands in for it
 
     @property
     def label(self) -> str:
@@ -45,35 +49,40 @@ def profiles() -> list[str]:
 
 def resolve(
     profile: str = "auto",
-    dataset: str | None = None,
+    dataset: str | Mapping[str, str] | None = None,
     data_root: str | None = None,
     seeds: list[int] | int | None = None,
     device: str = "auto",
     settings: Mapping[str, Any] | str | None = None,
+    table: str = "table8",
 ) -> Request:
     """Fill in what is left open from the profile's file; ``settings`` override single settings of the profile.
 
-    ``profile="auto"`` is ``MSRN_PROFILE`` if set, else ``paper`` on a CUDA device, else ``laptop``.
+    ``profile="auto"`` is ``MSRN_PROFILE`` if set, else ``paper`` on a CUDA device, else ``laptop``. ``dataset`` is a
+    name or, in a profile, one for each table, of which ``table`` is asked for.
     """
     profile = _choose_profile(profile)
     file = _read_profile(profile)
-    for name, value in (("profile", profile), ("dataset", dataset), ("data_root", data_root)):
+    root = data_root or file["data_root"]
+    chosen, instead_of = _choose_dataset(dataset or file["dataset"], root, table)
+    for name, value in (("dataset", chosen), ("data_root", root)):
         if value is not None and not isinstance(value, str):
             raise MsrnError(f"{name} = {value!r}: expected a text")
     base = make_settings(file["settings"])
     made = make_settings({**file["settings"], **_mapping(settings)})
     return Request(
         profile=profile,
-        dataset=dataset or file["dataset"],
-        data_root=data_root or file.get("data_root"),
+        dataset=chosen,
+        data_root=root,
         seeds=_check_seeds(file["seeds"] if seeds is None else seeds),
         device=_choose_device(file["device"] if device == "auto" else device),
         settings=made,
         changed=tuple((name, value) for name, value in made if value != getattr(base, name)),
+        instead_of=instead_of,
     )
 
 
-def from_notebook(names: Mapping[str, Any]) -> Request:
+def from_notebook(names: Mapping[str, Any], table: str = "table8") -> Request:
     """Validate what a notebook's ``parameters`` cell holds after papermill has injected into it (``globals()``).
 
     Papermill only warns about a name that the notebook does not have, and runs on; here it is taken as a setting when
@@ -86,7 +95,7 @@ def from_notebook(names: Mapping[str, Any]) -> Request:
             nearest = did_you_mean(name, [*NOTEBOOK_KEYS, *Settings.model_fields])
             raise MsrnError(f"unknown notebook parameter {name!r} = {given[name]!r}{nearest}")
     overrides = {**_mapping(known.pop("settings", None)), **given}
-    return resolve(**known, settings=overrides)
+    return resolve(**known, settings=overrides, table=table)
 
 
 def _mapping(settings: Any) -> Mapping[str, Any]:
@@ -115,6 +124,25 @@ def _choose_profile(name: str) -> str:
         known = profiles()
         raise MsrnError(f"unknown profile {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}")
     return name
+
+
+def _choose_dataset(named: Any, root: Any, table: str) -> tuple[Any, str]:
+    """The data set, and the real one that it stands in for, or an empty text.
+
+    A profile names the real set of each table, which falls to its stand-in, loudly, where no root is given. A name
+    alone is what somebody asked for: nothing stands in for it.
+    """
+    if not isinstance(named, Mapping):
+        return named, ""
+    if table not in named:
+        raise MsrnError(f"dataset = {dict(named)!r}: expected the name of a data set, or one for {table} among others")
+    real = named[table]
+    instead = STAND_INS.get(str(real))
+    if root or not instead:
+        return real, ""
+    said = f"no data_root is given for {real}, which the paper used: {instead} stands in (data describe {real} helps)"
+    print(said, file=sys.stderr, flush=True)
+    return instead, real
 
 
 def _read_profile(name: str) -> dict[str, Any]:

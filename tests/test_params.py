@@ -6,8 +6,10 @@ import types
 import pytest
 import yaml
 
-from msrn import params, paths
+from msrn import findings, params, paths
+from msrn.data import DATASETS, open_collection
 from msrn.errors import MsrnError
+from msrn.variants import ABLATIONS
 
 
 def refused(call, *needed: str) -> None:
@@ -130,3 +132,60 @@ def test_a_broken_profile_file_names_itself(tmp_path, monkeypatch):
     refused(lambda: params.resolve(profile="smoke"), "smoke.yaml", "settings = None", "a mapping")
     (tmp_path / "smoke.yaml").write_text("profile: smoke\n")
     refused(lambda: params.resolve(profile="smoke"), "smoke.yaml", "expected exactly the keys")
+
+
+REAL = {"table7": "pascal3d", "table8": "shapenet"}
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    monkeypatch.setattr(params, "_cuda", lambda: True)
+
+
+@pytest.mark.parametrize("profile", ["paper", "literal"])
+@pytest.mark.parametrize(("table", "instead"), [("table7", "homeware-wild"), ("table8", "homeware")])
+def test_the_papers_sets_fall_to_embedded_ones_loudly_and_once(cuda, capsys, profile, table, instead):
+    content = yaml.safe_load((paths.PARAMS / f"{profile}.yaml").read_text())
+    assert content["dataset"] == REAL and content["data_root"] is None
+    request = params.resolve(profile=profile, table=table)
+    said = capsys.readouterr().err
+    assert (request.dataset, request.instead_of, request.data_root) == (instead, REAL[table], None)
+    assert said.count("\n") == 1 and f"for {REAL[table]}," in said and f"{instead} stands in" in said
+    assert params.from_notebook(content, table) == request  # papermill -f
+
+
+@pytest.mark.parametrize("table", REAL)
+def test_with_a_root_the_papers_sets_are_opened(cuda, capsys, table):
+    content = yaml.safe_load((paths.PARAMS / "paper.yaml").read_text())
+    for request in (
+        params.resolve(profile="paper", data_root="/data", table=table),
+        params.from_notebook({**content, "data_root": "/data"}, table),
+    ):
+        assert (request.dataset, request.instead_of, request.data_root) == (REAL[table], "", "/data")
+    assert capsys.readouterr().err == ""
+
+
+def test_nothing_stands_in_for_a_set_that_was_asked_for_by_name(cuda, capsys):
+    """Without a root it is refused when it is opened."""
+    for profile in ("paper", "smoke"):
+        request = params.from_notebook({**CELL, "profile": profile, "dataset": "shapenet"})
+        assert (request.dataset, request.instead_of) == ("shapenet", "")
+        refused(lambda request=request: open_collection(request.dataset, "train"), "give its folder as data_root")
+    assert capsys.readouterr().err == ""
+
+
+def test_stand_ins_are_data_sets_of_the_package():
+    assert set(REAL.values()) == set(params.STAND_INS) == {table.dataset for table in ABLATIONS.values()}
+    for real, instead in params.STAND_INS.items():
+        assert real in DATASETS and instead in DATASETS
+
+
+def test_wrong_mappings_of_data_sets_are_refused():
+    refused(lambda: params.resolve(profile="smoke", dataset={"table9": "x"}), "'table9'", "one for table8")
+    refused(lambda: params.resolve(profile="smoke", dataset={"table8": ["x"]}), "dataset = ['x']", "a text")
+
+
+def test_a_page_says_what_stands_in(cuda):
+    page = findings.header(params.resolve(profile="paper"))
+    assert "data set homeware **in place of shapenet, for which no data_root is given**" in page
+    assert "in place of" not in findings.header(params.resolve(profile="smoke"))

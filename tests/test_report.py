@@ -54,6 +54,14 @@ def changed(result, profile="laptop", seeds=(0,), recorded=()):
     return replace(result, request=request, outcomes=outcomes, recorded=tuple(recorded))
 
 
+def test_printed_values_are_of_another_data_set_unless_they_are_not(toy_result):  # noqa: F811
+    assert "13 categories of ShapeNet: on toy compare signs, not values." in report.table_text(toy_result).replace(
+        "\n", " "
+    )
+    own = replace(toy_result, request=replace(toy_result.request, dataset="shapenet"))
+    assert "13 categories of ShapeNet: here are 3 of them." in report.table_text(own).replace("\n", " ")
+
+
 def test_table_holds_published_recorded_and_measured(toy_result):  # noqa: F811
     alike = {"settings": {"steps": 9}}
     kept = [record("M-SRN", metrics={"cd": 2.5, "f": 0.2}, **alike)]

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 from raw_toy import raw_request, raw_split, use_raw_toy
+from toy_table import toy_split
 
 from msrn import experiments, report
+from msrn.errors import MsrnError
 from msrn.params import Request
 from msrn.variants import TABLE7
 
@@ -72,6 +74,13 @@ def test_data_with_masks_are_replaced_loudly(capsys):
         asked = replace(request, dataset=dataset)
         assert experiments.suited(name, asked) is asked
     assert not capsys.readouterr().err
+
+
+def test_other_data_with_masks_are_refused(monkeypatch, tmp_path):
+    use_raw_toy(monkeypatch, tmp_path)
+    monkeypatch.setattr(experiments, "open_collection", toy_split)
+    with pytest.raises(MsrnError, match="Table 7 is about masks, which raw toy comes with: choose photographs without"):
+        experiments.table7(raw_request(), progress=False)
 
 
 def test_settings_of_the_foreground_reach_the_network_by_its_images_alone(monkeypatch, tmp_path):
