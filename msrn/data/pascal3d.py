@@ -14,12 +14,11 @@ All indices and pixels of the annotations count from 1. The archive has no masks
 longer edge of the box, with the last pixels repeated beyond the edges, and training needs §3.1. Every object of a
 photograph is an object of its own; all test objects are evaluated.
 
-Annotations are MATLAB 5 files, read once, in a minute or two, when a split is packed. The key of the packed cache is a
-digest of the lists and of the names, sizes and times of the annotations: other photographs under the same names are not
-noticed (delete the cache then).
+Annotations are MATLAB files, of version 5 or 7.3, read once, in a minute or two, when a split is packed. The key of the
+packed cache is a digest of the lists and of the names, sizes and times of the annotations: other photographs under the
+same names are not noticed (delete the cache then).
 """
 
-import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,15 +29,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.io import loadmat
 from tqdm import tqdm
 
 from msrn import camera
 from msrn.data.cache import digest_of
 from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.matlab import read_mat
 from msrn.data.meshes import check_box, check_mesh, crop_of, cut, in_our_frame, read_mesh
 from msrn.data.pack import Piece, Plan, Window, content_digest, open_packed
-from msrn.data.reading import listing, named, open_root, read_bytes, read_lines, read_picture, wrong_root
+from msrn.data.reading import listing, named, open_root, read_lines, read_picture, wrong_root
 from msrn.errors import MsrnError
 
 NAME, VERSION = "pascal3d", 1  # raise the version when packing changes
@@ -198,21 +197,6 @@ def _image(root: Path, folder: str, stem: str) -> str:
     """The photograph of an annotation: VOC writes jpg, ImageNet JPEG."""
     names = [f"Images/{folder}/{stem}{suffix}" for suffix in (".jpg", ".JPEG")]
     return next((name for name in names if (root / name).exists()), names[folder.endswith("_imagenet")])
-
-
-def read_mat(root: Path, path: Path, name: str) -> Any:
-    """A variable of a MATLAB 5 file: structs as objects with attributes."""
-    content = read_bytes(root, path)
-    if content[:10] == b"MATLAB 7.3":
-        raise MsrnError(f"{path} is a MATLAB 7.3 file: open it in MATLAB and save it with -v7, as the archive has it")
-    try:
-        found = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True, variable_names=[name])
-    except Exception as error:  # scipy raises whatever a torn file makes it stumble over
-        said = (str(error).splitlines() or ["cut off"])[0]
-        raise MsrnError(f"{path} is not a whole MATLAB 5 file ({type(error).__name__}: {said})") from None
-    if name not in found:
-        raise MsrnError(f"{path} has no variable {name}")
-    return found[name]
 
 
 # ---------------------------------------------------------------------------------------------------------- the packing

@@ -5,6 +5,8 @@ origin from ``distance``; a point appears at px + s x / depth, py - s y / depth 
 up in the camera, turned counter-clockwise by theta. Pixels count from 1, as all indices in the files do.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from scipy.io import savemat
 from shapenet_archive import SIDES, Boxes
 
 WIDTH, HEIGHT, VIEWPORT, FOCAL = 240, 180, 3000.0, 1.0
+packed = partial(savemat, do_compression=True)
 FRONT = np.array([[0, -1, 0], [0, 0, 1], [1, 0, 0]])  # v @ FRONT: the boxes' front, +x, becomes -y, and y becomes z
 TRIANGLES = np.array([t for side in SIDES for t in (side[:3], (side[0], *side[2:]))])
 
@@ -85,7 +88,9 @@ def struct_array(entries: list[dict]) -> np.ndarray:
     return made
 
 
-def write_photograph(root: Path, folder: str, stem: str, entries: list[tuple[dict, np.ndarray]]) -> None:
+def write_photograph(
+    root: Path, folder: str, stem: str, entries: list[tuple[dict, np.ndarray]], save: Callable = packed
+) -> None:
     picture = Image.new("RGB", (WIDTH, HEIGHT), (90, 120, 90))
     for entry, seen in entries:
         for box in range(3):
@@ -99,10 +104,10 @@ def write_photograph(root: Path, folder: str, stem: str, entries: list[tuple[dic
     picture.save(root / "Images" / folder / f"{stem}{suffix}", format="JPEG", quality=95)
     size = np.array([WIDTH, HEIGHT, 3.0])
     record = {"filename": f"{stem}{suffix}", "imgsize": size, "objects": struct_array([entry for entry, _ in entries])}
-    savemat(root / "Annotations" / folder / f"{stem}.mat", {"record": record}, do_compression=True)
+    save(root / "Annotations" / folder / f"{stem}.mat", {"record": record})
 
 
-def write_cads(root: Path, category: str, seeds: list[int]) -> None:
+def write_cads(root: Path, category: str, seeds: list[int], save: Callable = packed) -> None:
     folder = root / "CAD" / category
     folder.mkdir(parents=True)
     entries = []
@@ -113,21 +118,24 @@ def write_cads(root: Path, category: str, seeds: list[int]) -> None:
         lines += ["3 " + " ".join(str(corner) for corner in face) for face in faces]
         (folder / f"{number:02d}.off").write_text("\n".join(lines) + "\n")
         entries.append({"vertices": vertices, "faces": faces + 1.0, "left": np.zeros((1, 3))})
-    savemat(root / "CAD" / f"{category}.mat", {category: struct_array(entries)})
+    save(root / "CAD" / f"{category}.mat", {category: struct_array(entries)})
 
 
-def write_archive(root: Path, classes: tuple[str, ...], photographs: int = 6) -> None:
-    """Of each class two models and ``photographs`` of ImageNet and of VOC, these in turn train and val."""
+def write_archive(root: Path, classes: tuple[str, ...], photographs: int = 6, save: Callable = packed) -> None:
+    """Of each class two models and ``photographs`` of ImageNet and of VOC, these in turn train and val.
+
+    ``save`` writes the MATLAB files: ``packed``, or ``matlab73.write_mat``.
+    """
     train, val = [], []
     for place, category in enumerate(classes):
         seeds = [10 * place + 1, 10 * place + 2]
-        write_cads(root, category, seeds)
+        write_cads(root, category, seeds, save)
         for number in range(photographs):
             for source in ("imagenet", "pascal"):
                 view = viewpoint(1000 * place + 2 * number + (source == "pascal"))
                 thing = annotated(category, seeds[number % 2], number % 2 + 1, view)
                 stem = f"n0{place}_{number}" if source == "imagenet" else f"2008_{100 * place + number:06d}"
-                write_photograph(root, f"{category}_{source}", stem, [thing])
+                write_photograph(root, f"{category}_{source}", stem, [thing], save)
                 if source == "pascal":
                     (val if number % 2 else train).append(stem)
     sets = root / "PASCAL" / "VOCdevkit" / "VOC2012" / "ImageSets" / "Main"
