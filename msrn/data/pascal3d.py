@@ -37,6 +37,7 @@ from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.matlab import read_mat
 from msrn.data.meshes import check_box, check_mesh, crop_of, cut, in_our_frame, read_mesh
 from msrn.data.pack import Piece, Plan, Window, content_digest, open_packed
+from msrn.data.poses import check_different, rows_of
 from msrn.data.reading import listing, named, open_root, read_lines, read_picture, wrong_root
 from msrn.errors import MsrnError
 
@@ -178,6 +179,8 @@ def read_annotation(root: Path, folder: str, stem: str, category: str) -> Iterat
 def _thing(entry: Any, category: str, image: str, object_id: str) -> Thing:
     view = entry.viewpoint
     x0, y0, x1, y1 = (float(value) for value in entry.bbox)
+    if float(entry.cad_index) != int(entry.cad_index):
+        raise ValueError(f"cad_index {entry.cad_index} is not a whole number")
     return Thing(
         object_id=object_id,
         category=category,
@@ -208,6 +211,7 @@ def _plan(root: Path, split: str, classes: tuple[str, ...], name: str) -> Plan:
     print(f"{name} {split} by CMR's rule: " + ", ".join(f"{k} {n:,}" for k, n in counts.items()), file=sys.stderr)
     if not things:
         raise MsrnError(f"{root}: no object of {name} {split} among the annotations: is the archive whole?")
+    check_different([thing.object_id for thing in things], root)
     groups = [things[start : start + IMAGES] for start in range(0, len(things), IMAGES)]
     return Plan(
         title=f"{name} {split}",
@@ -256,12 +260,11 @@ class Pascal3DTruth:
     pose: np.ndarray  # (N, 3)
 
     def mesh(self, object_id: str) -> GroundTruth:
-        place = int(np.flatnonzero(self.object_id == object_id)[0])
-        return _truth(self.root, str(object_id).split("/")[0], int(self.cad[place]))
+        row = rows_of([object_id], self.object_id, self.root)[0]
+        return _truth(self.root, str(self.object_id[row]).split("/")[0], int(self.cad[row]))
 
     def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
-        place = {name: row for row, name in enumerate(self.object_id.tolist())}
-        return np.asarray(self.pose[[place[str(name)] for name in object_id]])
+        return np.asarray(self.pose[rows_of(object_id, self.object_id, self.root)])
 
 
 @lru_cache(maxsize=256)  # there are 79 in all

@@ -35,7 +35,7 @@ from msrn.data.clouds import CloudTruth, centered_cloud
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.meshes import centered, check_box, crop_of, cut, in_our_frame, on_white, read_mesh
 from msrn.data.pack import Piece, Plan, Window, content_digest, open_packed
-from msrn.data.poses import angles, is_rotation
+from msrn.data.poses import angles, is_rotation, rows_of
 from msrn.data.reading import named, open_root, read_array, read_bytes, read_names, read_picture, wrong_root
 from msrn.errors import MsrnError
 
@@ -152,7 +152,10 @@ def _read_processed(root: Path, lists: Mapping) -> dict[tuple[str, str], Photogr
     found = {}
     for category, name in names:
         path = root / "annotation" / category / f"{name}.json"
-        found[category, name] = _photograph(_read_json(root, path), str(path), "_processed")
+        photo = _photograph(_read_json(root, path), str(path), "_processed")
+        if photo.object_id != f"{category}/{name}":
+            raise MsrnError(f"{path} is the annotation of {photo.object_id}: expected that of {category}/{name}")
+        found[category, name] = photo
     return found
 
 
@@ -322,11 +325,12 @@ class Pix3DTruth:
 
     def mesh(self, object_id: str) -> GroundTruth | CloudTruth:
         read = _cloud if self.clouds else _model
-        return read(self.root, self.photos[str(object_id)].model)
+        if object_id not in self.photos:
+            raise MsrnError(f"{self.root}: {str(object_id)!r} is not among its {len(self.photos):,} objects")
+        return read(self.root, self.photos[object_id].model)
 
     def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
-        place = {name: row for row, name in enumerate(self.photos)}
-        return np.asarray(self.pose[[place[str(name)] for name in object_id]])
+        return np.asarray(self.pose[rows_of(object_id, np.array(list(self.photos)), self.root)])
 
 
 @lru_cache(maxsize=64)  # photographs share models

@@ -37,7 +37,7 @@ from msrn.data.cache import digest_of
 from msrn.data.clouds import CloudTruth, centered_cloud
 from msrn.data.collection import ImageCollection
 from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
-from msrn.data.poses import angles, is_rotation
+from msrn.data.poses import angles, is_rotation, rows_of
 from msrn.data.reading import (
     SHOWN,
     listing,
@@ -285,13 +285,11 @@ class ShapeNetTruth:
 
     def mesh(self, object_id: str) -> CloudTruth:
         """The object's points, centred and scaled to longest edge 1."""
-        category, name = str(object_id).split("/", 1)
+        category, name = str(self.object_id[rows_of([object_id], self.object_id, self.root)][0]).split("/", 1)
         return centered_cloud(*read_points(self.root, f"{self.root}/{self.folder[category]}/{name}"))
 
     def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
-        order = np.argsort(self.object_id)
-        place = order[np.searchsorted(self.object_id, object_id, sorter=order)]
-        return np.asarray(self.pose[place * VIEWS + view])
+        return np.asarray(self.pose[rows_of(object_id, self.object_id, self.root) * VIEWS + view])
 
 
 def read_points(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:

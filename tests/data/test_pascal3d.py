@@ -211,3 +211,27 @@ def test_crops_repeat_the_last_pixels_beyond_the_edge(cache, copy):
     found = open_collection("pascal3d-car", "train", copy)
     image = found.images[found.object_id == "car/n99_edge_0"][0]
     assert image.max() < 240
+
+
+def test_truth_and_poses_of_another_object_are_refused(cache, archive):
+    test = open_collection("pascal3d", "test", archive)
+    with pytest.raises(MsrnError, match="'car/nothing' is not among its 24 objects"):
+        test._truth.mesh("car/nothing")
+    with pytest.raises(MsrnError, match="'zebra/0_0' is not among its 24 objects"):
+        test._truth.poses(np.array([test.object_id[3], "zebra/0_0"]), np.zeros(2, int))
+    order = np.random.default_rng(0).permutation(24)
+    np.testing.assert_array_equal(test._truth.poses(test.object_id[order], np.zeros(24, int)), test.true_pose()[order])
+
+
+def test_one_name_for_two_photographs_is_refused(cache, copy):
+    """One of VOC and one of ImageNet: by its id the second would be measured against the first one's model."""
+    stem = (copy / SETS / "train.txt").read_text().split()[-2]
+    things = sorted(path.parent.name for path in copy.glob(f"Annotations/*/{stem}.mat"))
+    category = things[0].removesuffix("_pascal")
+    write_photograph(copy, f"{category}_imagenet", stem, [annotated(category, 1, 2, viewpoint(3))])
+    assert f"'{category}/{stem}_0' occurs twice: expected every object once" in refusal(copy)
+
+
+def test_an_index_between_two_models_is_refused(cache, copy):
+    write_photograph(copy, "car_imagenet", "n99_half", [annotated("car", 1, 1.5, viewpoint(3))])
+    assert "n99_half.mat lacks what an annotation has (ValueError: cad_index 1.5 is not" in refusal(copy)

@@ -246,3 +246,20 @@ def test_the_camera_that_looks_at_the_object():
     np.testing.assert_allclose(place @ (rotation.T @ turned), [0, 0, np.linalg.norm(place)], atol=1e-12)
     np.testing.assert_allclose(turned @ turned.T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(centered(rotation, np.array([0, 0, 3.0])), rotation)
+
+
+def test_truth_and_poses_of_another_object_are_refused(cache, official):
+    test = open_collection("pix3d", "test", official[0])
+    for asked in (lambda: test._truth.mesh("chair/9999"), lambda: test._truth.poses(np.array(["chair/9999"]), [0])):
+        with pytest.raises(MsrnError, match="'chair/9999' is not among its"):
+            asked()
+
+
+def test_an_annotation_under_anothers_name_is_refused(cache, official, tmp_path):
+    """As it stands two objects would have one id, and the images and the model of one of them."""
+    root, entries = official
+    write_processed(tmp_path / "processed", root, entries)
+    folder = tmp_path / "processed" / "annotation" / "chair"
+    shutil.copy(folder / "0002.json", folder / "0003.json")
+    said = refusal(tmp_path / "processed")
+    assert said.endswith("0003.json is the annotation of chair/0002: expected that of chair/0003")

@@ -352,3 +352,14 @@ def test_damaged_files_of_the_npz_form_are_refused(cache, npz):
     assert "float32" in refusal(npz)
     path.unlink()
     assert f"{CAR}_train_images.npz is missing" in refusal(npz)
+
+
+def test_truth_and_poses_of_another_object_are_refused(cache, archive):
+    """Whatever the collection asks for, also what lies in the archive and is of another split."""
+    test = open_collection("shapenet", "test", archive)
+    for other in ("car/a", "lamp/t", "car/../t", "t"):
+        with pytest.raises(MsrnError, match="is not among its 3 objects"):
+            test._truth.mesh(other)
+        with pytest.raises(MsrnError, match="is not among its 3 objects"):
+            test._truth.poses(np.array(["car/t", other]), np.zeros(2, int))
+    np.testing.assert_array_equal(test._truth.poses(test.object_id, test.view), test.true_pose())
