@@ -107,11 +107,17 @@ def _known(name: str) -> str:
 
 def _counts(survey: Survey) -> Iterator[str]:
     yield f"  {'split':<7} {'category':<14} {survey.counted:>10} {'published':>10}"
-    for part in survey.parts:
-        expected = "–" if part.published is None else f"{part.published:,}"
-        differs = "  differs" if part.published not in (None, part.count) else ""
-        yield f"  {part.split:<7} {part.category:<14} {part.count:>10,} {expected:>10}{differs}"
-    yield f"  {'all':<22} {sum(part.count for part in survey.parts):>10,}"
+    for split in dict.fromkeys(part.split for part in survey.parts):
+        mine = [part for part in survey.parts if part.split == split]
+        for part in mine:
+            yield _count(split, part.category, part.count, part.published)
+        known = [part.published for part in mine if part.published is not None]
+        yield _count(split, "all", sum(part.count for part in mine), sum(known) if len(known) == len(mine) else None)
+
+
+def _count(split: str, category: str, count: int, published: int | None) -> str:
+    expected = "–" if published is None else f"{published:,}"
+    return f"  {split:<7} {category:<14} {count:>10,} {expected:>10}{'  differs' * (published not in (None, count))}"
 
 
 def _read_all(name: str, survey: Survey) -> tuple[list[str], float]:

@@ -75,6 +75,7 @@ class Archive:
     official: bool  # by the lists
     masks: bool
     clouds: bool  # the processed form: the truth is points
+    annotated: int  # images, also those that are in no split
 
     @property
     def name(self) -> str:
@@ -128,7 +129,7 @@ def read_archive(root: Path, ours: bool = False) -> Archive:
     empty = [split for split in SPLITS if not splits[split]]
     if empty:
         raise MsrnError(f"{root}: no image for {' and '.join(empty)} among {len(photos):,} annotations: is it whole?")
-    return Archive(root, splits, official, (root / f"mask{'_processed' * processed}").is_dir(), processed)
+    return Archive(root, splits, official, (root / f"mask{'_processed' * processed}").is_dir(), processed, len(photos))
 
 
 def _read_official(root: Path) -> dict[tuple[str, str], Photograph]:

@@ -41,6 +41,9 @@ def test_a_whole_archive_holds(cache, archive):
     assert sum(line.startswith("holds: ") for line in lines) == 3
     assert any(line.split() == ["train", "car", "2", "–"] for line in lines)
     assert any(line.split() == ["test", "chair", "1", "1,356", "differs"] for line in lines)
+    assert any(line.split() == ["test", "vessel", "0", "388", "differs"] for line in lines)  # in no list
+    assert any(line.split() == ["test", "all", "2", "8,762", "differs"] for line in lines)
+    assert any(line.split() == ["train", "all", "4", "–"] for line in lines)
     assert "packing: 192 images take 0.0 GB" in lines[-1] and "minutes" in lines[-1]
     assert not cache.exists()  # a check writes nothing
 

@@ -138,6 +138,7 @@ def test_check_proves_the_cameras(cache, official, copy):
     lines = list(check.check("pix3d", official[0]))
     assert any(line.startswith("holds: models, seen by their photographs' cameras") for line in lines)
     assert "by CAD model" in lines[0]
+    assert "holds: 40 images are annotated; the published archive has 10,069" in lines
     entries = json.loads((copy / "pix3d.json").read_text())
     for entry in entries:  # another convention: transposed
         entry["rot_mat"] = np.array(entry["rot_mat"]).T.tolist()
