@@ -5,6 +5,7 @@ on a point and across its normal, so wide that they close the surface: seen and 
 vertex of it is farther than the triangle's radius, a hundredth of the longest edge or so, from a true point.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -28,9 +29,10 @@ class CloudTruth:
     def points(self, count: int, seed: int) -> np.ndarray:
         """Points (``count``, 3) float32 of the archive's, none twice as long as there are enough."""
         generator = np.random.default_rng(seed)
-        again = max(0, count - len(self.cloud))
-        chosen = generator.permutation(len(self.cloud))[:count]
-        return self.cloud[np.r_[chosen, generator.integers(len(self.cloud), size=again)]]
+        cloud = self.cloud
+        again = max(0, count - len(cloud))
+        chosen = generator.permutation(len(cloud))[:count]
+        return cloud[np.r_[chosen, generator.integers(len(cloud), size=again)]]
 
     @property
     def vertices(self) -> np.ndarray:
@@ -50,6 +52,22 @@ class CloudTruth:
     @cached_property
     def _mesh(self) -> tuple[np.ndarray, np.ndarray]:
         return surfels(self.cloud, self.normals, TRIANGLES)
+
+
+class StoredCloud(CloudTruth):
+    """The same of a cloud that ``read`` gives whenever it is needed: thousands of them are held at once."""
+
+    def __init__(self, read: Callable[[], CloudTruth]) -> None:
+        self._read = read
+        read()  # what is wrong with it is said now
+
+    @property
+    def cloud(self) -> np.ndarray:
+        return self._read().cloud
+
+    @property
+    def normals(self) -> np.ndarray | None:
+        return self._read().normals
 
 
 def surfels(cloud: np.ndarray, normals: np.ndarray | None, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -34,7 +34,7 @@ import yaml
 from msrn import camera
 from msrn.data import shapenet_npz
 from msrn.data.cache import digest_of
-from msrn.data.clouds import CloudTruth, centered_cloud
+from msrn.data.clouds import CloudTruth, StoredCloud, centered_cloud
 from msrn.data.collection import ImageCollection
 from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
 from msrn.data.poses import angles, is_rotation, rows_of
@@ -286,10 +286,15 @@ class ShapeNetTruth:
     def mesh(self, object_id: str) -> CloudTruth:
         """The object's points, centred and scaled to longest edge 1."""
         category, name = str(self.object_id[rows_of([object_id], self.object_id, self.root)][0]).split("/", 1)
-        return centered_cloud(*read_points(self.root, f"{self.root}/{self.folder[category]}/{name}"))
+        return StoredCloud(partial(_cloud, self.root, f"{self.root}/{self.folder[category]}/{name}"))
 
     def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
         return np.asarray(self.pose[rows_of(object_id, self.object_id, self.root) * VIEWS + view])
+
+
+@lru_cache(maxsize=32)  # 4 MB each; threads that evaluate ask for an object's twice
+def _cloud(root: Path, folder: str) -> CloudTruth:
+    return centered_cloud(*read_points(root, folder))
 
 
 def read_points(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,5 @@
 import os
+import pickle
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ from shapenet_archive import SIZE, Boxes, world_matrix, write_archive, write_npz
 from msrn import camera, figures
 from msrn.baselines import mean_shape, meshes_of, random_object
 from msrn.data import open_collection, shapenet
-from msrn.data.clouds import CloudTruth
+from msrn.data.clouds import CloudTruth, centered_cloud
 from msrn.data.poses import angles
 from msrn.errors import MsrnError
 from msrn.evaluate import evaluate_meshes
@@ -155,6 +156,18 @@ def test_baselines_and_figures_work_with_points(cache, archive):
         seen = np.asarray(Image.fromarray(picture[..., 3]).resize((64, 64))) > 127
         zoomed = np.asarray(Image.fromarray(test.masks[row]).resize((74, 74)))[5:69, 5:69]
         assert (seen & zoomed).sum() / (seen | zoomed).sum() > 0.85 and turned.shape == picture.shape
+
+
+def test_truths_are_held_without_their_points(cache, archive):
+    """A category has thousands of objects with 100,000 points each, and some rows ask for all of them at once."""
+    collection = open_collection("shapenet", "test", archive)
+    truth = collection.ground_truth("car/t")
+    assert len(pickle.dumps(truth)) < 2000
+    points, normals = shapenet.read_points(archive, f"{archive}/{CAR}/t")
+    whole = centered_cloud(points, normals)
+    np.testing.assert_array_equal(truth.points(500, 1), whole.points(500, 1))
+    np.testing.assert_array_equal(truth.vertices, whole.vertices)
+    assert truth.vertices is truth.vertices  # made once
 
 
 def test_surfels_lie_on_the_surface_and_close_it():
