@@ -109,11 +109,7 @@ class Bench:
         variants(experiment)
         self.experiment, self.request, self.progress = experiment, request, progress
         self.whole = self.train = open_collection(request.dataset, "train", request.data_root)
-        if experiment in ABLATIONS and ABLATIONS[experiment].raw and not self.raw:
-            raise MsrnError(
-                f"{ABLATIONS[experiment].title} is about masks, which {request.dataset} comes with: choose photographs "
-                "without, such as pascal3d or homeware-wild"
-            )
+        self._check_masks()
         self.rows = slice(None)  # of the whole split, the images that ``train`` holds
         self.scored = open_collection(request.dataset, EXPERIMENTS[experiment].split, request.data_root)
 
@@ -133,6 +129,17 @@ class Bench:
     def raw(self) -> bool:
         """Whether the data come without masks, so that every row and seed sees images of its own (§3.1)."""
         return self.whole.masks is None
+
+    def _check_masks(self) -> None:
+        """A table about masks needs photographs that come without any, and for its row of true masks those as well."""
+        if not any(row.overrides.get("masks") == "true" for row in variants(self.experiment)):
+            return
+        title, name = ABLATIONS[self.experiment].title, self.request.dataset
+        wanted = "choose photographs with true shapes, such as pascal3d or homeware-wild"
+        if not self.raw:
+            raise MsrnError(f"{title} is about masks, which {name} comes with: {wanted}")
+        if not self.whole.has_true_masks:
+            raise MsrnError(f"{title} has a row with true masks, of which {name} has none: {wanted}")
 
     def foreground(self, row: Variant, seed: int, until: float | None = None) -> Foreground:
         """What segments the images of a row."""

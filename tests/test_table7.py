@@ -79,7 +79,11 @@ def test_data_with_masks_are_replaced_loudly(capsys):
 def test_other_data_with_masks_are_refused(monkeypatch, tmp_path):
     use_raw_toy(monkeypatch, tmp_path)
     monkeypatch.setattr(experiments, "open_collection", toy_split)
-    with pytest.raises(MsrnError, match="Table 7 is about masks, which raw toy comes with: choose photographs without"):
+    with pytest.raises(MsrnError, match="Table 7 is about masks, which raw toy comes with: choose photographs with"):
+        experiments.table7(raw_request(), progress=False)
+    blind = lambda *asked: replace(toy_split(*asked), masks=None)  # noqa: E731
+    monkeypatch.setattr(experiments, "open_collection", blind)
+    with pytest.raises(MsrnError, match="Table 7 has a row with true masks, of which raw toy has none: choose"):
         experiments.table7(raw_request(), progress=False)
 
 

@@ -60,7 +60,7 @@ SETS = {
         source="the project page of Pascal3D+ (Xiang et al., Stanford), whose link is often reported dead; the code of "
         "Unicorn (Monnier et al.) has a script with the same link",
         licence="none is stated; photographs under the terms of VOC 2012 (Flickr's) and of ImageNet: research only",
-        size="about 8 GB; 0.4 GB in our cache",
+        size="about 8 GB; 0.5 GB in our cache",
         survey=pascal3d_survey.survey,
     ),
 }

@@ -50,7 +50,7 @@ def _overlap(root: Path, thing: Thing) -> float:
     """IoU of the annotated box with that of the projected model."""
     vertices, faces = pascal3d.read_cad(root, thing.category, thing.cad)
     surface = GroundTruth(vertices, faces, np.zeros((len(faces), 3), np.uint8)).points(POINTS, seed=0)
-    seen = pascal3d.points_in_photograph(thing, surface.astype(np.float64))
+    seen = pascal3d.points_in_photograph(thing, surface.astype(np.float64))[:, :2]
     low, high = np.array(thing.box[:2]), np.array(thing.box[2:])
     common = np.prod(np.clip(np.minimum(seen.max(0), high) - np.maximum(seen.min(0), low), 0, None))
     return float(common / (np.prod(np.ptp(seen, 0)) + np.prod(high - low) - common))

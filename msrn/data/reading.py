@@ -49,6 +49,14 @@ def listing(folder: Path) -> list[str]:
         raise _unreadable(folder, error) from None
 
 
+def stat_of(path: Path | str) -> os.stat_result:
+    """Size and times of a file or folder."""
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
 def read_bytes(root: Path, path: Path | str) -> bytes:
     """The content of a file under ``root``, a resolved folder; links are followed as long as they stay there."""
     with open_file(root, path) as file:

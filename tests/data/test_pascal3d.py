@@ -21,8 +21,13 @@ def archive(tmp_path_factory):
 
 @pytest.fixture
 def copy(archive, tmp_path):
-    pascal3d._truth.cache_clear()
+    forget_models()
     return shutil.copytree(archive, tmp_path / "copy")
+
+
+def forget_models():
+    for kept in (pascal3d._truth, pascal3d._cad):
+        kept.cache_clear()
 
 
 def refusal(root, split="train", name="pascal3d"):
@@ -85,6 +90,16 @@ def test_poses_and_crops_are_those_of_the_annotation(cache, archive):
         assert (rows[0] + rows[-1] + 1) / 2 == pytest.approx(32, abs=1.2)  # the box lies in the middle
 
 
+def test_true_masks_are_those_of_the_model(cache, archive):
+    """The photographs show it in red before green; training does not see them."""
+    test = open_collection("pascal3d", "test", archive)
+    assert test.masks is None and test.has_true_masks
+    for image, mask in zip(test.images.astype(int), test.true_masks(), strict=True):
+        red = image[0] - image[1] > 50
+        assert (red & mask).sum() / (red | mask).sum() > 0.9
+    assert 0.1 < test.true_masks().mean() < 0.7
+
+
 def test_points_appear_where_the_toolbox_puts_them(archive):
     """Our camera against the fixture's, which is written from the annotation's definition; pixels from 0 and from 1."""
     thing = next(pascal3d.read_things(archive, "test", ("car",)))
@@ -92,7 +107,7 @@ def test_points_appear_where_the_toolbox_puts_them(archive):
     record = loadmat(archive / "Annotations" / "car_pascal" / f"{stem}.mat", simplify_cells=True)["record"]
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (50, 3))
     expected = project(points, record["objects"]["viewpoint"]) - 0.5
-    np.testing.assert_allclose(pascal3d.points_in_photograph(thing, points), expected, atol=1e-8)
+    np.testing.assert_allclose(pascal3d.points_in_photograph(thing, points)[:, :2], expected, atol=1e-8)
     x0, y0, x1, y1 = record["objects"]["bbox"]
     assert thing.box == (x0 - 1, y0 - 1, x1, y1)
 
@@ -115,13 +130,13 @@ def test_the_truth_is_the_model_of_the_index_counted_from_1(cache, copy, form):
     np.testing.assert_allclose(truth.vertices[:, 1], boxes[:, 1], atol=1e-5)
 
 
-def test_files_of_matlab_7_3_are_read_alike(cache, archive, tmp_path):
+def test_files_of_matlab_7_3_are_read_alike(cache, copy, tmp_path):
     """All annotations and models, which are then read from CLASS.mat."""
     write_archive(tmp_path / "seven", CLASSES, 4, write_mat)
-    for file in tmp_path.glob("seven/CAD/*/*.off"):
+    for file in tmp_path.glob("*/CAD/*/*.off"):
         file.unlink()
     for split in ("train", "test"):
-        five, seven = (open_collection("pascal3d", split, root) for root in (archive, tmp_path / "seven"))
+        five, seven = (open_collection("pascal3d", split, root) for root in (copy, tmp_path / "seven"))
         assert seven.fingerprint == five.fingerprint and len(seven)
         np.testing.assert_array_equal(seven.true_pose(), five.true_pose())
     for object_id in seven.object_id:
@@ -192,8 +207,10 @@ def test_models_that_are_not_there(cache, copy):
     for file in (copy / "CAD" / "car").iterdir():
         file.unlink()
     shutil.copy(copy / "CAD" / "bus.mat", copy / "CAD" / "car.mat")
+    forget_models()
     with pytest.raises(MsrnError, match="car.mat has no variable car"):
         test.ground_truth(test.object_id[0])
+    assert "car.mat has no variable car" in refusal(copy, "test", "pascal3d-car")  # packs anew: masks are the models'
 
 
 def test_names_of_classes():
