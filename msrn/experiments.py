@@ -112,6 +112,8 @@ class Bench:
         self._check_masks()
         self.rows = slice(None)  # of the whole split, the images that ``train`` holds
         self.scored = open_collection(request.dataset, EXPERIMENTS[experiment].split, request.data_root)
+        first = self.scored.object_id[self.scored.evaluation_index[0]]
+        self.scored.ground_truth(str(first))  # a data set without true shapes is refused before anything is trained
 
     def outcome(self, row: Variant, seed: int, until: float | None = None) -> Outcome:
         """A row with one seed, trained or loaded, scored or loaded; a line on standard error says which and why."""

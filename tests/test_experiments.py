@@ -1,10 +1,12 @@
 """Table 8 from end to end on toy data: trained, scored, kept, reused; and what a user can get wrong."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy_table import record, toy_data, toy_request, toy_result  # noqa: F401
+from toy import Forbidden
+from toy_table import record, toy_data, toy_request, toy_result, toy_split  # noqa: F401
 
 from msrn import camera, evaluate, experiments, paths, records, scoring, storage
 from msrn.errors import MsrnError
@@ -101,10 +103,6 @@ def test_meshes_arrive_in_the_truths_frame(toy_result):  # noqa: F811
 
 
 def test_predictions_read_no_truth(toy_result):  # noqa: F811
-    from dataclasses import replace
-
-    from toy import Forbidden
-
     blind = replace(toy_result.test, _truth=Forbidden())
     assert len(predict(toy_result.outcomes[0].run.network(), blind, [0, 7]).vertices) == 2
 
@@ -123,3 +121,11 @@ def test_the_headline_of_the_record_is_that_of_the_evaluation(toy_result):  # no
     meshes = views.meshes_in_true_frame(test.true_pose()[test.evaluation_index])
     again = evaluate.evaluate_meshes(meshes, test, test.evaluation_index, outcome.record.points, scoring.SEED)
     assert outcome.record.objects["cd"] == pytest.approx(again.per_object("cd")[2].tolist())
+
+
+def test_data_without_true_shapes_are_refused_before_training(toy_data, monkeypatch):  # noqa: F811
+    blind = lambda *asked: replace(toy_split(*asked), _truth=Forbidden())  # noqa: E731
+    monkeypatch.setattr(experiments, "open_collection", blind)
+    monkeypatch.setattr(experiments.runs, "train_or_load", lambda *_: pytest.fail("trained"))
+    with pytest.raises(AssertionError):
+        experiments.table8(toy_request(), progress=False)
