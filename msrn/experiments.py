@@ -136,12 +136,11 @@ class Bench:
         """A table about masks needs photographs that come without any, and for its row of true masks those as well."""
         if not any(row.overrides.get("masks") == "true" for row in variants(self.experiment)):
             return
-        title, name = ABLATIONS[self.experiment].title, self.request.dataset
-        wanted = "choose photographs with true shapes, such as pascal3d or homeware-wild"
+        name = self.request.dataset
         if not self.raw:
-            raise MsrnError(f"{title} is about masks, which {name} comes with: {wanted}")
+            raise _unfit(self.experiment, f"is about masks, which {name} comes with")
         if not self.whole.has_true_masks:
-            raise MsrnError(f"{title} has a row with true masks, of which {name} has none: {wanted}")
+            raise _unfit(self.experiment, f"has a row with true masks, of which {name} has none")
 
     def foreground(self, row: Variant, seed: int, until: float | None = None) -> Foreground:
         """What segments the images of a row."""
@@ -233,10 +232,17 @@ class Bench:
         return self.experiment, name
 
 
+def _unfit(name: str, said: str) -> MsrnError:
+    wanted = "choose photographs with true shapes, such as pascal3d or homeware-wild"
+    return MsrnError(f"{ABLATIONS[name].title} {said}: {wanted}")
+
+
 def suited(name: str, request: Request) -> Request:
     """The request on data that the table can be made of: Table 7 is about masks, so it takes photographs without any in
     place of a data set that comes with them, and says so."""
     raw = ABLATIONS[name].raw if name in ABLATIONS else {}
+    if raw and request.dataset == "shapenet":  # before it is packed
+        raise _unfit(name, "is about masks, which shapenet comes with")
     if not raw or request.dataset not in MASKED:
         return request
     instead = raw.get(request.profile, raw["laptop"])

@@ -74,6 +74,8 @@ def test_data_with_masks_are_replaced_loudly(capsys):
         asked = replace(request, dataset=dataset)
         assert experiments.suited(name, asked) is asked
     assert not capsys.readouterr().err
+    with pytest.raises(MsrnError, match="Table 7 is about masks, which shapenet comes with"):
+        experiments.suited("table7", replace(request, dataset="shapenet", data_root="/nowhere"))
 
 
 def test_other_data_with_masks_are_refused(monkeypatch, tmp_path):
