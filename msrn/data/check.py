@@ -122,18 +122,18 @@ def _count(split: str, category: str, count: int, published: int | None) -> str:
 
 def _read_all(name: str, survey: Survey) -> tuple[list[str], float]:
     """What is wrong with any file, and the seconds that reading took."""
-    problems: list[str] = []
+    problems: dict[str, None] = {}  # a model that is missing is missed by every photograph of it
     started = time.perf_counter()
     pool = ThreadPoolExecutor(WORKERS)
     try:
         with tqdm(total=sum(part.images for part in survey.parts), desc=name, unit="image", unit_scale=True) as bar:
             for part in survey.parts:
                 for found in pool.map(lambda unit: unit(), part.units):
-                    problems += found
+                    problems |= dict.fromkeys(found)
                     bar.update(part.images / len(part.units))
     finally:
         pool.shutdown(cancel_futures=True)
-    return problems, time.perf_counter() - started
+    return list(problems), time.perf_counter() - started
 
 
 def _cost(survey: Survey, seconds: float) -> str:

@@ -100,7 +100,7 @@ def _fill_all(plan: Plan, files: dict[str, Path], digests: np.ndarray, bar: tqdm
                 digests[number] = future.result()
                 bar.update(plan.pieces[number].images)
             except MsrnError as error:
-                problems.append(str(error))
+                problems.extend({str(error)} - set(problems))  # many images may lack one model
 
     try:
         start = 0

@@ -35,7 +35,7 @@ from msrn.data.clouds import CloudTruth, centered_cloud
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.meshes import centered, check_box, crop_of, cut, in_our_frame, on_white, read_mesh
 from msrn.data.pack import Piece, Plan, Window, content_digest, open_packed
-from msrn.data.poses import angles, is_rotation, rows_of
+from msrn.data.poses import angles, check_different, is_rotation, rows_of
 from msrn.data.reading import named, open_root, read_array, read_bytes, read_names, read_picture, wrong_root
 from msrn.errors import MsrnError
 
@@ -129,7 +129,10 @@ def read_archive(root: Path, ours: bool = False) -> Archive:
     empty = [split for split in SPLITS if not splits[split]]
     if empty:
         raise MsrnError(f"{root}: no image for {' and '.join(empty)} among {len(photos):,} annotations: is it whole?")
-    return Archive(root, splits, official, (root / f"mask{'_processed' * processed}").is_dir(), processed, len(photos))
+    masks = root / f"mask{'_processed' * processed}"
+    if masks.exists() and not masks.is_dir():
+        raise MsrnError(f"{masks} is a file: expected the folder of the masks, or nothing")
+    return Archive(root, splits, official, masks.is_dir(), processed, len(photos))
 
 
 def _read_official(root: Path) -> dict[tuple[str, str], Photograph]:
@@ -206,11 +209,11 @@ def _read_lists(root: Path) -> dict[tuple[str, str], list[str]]:
     """Names by category and split, of the lists that there are; a category must have all three."""
     folder = root / "lists"
     present = [name for name in CATEGORIES if any((folder / f"{name}_{split}.txt").exists() for split in SPLITS)]
-    return {
-        (name, split): [Path(line).stem for line in read_names(root, folder / f"{name}_{split}.txt")]
-        for name in present
-        for split in SPLITS
-    }
+    lists = {}
+    for path, key in ((folder / f"{name}_{split}.txt", (name, split)) for name in present for split in SPLITS):
+        lists[key] = [Path(line).stem for line in read_names(root, path)]
+        check_different(lists[key], path)
+    return lists
 
 
 def _listed(root: Path, photos: Mapping, lists: Mapping) -> dict[str, tuple[Photograph, ...]]:

@@ -46,7 +46,7 @@ def listing(folder: Path) -> list[str]:
     try:
         return sorted(os.listdir(folder))
     except OSError as error:
-        raise _unreadable(folder, error) from None
+        raise unreadable(folder, error) from None
 
 
 def stat_of(path: Path | str) -> os.stat_result:
@@ -54,7 +54,7 @@ def stat_of(path: Path | str) -> os.stat_result:
     try:
         return os.stat(path)
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def read_bytes(root: Path, path: Path | str) -> bytes:
@@ -63,7 +63,7 @@ def read_bytes(root: Path, path: Path | str) -> bytes:
         try:
             return file.read()
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
 
 
 def open_file(root: Path, path: Path | str) -> io.FileIO:
@@ -77,7 +77,7 @@ def open_file(root: Path, path: Path | str) -> io.FileIO:
             raise MsrnError(f"{path} leads out of {root}, to {real}: links may only lead to files of the archive")
         return open(os.path.join(real, name), "rb", buffering=0)
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 @lru_cache(maxsize=1024)  # pictures lie many to a folder
@@ -89,7 +89,7 @@ def _within(root: str, real: str) -> bool:
     return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
 
 
-def _unreadable(path: Path | str, error: OSError) -> MsrnError:
+def unreadable(path: Path | str, error: OSError) -> MsrnError:
     if isinstance(error, FileNotFoundError):
         return MsrnError(f"{path} is missing")
     if isinstance(error, PermissionError):
@@ -159,7 +159,7 @@ def read_arrays(root: Path, path: Path, wanted: Mapping[str, Shape], optional: S
             absent = [name for name in wanted if name not in present and name not in optional]
             if absent:
                 found = ", ".join(sorted(present)[:6]) or "none"
-                raise MsrnError(f"{path} has no array {absent[0]}: expected {', '.join(wanted)}; found {found}")
+                raise MsrnError(f"{path} has no array {absent[0]}: expected {named(list(wanted), 3)}; found {found}")
             arrays = {}
             for name in [name for name in wanted if name in present]:
                 with packed.open(f"{name}.npy") as member:

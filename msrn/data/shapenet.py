@@ -48,6 +48,7 @@ from msrn.data.reading import (
     read_bytes,
     read_names,
     read_picture,
+    unreadable,
     wrong_root,
 )  # fmt: skip
 from msrn.errors import MsrnError
@@ -157,10 +158,10 @@ def key_of(root: Path, split: str, lists: Sequence[Listed]) -> str:
             folder = f"{root}/{entry.folder}/{name}"
             try:
                 times += [os.stat(f"{folder}/{part}").st_mtime_ns for part in ("image", "mask", "cameras.npz")]
-            except FileNotFoundError as error:
+            except (FileNotFoundError, NotADirectoryError) as error:
                 absent.append(os.path.relpath(error.filename, root))
             except OSError as error:
-                raise MsrnError(f"{folder} may not be read ({error.strerror}): change its permissions") from None
+                raise unreadable(folder, error) from None
     if absent:
         raise MsrnError(
             f"{root} is not a whole archive: of {sum(len(e.objects) for e in lists):,} {split} objects "

@@ -213,6 +213,14 @@ def test_models_that_are_not_there(cache, copy):
     assert "car.mat has no variable car" in refusal(copy, "test", "pascal3d-car")  # packs anew: masks are the models'
 
 
+def test_a_missing_model_is_said_once(cache, copy):
+    shutil.rmtree(copy / "CAD" / "car")
+    (copy / "CAD" / "car.mat").unlink()
+    assert refusal(copy, "train").count("car.mat is missing") == 1
+    with pytest.raises(MsrnError, match="1 bad files"):
+        list(check.check("pascal3d", copy))
+
+
 def test_names_of_classes():
     assert pascal3d.classes_of("pascal3d-bus") == ("bus",)
     with pytest.raises(MsrnError, match="expected pascal3d, or pascal3d-CLASS"):

@@ -134,6 +134,12 @@ def test_without_masks_images_are_raw(cache, copy):
     assert (collection.images[:, :, 5, 32] < 130).mean() > 0.5  # the wallpaper
 
 
+def test_a_file_in_place_of_the_masks_is_refused(cache, copy):
+    shutil.rmtree(copy / "mask")
+    (copy / "mask").write_text("")
+    assert "mask is a file: expected the folder of the masks, or nothing" in refusal(copy)
+
+
 def test_check_proves_the_cameras(cache, official, copy):
     lines = list(check.check("pix3d", official[0]))
     assert any(line.startswith("holds: models, seen by their photographs' cameras") for line in lines)
@@ -212,6 +218,8 @@ def test_lists_that_do_not_fit_are_refused(cache, official, copy):
     assert "1 names of the lists have no annotation, such as chair/9999" in refusal(copy)
     train.write_text(text + (copy / "lists" / "chair_test.txt").read_text())
     assert "is in train and in test: expected one" in refusal(copy)
+    train.write_text(text + text.split()[0].replace(".png", ".jpg") + "\n")
+    assert "chair_train.txt: '0003' occurs twice" in refusal(copy)
     train.unlink()
     assert "chair_train.txt is missing" in refusal(copy)
 

@@ -226,6 +226,11 @@ def test_half_an_archive_is_refused_before_packing(cache, copy):
     said = refusal(copy)
     assert f"of 5 train objects 2 lack files: {CAR}/b/image; {CHAIR}/椅子/mask" in said
     assert len(open_collection("shapenet", "test", copy)) == 72  # whole
+    (copy / CAR / "b").write_text("a file in place of the object")
+    assert f"of 5 train objects 2 lack files: {CAR}/b/image;" in refusal(copy)
+    (copy / CAR / "b").unlink()
+    (copy / CAR / "b").symlink_to("b")
+    assert "b cannot be read (Too many levels of symbolic links)" in refusal(copy)
     shutil.rmtree(copy / CHAIR)
     assert "03001627 (chair) have no folder" in refusal(copy)
 
