@@ -258,6 +258,7 @@ def make_table(name: str, request: Request, progress: bool = True) -> Table:
     bench = Bench(name, request, progress)
     outcomes = tuple(bench.outcome(row, seed) for row in variants(name) for seed in request.seeds)
     as_seen = bench.under(variant(name, WHOLE), request.seeds[0])
+    request = replace(request, dataset=as_seen.scored.name)  # pix3d has another name when its split is ours
     return Table(name, request, as_seen.scored, outcomes, as_seen.baselines(), past, time.perf_counter() - started)
 
 

@@ -39,7 +39,7 @@ def raw_split(name: str, split: str, root: str | None = None):
     images, masks = made.images.copy(), made.masks.copy()
     if split == "train":
         images[0], masks[0] = 255, False
-    return replace(made, images=images, masks=None, _true_masks=masks)
+    return replace(made, name=name, images=images, masks=None, _true_masks=masks)
 
 
 def raw_request(profile: str = "laptop", seeds: tuple[int, ...] = (0,), **overrides) -> Request:

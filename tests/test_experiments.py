@@ -129,3 +129,12 @@ def test_data_without_true_shapes_are_refused_before_training(toy_data, monkeypa
     monkeypatch.setattr(experiments.runs, "train_or_load", lambda *_: pytest.fail("trained"))
     with pytest.raises(AssertionError):
         experiments.table8(toy_request(), progress=False)
+
+
+def test_a_table_bears_the_name_of_its_data(toy_data, monkeypatch, tmp_path):  # noqa: F811
+    """Pix3D by a split of ours is pix3d-ours, in its records and on its page."""
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path))
+    renamed = lambda name, *asked: replace(toy_split(name, *asked), name=f"{name}-ours")  # noqa: E731
+    monkeypatch.setattr(experiments, "open_collection", renamed)
+    made = experiments.table8(toy_request(), progress=False)
+    assert made.request.dataset == "toy-ours" == made.outcomes[0].record.dataset
