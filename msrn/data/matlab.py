@@ -109,7 +109,7 @@ class _Reader:
         if self._refers(found):
             return [self._value(self.file[reference], depth + 1) for reference in content.ravel(order="F")]
         if _class(found) == "char":
-            return "".join(map(chr, content.ravel(order="F").tolist()))
+            return content.ravel(order="F").astype("<u2").tobytes().decode("utf-16-le", "replace")
         content = content.squeeze()
         return content if content.ndim else content[()]
 
