@@ -12,7 +12,7 @@ from msrn.figures import INK
 from msrn.foreground.perceptron import BACKGROUND, FOREGROUND
 from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
-from msrn.mask_quality import COARSE, MaskRecord
+from msrn.mask_quality import COARSE, PRINTED, REFINED, MaskRecord
 from msrn.mask_tables import rows_of
 from msrn.memory import MemoryBank
 from msrn.metrics import mask_iou
@@ -169,8 +169,8 @@ def tuning_alt(log: Sequence[dict]) -> str:
 
 
 def threshold_figure(found: Sequence[MaskRecord]) -> Figure:
-    """Mean IoU on test over the threshold lambda, a line for each row with cues; dashed, what Eq. 18 starts from."""
-    rows = rows_of(found)
+    """Mean IoU on test over the threshold lambda, a line for each kind of cues; dashed, what Eq. 18 starts from."""
+    rows = _by_cues(found)
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.subplots()
     for name, made in rows.items():
@@ -188,7 +188,7 @@ def threshold_figure(found: Sequence[MaskRecord]) -> Figure:
 
 def threshold_alt(found: Sequence[MaskRecord]) -> str:
     parts = []
-    for name, made in rows_of(found).items():
+    for name, made in _by_cues(found).items():
         if made[0].thresholds:
             values = np.mean([record.thresholds["test"] for record in made], axis=0)
             best = made[0].thresholds["value"][int(np.argmax(values))]
@@ -196,6 +196,12 @@ def threshold_alt(found: Sequence[MaskRecord]) -> str:
         else:
             parts.append(f"{name} {made[0].metrics['iou']:.3f}")
     return f"Mean mask IoU on test over the threshold: {'; '.join(parts)}."
+
+
+def _by_cues(found: Sequence[MaskRecord]) -> dict[str, list[MaskRecord]]:
+    """Records by row, but for the row whose cues are those of another."""
+    rows = rows_of(found)
+    return {name: made for name, made in rows.items() if name != PRINTED or REFINED not in rows}
 
 
 def _quiet(axes) -> None:

@@ -101,12 +101,17 @@ def three(row, iou):
 
 
 def test_claims_follow_the_rule():
-    good = mask_tables.conclusions([made(COARSE, LOW), *three(REFINED, HIGH), *three(WITHOUT, LOW)])
-    assert [": reproduced." in text for text in good] == [True, True] and "3 of 3 seeds" in good[0]
+    good = mask_tables.conclusions(
+        [made(COARSE, LOW), *three(REFINED, HIGH), *three(WITHOUT, LOW), *three(PRINTED, (0.4, 0.5, 0.7, 0.65))]
+    )
+    assert [": reproduced." in text for text in good] == [False, True, True] and "3 of 3 seeds" in good[1]
+    assert "Eq. 18 as printed beat the off-the-shelf ones: not reproduced. IoU −0.0" in good[0]
     bad = mask_tables.conclusions([made(COARSE, HIGH), *three(REFINED, LOW), *three(WITHOUT, LOW)])
     assert [": not reproduced." in text for text in bad] == [True, True] and "0 of 3 seeds" in bad[0]
     few = mask_tables.conclusions([made(COARSE, LOW), made(REFINED, HIGH)])
     assert len(few) == 1 and "not evaluated: needs three seeds" in few[0]
+    apart = mask_tables.conclusions([made(REFINED, HIGH, 1), made(WITHOUT, LOW, 2)])
+    assert apart == ["Refined masks (M-SRN) beat those without L_for: not evaluated, no seed in common."]
     [silent] = mask_tables.conclusions(
         [made(COARSE, LOW), *(r.model_copy(update={"profile": "smoke"}) for r in three(REFINED, HIGH))]
     )
@@ -129,7 +134,8 @@ def test_the_table_shows_every_row_in_order():
 
 def test_pictures_have_words(results):
     found = [made(COARSE, LOW), *three(REFINED, HIGH)]
-    assert mask_figures.threshold_figure(found).axes
+    drawn = mask_figures.threshold_figure([*found, *three(PRINTED, LOW)]).axes[0]
+    assert [line.get_label() for line in drawn.lines] == [REFINED, COARSE]  # Eq. 18 as printed has the same cues
     assert "highest, 0.550, at 0.4" in mask_figures.threshold_alt(found)
     request = raw_request()
     photographs = mask_quality.Photographs.of(request)

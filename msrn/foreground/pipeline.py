@@ -206,8 +206,7 @@ class Foreground:
 
     def _run_name(self) -> str:
         identity = [self._identity(), self.train.fingerprint, source.digest(CODE_OF_CUES), self.seed]
-        if len(self.train.categories) == 1:  # M_o then has a say in the sign
-            identity += [self.saliency.digest]
+        identity += [self.saliency.digest]  # M_o has a say in the sign
         identity += encoder_identity(self.settings.cue_encoder, self.settings.cue_weights)
         return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
 

@@ -56,6 +56,15 @@ def test_refined_masks_lie_inside_the_coarse_ones_and_follow_the_threshold(netwo
     assert strict.log and strict._run_name() == lax._run_name()  # the threshold costs no training
 
 
+def test_both_kinds_of_refinement_by_hand(network):
+    soft = np.array([[[255, 153, 102]]], np.uint8)
+    cues = np.array([[[0.0, 1.0, 1.0]]], np.float32)
+    weighed = make(network, "refined", refinement="weigh", cue_share=0.4)  # .6, .36 + .4, .24 + .4
+    assert weighed.combined(soft, cues).tolist() == [[[True, True, True]]]
+    removed = make(network, "refined", refinement="remove", cue_threshold=0.5)
+    assert removed.combined(soft, cues).tolist() == [[[False, True, False]]]
+
+
 def test_cues_of_unknown_categories_are_those_of_the_likeliest(network):
     images = photographs(5).images
     foreground = make(network, "refined")
