@@ -114,7 +114,8 @@ def objects_alt(result: Table, rows: Sequence[int]) -> str:
     *names, last = [variant.name for variant in result.table.rows]
     return (
         f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh, {', '.join(names)} "
-        f"and {last}, each from the input's camera and turned by {TURN:.0f} degrees. Chamfer distances: {'; '.join(parts)}."
+        f"and {last}, each from the input's camera and turned by {TURN:.0f} degrees. "
+        f"Chamfer distances: {'; '.join(parts)}."
     )
 
 

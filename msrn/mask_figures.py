@@ -20,9 +20,10 @@ from msrn.metrics import mask_iou
 BLUE, ORANGE = "#3f7fd0", "#e0692f"
 QUARTILE = 0.25
 ASKED = 24  # photographs of a category among which the typical one is looked for
+TRUE = "(b) true mask"
 COLUMNS = (  # of Figure 8
     "(a) input",
-    "(b) true mask",
+    TRUE,
     "(c) off-the-shelf",
     "(d) cues of [43]",
     "(e) our cues",
@@ -50,20 +51,23 @@ def typical_photographs(collection: ImageCollection, saliency: Saliency) -> np.n
 def columns_of_figure8(
     ours: Foreground, theirs: Foreground, test: ImageCollection, rows: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """The columns of Figure 8 for the photographs ``rows``: images (n,H,W,3), masks (n,H,W) bool, cues (n,H,W)."""
+    """The columns of Figure 8 for the photographs ``rows``: images (n,H,W,3), masks (n,H,W) bool, cues (n,H,W).
+
+    Photographs without true masks have no column for them.
+    """
     images = np.asarray(test.images[rows])
     soft = ours.saliency.maps(images, progress=False)
     cues = {name: made.cues(images, None) for name, made in (("theirs", theirs), ("ours", ours))}
     shown = (
         images.transpose(0, 2, 3, 1),
-        np.asarray(test.true_masks())[rows],
+        np.asarray(test.true_masks()[rows]) if test.has_true_masks else None,
         soft >= 128,
         cues["theirs"],
         cues["ours"],
         theirs.combined(soft, cues["theirs"]),
         ours.combined(soft, cues["ours"]),
     )
-    return dict(zip(COLUMNS, shown, strict=True))
+    return {title: pictures for title, pictures in zip(COLUMNS, shown, strict=True) if pictures is not None}
 
 
 def columns_figure(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> Figure:
@@ -90,9 +94,9 @@ def columns_figure(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> 
 def columns_alt(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> str:
     """What ``columns_figure`` shows, with the IoU of every mask."""
     said = [f"Columns: {', '.join(columns)}. Rows: {', '.join(labels)}."]
-    true = columns.get("(b) true mask")
+    true = columns.get(TRUE)
     for title, pictures in columns.items():
-        if true is not None and pictures.dtype == bool and title != "(b) true mask":
+        if true is not None and pictures.dtype == bool and title != TRUE:
             values = ", ".join(f"{value:.2f}" for value in mask_iou(pictures, true))
             said.append(f"IoU of {title}: {values}.")
     return " ".join(said)
