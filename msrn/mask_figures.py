@@ -1,5 +1,6 @@
 """Pictures of the foreground module: photographs, masks and cues side by side (Figure 8), the bank, the threshold."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,10 +21,10 @@ from msrn.metrics import mask_iou
 BLUE, ORANGE = "#3f7fd0", "#e0692f"
 QUARTILE = 0.25
 ASKED = 24  # photographs of a category among which the typical one is looked for
-TRUE = "(b) true mask"
+TRUE = "true mask"
 COLUMNS = (  # of Figure 8
     "(a) input",
-    TRUE,
+    f"(b) {TRUE}",
     "(c) off-the-shelf",
     "(d) cues of [43]",
     "(e) our cues",
@@ -77,7 +78,7 @@ def columns_figure(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> 
     figure = Figure(figsize=(1.35 * len(columns), 1.35 * len(labels) + 0.3))
     grid = figure.subplots(len(labels), len(columns), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
     for j, (title, pictures) in enumerate(columns.items()):
-        grid[0, j].set_title(title, color=INK, fontsize=10)
+        grid[0, j].set_title(textwrap.fill(title, 15), color=INK, fontsize=10)
         for i, picture in enumerate(pictures):
             axes = grid[i, j]
             axes.imshow(_drawn(picture, photographs[i]), interpolation="nearest")
@@ -94,9 +95,9 @@ def columns_figure(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> 
 def columns_alt(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> str:
     """What ``columns_figure`` shows, with the IoU of every mask."""
     said = [f"Columns: {', '.join(columns)}. Rows: {', '.join(labels)}."]
-    true = columns.get(TRUE)
+    true = next((pictures for title, pictures in columns.items() if title.endswith(TRUE)), None)
     for title, pictures in columns.items():
-        if true is not None and pictures.dtype == bool and title != TRUE:
+        if true is not None and pictures.dtype == bool and pictures is not true:
             values = ", ".join(f"{value:.2f}" for value in mask_iou(pictures, true))
             said.append(f"IoU of {title}: {values}.")
     return " ".join(said)
