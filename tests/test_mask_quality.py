@@ -67,6 +67,23 @@ def test_data_that_come_with_masks_are_refused(results, monkeypatch):
         lines()
 
 
+def test_photographs_without_truth_are_refused_before_any_work(results, monkeypatch):
+    untrue = lambda name, split, root: replace(raw_split(name, split), _true_masks=None)  # noqa: E731
+    monkeypatch.setattr(mask_quality, "open_collection", untrue)
+    monkeypatch.setattr(mask_quality, "Foreground", lambda *a: pytest.fail("work was begun"))
+    with pytest.raises(MsrnError, match="has no true masks"):
+        lines()
+
+
+def test_a_log_that_is_gone_is_named(results):
+    lines(only=(REFINED,))
+    [log] = paths.runs_folder().glob("*foreground*/log.jsonl")
+    log.unlink()
+    next(results.glob("*.json")).unlink()
+    with pytest.raises(MsrnError, match=r"its log\.jsonl is gone; delete that folder"):
+        lines(only=(REFINED,))
+
+
 def test_unknown_rows_are_refused():
     with pytest.raises(MsrnError, match=r"unknown row 'M-SNR' of masks \(did you mean M-SRN\?\)"):
         mask_quality.row("M-SNR")

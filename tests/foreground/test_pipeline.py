@@ -40,6 +40,14 @@ def test_a_collection_without_known_truth_is_segmented_and_photographs_without_f
     assert (made.images[2] == 255).all()
 
 
+def test_an_object_too_thin_for_the_frame_counts_as_none(network, monkeypatch, capsys):
+    """A mask may vanish when it is brought to 64 pixels; what training leaves out is what the warning counts."""
+    diagonal = np.eye(128, dtype=float)
+    monkeypatch.setattr(Saliency, "_map", lambda self, image: diagonal)
+    made = make(network).apply(photographs(3, shape=(128, 128)))
+    assert not made.masks.any() and "no foreground was found in 3 of 3 images" in capsys.readouterr().err
+
+
 def test_a_collection_with_masks_passes_through(network):
     collection = photographs(5, masks=np.ones((5, 37, 91), bool))
     assert make(network).apply(collection) is collection

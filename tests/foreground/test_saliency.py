@@ -1,10 +1,11 @@
 """M_o against a slow preprocessing, what is kept and computed again, and files that are no U2-Net."""
 
 import importlib.util
+import zlib
 
 import numpy as np
 import pytest
-from photographs import onnx_file, photographs
+from photographs import DOUBLE, onnx_file, photographs
 
 from msrn.errors import MsrnError
 from msrn.foreground import saliency
@@ -74,7 +75,7 @@ def test_grey_and_black_images_have_a_map_of_numbers(small_u2net):
 
 
 def test_any_network_of_the_shapes_serves_under_its_name(network, tmp_path):
-    assert network.name == f"mean ({network.digest[:8]})"
+    assert network.name == f"mean ({network.identity[:8]})"
     soft = slow_map(network, IMAGES[0])
     assert np.abs(network._map(IMAGES[0]) - soft).max() < 1e-4
     found, sure = network.masks(IMAGES[:1], progress=False), np.abs(soft - 0.5) > 1e-4
@@ -190,6 +191,26 @@ def test_a_file_that_is_not_onnx_is_one_line(tmp_path, content):
 )
 def test_an_onnx_of_other_shapes_is_one_line(tmp_path, given, made, operator):
     assert "not U2-Net in ONNX" in refused(onnx_file(tmp_path / "net.onnx", given, made, operator))
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [({"kind": DOUBLE}, "data type"), ({"operator": "ReduceLogSum"}, "not finite")]
+)
+def test_what_a_network_cannot_compute_is_one_line(tmp_path, how, said):
+    """Double precision in, and the logarithm of negative numbers out."""
+    dark = np.full((1, 3, 20, 30), 10, np.uint8)
+    dark[:, :, :4] = 255
+    with pytest.raises(MsrnError, match=f"not U2-Net in ONNX .*{said}") as caught:
+        Saliency(str(onnx_file(tmp_path / "net.onnx", **how))).maps(dark, progress=False)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("item", [b"torn", zlib.compress(b"short")])
+def test_a_damaged_map_is_one_line(network, item):
+    network.cache.keep({saliency.content_key(IMAGES[0]): item})
+    with pytest.raises(MsrnError, match=r"sqlite is damaged .*delete it, and maps are made again") as caught:
+        network.maps(IMAGES, progress=False)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_package_without_weights_is_one_line(monkeypatch):
