@@ -151,6 +151,8 @@ class Bench:
             found = other.whole.masks.any((1, 2))
             if not found.all():  # an image without foreground teaches nothing
                 rows = np.flatnonzero(found) if rows is None else rows[found[rows]]
+            if rows is not None and not len(rows):
+                raise MsrnError(f"{foreground.name} found no foreground in any training image of {self.whole.name}")
         if rows is not None:
             other.train, other.rows = portion(other.whole, rows), rows
         return other
