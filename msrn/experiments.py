@@ -111,6 +111,7 @@ class Bench:
         self.whole = self.train = open_collection(request.dataset, "train", request.data_root)
         self.rows = slice(None)  # of the whole split, the images that ``train`` holds
         self.scored = open_collection(request.dataset, EXPERIMENTS[experiment].split, request.data_root)
+        self.scored.ground_truth(self.scored.object_id[0])  # one that has no true shapes is refused before any training
 
     def outcome(self, row: Variant, seed: int, until: float | None = None) -> Outcome:
         """A row with one seed, trained or loaded, scored or loaded; a line on standard error says which and why."""
