@@ -112,8 +112,7 @@ class Bench:
         self._check_masks()
         self.rows = slice(None)  # of the whole split, the images that ``train`` holds
         self.scored = open_collection(request.dataset, EXPERIMENTS[experiment].split, request.data_root)
-        first = self.scored.object_id[self.scored.evaluation_index[0]]
-        self.scored.ground_truth(str(first))  # a data set without true shapes is refused before anything is trained
+        self.scored.ground_truth(self.scored.object_id[0])  # one that has no true shapes is refused before any training
 
     def outcome(self, row: Variant, seed: int, until: float | None = None) -> Outcome:
         """A row with one seed, trained or loaded, scored or loaded; a line on standard error says which and why."""
@@ -164,6 +163,8 @@ class Bench:
             found = other.whole.masks.any((1, 2))
             if not found.all():  # an image without foreground teaches nothing
                 rows = np.flatnonzero(found) if rows is None else rows[found[rows]]
+            if rows is not None and not len(rows):
+                raise MsrnError(f"{foreground.name} found no foreground in any training image of {self.whole.name}")
         if rows is not None:
             other.train, other.rows = portion(other.whole, rows), rows
         return other

@@ -111,9 +111,11 @@ def objects_alt(result: Table, rows: Sequence[int]) -> str:
             objects = result.of(variant.name)[0].record.objects
             scores.append(f"{variant.name} {objects['cd'][objects['object_id'].index(name)]:.1f}")
         parts.append(f"{result.test.categories[result.test.category[row]]} ({', '.join(scores)})")
+    *names, last = [variant.name for variant in result.table.rows]
     return (
-        f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh, w/o FC, w/o NC and "
-        f"M-SRN, each from the input's camera and turned by {TURN:.0f} degrees. Chamfer distances: {'; '.join(parts)}."
+        f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh, {', '.join(names)} "
+        f"and {last}, each from the input's camera and turned by {TURN:.0f} degrees. "
+        f"Chamfer distances: {'; '.join(parts)}."
     )
 
 

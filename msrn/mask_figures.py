@@ -1,5 +1,6 @@
 """Pictures of the foreground module: photographs, masks and cues side by side (Figure 8), the bank, the threshold."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from msrn.figures import INK
 from msrn.foreground.perceptron import BACKGROUND, FOREGROUND
 from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
-from msrn.mask_quality import COARSE, MaskRecord
+from msrn.mask_quality import COARSE, PRINTED, REFINED, MaskRecord
 from msrn.mask_tables import rows_of
 from msrn.memory import MemoryBank
 from msrn.metrics import mask_iou
@@ -20,9 +21,10 @@ from msrn.metrics import mask_iou
 BLUE, ORANGE = "#3f7fd0", "#e0692f"
 QUARTILE = 0.25
 ASKED = 24  # photographs of a category among which the typical one is looked for
+TRUE = "true mask"
 COLUMNS = (  # of Figure 8
     "(a) input",
-    "(b) true mask",
+    f"(b) {TRUE}",
     "(c) off-the-shelf",
     "(d) cues of [43]",
     "(e) our cues",
@@ -50,20 +52,23 @@ def typical_photographs(collection: ImageCollection, saliency: Saliency) -> np.n
 def columns_of_figure8(
     ours: Foreground, theirs: Foreground, test: ImageCollection, rows: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """The columns of Figure 8 for the photographs ``rows``: images (n,H,W,3), masks (n,H,W) bool, cues (n,H,W)."""
+    """The columns of Figure 8 for the photographs ``rows``: images (n,H,W,3), masks (n,H,W) bool, cues (n,H,W).
+
+    Photographs without true masks have no column for them.
+    """
     images = np.asarray(test.images[rows])
     soft = ours.saliency.maps(images, progress=False)
     cues = {name: made.cues(images, None) for name, made in (("theirs", theirs), ("ours", ours))}
     shown = (
         images.transpose(0, 2, 3, 1),
-        np.asarray(test.true_masks())[rows],
+        np.asarray(test.true_masks()[rows]) if test.has_true_masks else None,
         soft >= 128,
         cues["theirs"],
         cues["ours"],
         theirs.combined(soft, cues["theirs"]),
         ours.combined(soft, cues["ours"]),
     )
-    return dict(zip(COLUMNS, shown, strict=True))
+    return {title: pictures for title, pictures in zip(COLUMNS, shown, strict=True) if pictures is not None}
 
 
 def columns_figure(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> Figure:
@@ -73,7 +78,7 @@ def columns_figure(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> 
     figure = Figure(figsize=(1.35 * len(columns), 1.35 * len(labels) + 0.3))
     grid = figure.subplots(len(labels), len(columns), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
     for j, (title, pictures) in enumerate(columns.items()):
-        grid[0, j].set_title(title, color=INK, fontsize=10)
+        grid[0, j].set_title(textwrap.fill(title, 15), color=INK, fontsize=10)
         for i, picture in enumerate(pictures):
             axes = grid[i, j]
             axes.imshow(_drawn(picture, photographs[i]), interpolation="nearest")
@@ -90,9 +95,9 @@ def columns_figure(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> 
 def columns_alt(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> str:
     """What ``columns_figure`` shows, with the IoU of every mask."""
     said = [f"Columns: {', '.join(columns)}. Rows: {', '.join(labels)}."]
-    true = columns.get("(b) true mask")
+    true = next((pictures for title, pictures in columns.items() if title.endswith(TRUE)), None)
     for title, pictures in columns.items():
-        if true is not None and pictures.dtype == bool and title != "(b) true mask":
+        if true is not None and pictures.dtype == bool and pictures is not true:
             values = ", ".join(f"{value:.2f}" for value in mask_iou(pictures, true))
             said.append(f"IoU of {title}: {values}.")
     return " ".join(said)
@@ -169,8 +174,8 @@ def tuning_alt(log: Sequence[dict]) -> str:
 
 
 def threshold_figure(found: Sequence[MaskRecord]) -> Figure:
-    """Mean IoU on test over the threshold lambda, a line for each row with cues; dashed, what Eq. 18 starts from."""
-    rows = rows_of(found)
+    """Mean IoU on test over the threshold lambda, a line for each kind of cues; dashed, what Eq. 18 starts from."""
+    rows = _by_cues(found)
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.subplots()
     for name, made in rows.items():
@@ -188,7 +193,7 @@ def threshold_figure(found: Sequence[MaskRecord]) -> Figure:
 
 def threshold_alt(found: Sequence[MaskRecord]) -> str:
     parts = []
-    for name, made in rows_of(found).items():
+    for name, made in _by_cues(found).items():
         if made[0].thresholds:
             values = np.mean([record.thresholds["test"] for record in made], axis=0)
             best = made[0].thresholds["value"][int(np.argmax(values))]
@@ -196,6 +201,12 @@ def threshold_alt(found: Sequence[MaskRecord]) -> str:
         else:
             parts.append(f"{name} {made[0].metrics['iou']:.3f}")
     return f"Mean mask IoU on test over the threshold: {'; '.join(parts)}."
+
+
+def _by_cues(found: Sequence[MaskRecord]) -> dict[str, list[MaskRecord]]:
+    """Records by row, but for the row whose cues are those of another."""
+    rows = rows_of(found)
+    return {name: made for name, made in rows.items() if name != PRINTED or REFINED not in rows}
 
 
 def _quiet(axes) -> None:

@@ -19,6 +19,7 @@ from msrn.claims import Estimate
 from msrn.data import ImageCollection, open_collection
 from msrn.data.cache import digest_of
 from msrn.errors import MsrnError, did_you_mean
+from msrn.foreground.encoders import encoder_identity
 from msrn.foreground.masks import refine
 from msrn.foreground.pipeline import CODE_OF_MASKS, Foreground
 from msrn.foreground.quality import mask_quality
@@ -35,7 +36,7 @@ WITHOUT = "without L_for"
 PRINTED = "Eq. 18 as printed"
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(20))  # 0 to 0.95; 0 removes nothing
 MEASURES = ("iou", "precision", "recall", "boundary_f")
-CODE = (*CODE_OF_MASKS, "foreground/quality.py", "mask_quality.py")
+CODE = (*CODE_OF_MASKS, "foreground/quality.py", "mask_quality.py", "metrics.py")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class MaskRecord(BaseModel):
     device: str
     tune_seconds: float  # wall time of the fine-tuning
     tune_cpu_seconds: float | None
-    images_per_second: float  # of cues and refinement, M_o not counted; 0 without cues
+    images_per_second: float  # of the cues, M_o not counted; 0 without cues
     commit: str
     dirty: bool
     packages: dict[str, str]
@@ -90,6 +91,8 @@ def record(request: Request, seconds: float, progress: bool = True, only: Sequen
     until = time.monotonic() + seconds
     rows = [row(name) for name in only] or [each for each in ROWS if _counts(each, request)]
     photographs = Photographs.of(request)
+    for split in photographs[1:]:
+        split.true_masks()  # refused now when it has none, not after the fine-tuning
     for seed in request.seeds:
         for asked in rows:
             if seed != request.seeds[0] and asked.name == COARSE:  # it draws nothing
@@ -171,7 +174,7 @@ def measure(row: MaskRow, foreground: Foreground, request: Request, photographs:
         saliency=foreground.saliency.name,
         n_images=len(test.split),
         evaluation=_evaluation(foreground, photographs),
-        device=records.device_name(request.device),
+        device=foreground.tuned_on,
         **_numbers(foreground, val, test),
         **_cost(foreground, test),
         **records.provenance(),
@@ -180,8 +183,9 @@ def measure(row: MaskRow, foreground: Foreground, request: Request, photographs:
 
 def _evaluation(foreground: Foreground, photographs: Photographs) -> str:
     """Digest of all that the numbers depend on."""
-    data = [split.fingerprint for split in photographs]
-    return digest_of(*data, _settings(foreground), foreground.seed, foreground.saliency.digest, source.digest(CODE))
+    s, data = foreground.settings, [split.fingerprint for split in photographs]
+    networks = [foreground.saliency.identity, *encoder_identity(s.cue_encoder, s.cue_weights)]
+    return digest_of(*data, _settings(foreground), foreground.seed, *networks, source.digest(CODE))
 
 
 def _settings(foreground: Foreground) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The quality of masks as a reader meets it: a table of rows, and what it says about the module's two claims."""
+"""The quality of masks as a reader meets it: a table of rows, and what it says about the module's claims."""
 
 import html
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from msrn import claims, tables
 from msrn.claims import Estimate
-from msrn.mask_quality import COARSE, REFINED, ROWS, WITHOUT, MaskRecord, difference, estimate
+from msrn.mask_quality import COARSE, PRINTED, REFINED, ROWS, WITHOUT, MaskRecord, difference, estimate
 from msrn.report import many
 
 HEADER = (
@@ -29,6 +29,12 @@ NOTE = (
     "of Eq. 18 with these cues, at the threshold that is best on val, and at the best one for each image, which nobody "
     "can know."
 )
+
+CLAIMS = {  # (better, worse) -> what is claimed, in words
+    (PRINTED, COARSE): "Masks refined by Eq. 18 as printed beat the off-the-shelf ones",
+    (REFINED, COARSE): "Refined masks (M-SRN) beat the off-the-shelf ones",
+    (REFINED, WITHOUT): "Refined masks (M-SRN) beat those without L_for",
+}
 
 
 def quality_html(found: Sequence[MaskRecord]) -> str:
@@ -88,36 +94,32 @@ def _line(name: str, rows: dict[str, list[MaskRecord]]) -> list[str]:
 
 
 def conclusions(found: Sequence[MaskRecord]) -> list[str]:
-    """The module's claims, a sentence each: its masks beat those that it starts from, and those without memory."""
+    """A sentence for each claim whose two rows are there."""
     rows = rows_of(found)
-    if REFINED not in rows:
-        return []
-    against = [name for name in (COARSE, WITHOUT) if name in rows]
-    return [_claim(rows, name) for name in against]
+    return [_claim(rows, *pair) for pair in CLAIMS if rows.keys() >= set(pair)]
 
 
 def conclusions_html(found: Sequence[MaskRecord]) -> str:
     return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in conclusions(found)) + "</ul>"
 
 
-def _claim(rows: dict[str, list[MaskRecord]], other: str) -> str:
-    mine = rows[REFINED]
-    theirs = rows[other]
-    if other != COARSE:
-        seeds = {record.seed for record in mine} & {record.seed for record in theirs}
-        mine, theirs = ([record for record in made if record.seed in seeds] for made in (mine, theirs))
-    if not mine:
-        return f"Refined masks against those {other}: no seed in common."
-    gap = difference(mine, theirs)
-    pairs = zip(mine, theirs if other != COARSE else theirs * len(mine), strict=True)
-    each = [difference([one], [two]).mean for one, two in pairs]
-    positive = sum(value > 0 for value in each)
-    verdict = _verdict(mine[0].profile, gap, positive == len(each), len(each))
-    words = "off-the-shelf masks" if other == COARSE else "the same without L_for"
-    return (
-        f"Refined masks (M-SRN) against {words}: {verdict}. IoU {_three(gap, sign=True)}, higher in {positive} of "
-        f"{many(len(each), 'seed')}."
-    )
+def _claim(rows: dict[str, list[MaskRecord]], better: str, worse: str) -> str:
+    words = CLAIMS[better, worse]
+    pairs = _pairs(rows[better], rows[worse])
+    if not pairs:
+        return f"{words}: not evaluated, no seed in common."
+    gap = difference(*zip(*pairs, strict=True))
+    positive = sum(difference([one], [two]).mean > 0 for one, two in pairs)
+    verdict = _verdict(rows[better][0].profile, gap, positive == len(pairs), len(pairs))
+    return f"{words}: {verdict}. IoU {_three(gap, sign=True)}, higher in {positive} of {many(len(pairs), 'seed')}."
+
+
+def _pairs(better: Sequence[MaskRecord], worse: Sequence[MaskRecord]) -> list[tuple[MaskRecord, MaskRecord]]:
+    """Of the same seed; what is off the shelf stands against every seed."""
+    if worse[0].row == COARSE:
+        return [(record, worse[0]) for record in better]
+    by_seed = {record.seed: record for record in worse}
+    return [(record, by_seed[record.seed]) for record in better if record.seed in by_seed]
 
 
 def _verdict(profile: str, gap: Estimate, every_seed: bool, seeds: int) -> str:

@@ -344,6 +344,7 @@ def _check_together(s: Settings) -> None:
         (s.features != "clip" or s.clip_weights, "features", "efficientnet-lite2, or give the file in clip_weights"),
         (s.encoder != "resnet18" or s.image_size >= 64, "image_size", "at least 64 for resnet18, or encoder small"),
         (s.cue_encoder == "efficientnet-lite0" or s.cue_weights, "cue_encoder", "efficientnet-lite0, or cue_weights"),
+        (s.cue_encoder != "efficientnet-lite0" or not s.cue_weights, "cue_weights", "none for efficientnet-lite0"),
         (min(s.ellipsoid) > 0, "ellipsoid", "three positive semi-axes"),
     ]
     for holds, name, expected in rules:

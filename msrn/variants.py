@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from msrn.data import ImageCollection
+from msrn.data.cache import Make, cached_arrays
 from msrn.records import digest
 from msrn.settings import Settings, make_settings
 
+COPIED_AT_ONCE = 4096  # images
 WHOLE = "M-SRN"
 RETRIEVAL = "retrieval, category known"
 BASELINES = (  # rows that train nothing, in the order of the tables
@@ -58,13 +60,25 @@ class Variant:
 
 
 def portion(collection: ImageCollection, rows: np.ndarray) -> ImageCollection:
-    """The images ``rows`` of a collection as a collection of their own, with a fingerprint of its own."""
-    columns = {name: getattr(collection, name)[rows] for name in ("images", "category", "object_id", "view")}
-    kept = {name: getattr(collection, name) for name in ("masks", "_true_masks")}
-    masks = {name: None if array is None else array[rows] for name, array in kept.items()}
+    """The images ``rows`` of a collection as a collection of their own, with a fingerprint of its own.
+
+    Copied into the cache, once, so that memory does not grow with their number.
+    """
+    columns = {name: getattr(collection, name)[rows] for name in ("category", "object_id", "view")}
+    large = {name: getattr(collection, name) for name in ("images", "masks", "_true_masks")}
+    large = {name: array for name, array in large.items() if array is not None}
+    fingerprint = digest(collection.fingerprint, list(large), rows.tolist())
+
+    def copy(make: Make) -> None:
+        for name, array in large.items():
+            made = make(name, (len(rows), *array.shape[1:]), str(array.dtype))
+            for start in range(0, len(rows), COPIED_AT_ONCE):
+                part = slice(start, start + COPIED_AT_ONCE)
+                made[part] = array[rows[part]]
+
+    arrays = cached_arrays("portions", fingerprint, copy)
     first = np.sort(np.unique(columns["object_id"], return_index=True)[1])
-    fingerprint = digest(collection.fingerprint, rows.tolist())
-    return replace(collection, **columns, **masks, fingerprint=fingerprint, evaluation_index=first)
+    return replace(collection, **columns, **arrays, fingerprint=fingerprint, evaluation_index=first)
 
 
 TABLE7 = (

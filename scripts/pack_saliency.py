@@ -23,7 +23,7 @@ def main() -> None:
         saliency.complete(images)
         keys += [np.frombuffer(content_key(image), np.uint8) for image in images]
         maps += [in_levels(saliency.maps(image[None])[0]) for image in images]
-    np.savez_compressed(SHIPPED, version=saliency.cache.path.stem, keys=np.stack(keys), maps=np.stack(maps))
+    np.savez_compressed(SHIPPED, version=saliency.identity, keys=np.stack(keys), maps=np.stack(maps))
     print(f"{SHIPPED.name}: {len(keys):,} maps by {saliency.name}, {SHIPPED.stat().st_size / 1e6:.1f} MB")
 
 

@@ -16,7 +16,7 @@ CUES = {"cue_size": 64, "cue_steps": 4, "cue_batch_size": 6, "cue_frozen": True,
 class Coarse:
     """M_o: the true mask, and a false stripe at the left of the image."""
 
-    name, digest = "a stripe", "coarse"
+    name, identity = "a stripe", "coarse"
 
     def __init__(self, weights=None) -> None:
         pass

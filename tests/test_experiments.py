@@ -123,14 +123,6 @@ def test_the_headline_of_the_record_is_that_of_the_evaluation(toy_result):  # no
     assert outcome.record.objects["cd"] == pytest.approx(again.per_object("cd")[2].tolist())
 
 
-def test_data_without_true_shapes_are_refused_before_training(toy_data, monkeypatch):  # noqa: F811
-    blind = lambda *asked: replace(toy_split(*asked), _truth=Forbidden())  # noqa: E731
-    monkeypatch.setattr(experiments, "open_collection", blind)
-    monkeypatch.setattr(experiments.runs, "train_or_load", lambda *_: pytest.fail("trained"))
-    with pytest.raises(AssertionError):
-        experiments.table8(toy_request(), progress=False)
-
-
 def test_a_table_bears_the_name_of_its_data(toy_data, monkeypatch, tmp_path):  # noqa: F811
     """Pix3D by a split of ours is pix3d-ours, in its records and on its page."""
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path))

@@ -1,6 +1,7 @@
 """Recorded mask quality: what a row holds, what is kept, how rows compare and what the tables say of them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,23 @@ def test_data_that_come_with_masks_are_refused(results, monkeypatch):
         lines()
 
 
+def test_photographs_without_truth_are_refused_before_any_work(results, monkeypatch):
+    untrue = lambda name, split, root: replace(raw_split(name, split), _true_masks=None)  # noqa: E731
+    monkeypatch.setattr(mask_quality, "open_collection", untrue)
+    monkeypatch.setattr(mask_quality, "Foreground", lambda *a: pytest.fail("work was begun"))
+    with pytest.raises(MsrnError, match="has no true masks"):
+        lines()
+
+
+def test_a_log_that_is_gone_is_named(results):
+    lines(only=(REFINED,))
+    [log] = paths.runs_folder().glob("*foreground*/log.jsonl")
+    log.unlink()
+    next(results.glob("*.json")).unlink()
+    with pytest.raises(MsrnError, match=r"its log\.jsonl is gone; delete that folder"):
+        lines(only=(REFINED,))
+
+
 def test_unknown_rows_are_refused():
     with pytest.raises(MsrnError, match=r"unknown row 'M-SNR' of masks \(did you mean M-SRN\?\)"):
         mask_quality.row("M-SNR")
@@ -101,12 +119,17 @@ def three(row, iou):
 
 
 def test_claims_follow_the_rule():
-    good = mask_tables.conclusions([made(COARSE, LOW), *three(REFINED, HIGH), *three(WITHOUT, LOW)])
-    assert [": reproduced." in text for text in good] == [True, True] and "3 of 3 seeds" in good[0]
+    good = mask_tables.conclusions(
+        [made(COARSE, LOW), *three(REFINED, HIGH), *three(WITHOUT, LOW), *three(PRINTED, (0.4, 0.5, 0.7, 0.65))]
+    )
+    assert [": reproduced." in text for text in good] == [False, True, True] and "3 of 3 seeds" in good[1]
+    assert "Eq. 18 as printed beat the off-the-shelf ones: not reproduced. IoU −0.0" in good[0]
     bad = mask_tables.conclusions([made(COARSE, HIGH), *three(REFINED, LOW), *three(WITHOUT, LOW)])
     assert [": not reproduced." in text for text in bad] == [True, True] and "0 of 3 seeds" in bad[0]
     few = mask_tables.conclusions([made(COARSE, LOW), made(REFINED, HIGH)])
     assert len(few) == 1 and "not evaluated: needs three seeds" in few[0]
+    apart = mask_tables.conclusions([made(REFINED, HIGH, 1), made(WITHOUT, LOW, 2)])
+    assert apart == ["Refined masks (M-SRN) beat those without L_for: not evaluated, no seed in common."]
     [silent] = mask_tables.conclusions(
         [made(COARSE, LOW), *(r.model_copy(update={"profile": "smoke"}) for r in three(REFINED, HIGH))]
     )
@@ -129,7 +152,8 @@ def test_the_table_shows_every_row_in_order():
 
 def test_pictures_have_words(results):
     found = [made(COARSE, LOW), *three(REFINED, HIGH)]
-    assert mask_figures.threshold_figure(found).axes
+    drawn = mask_figures.threshold_figure([*found, *three(PRINTED, LOW)]).axes[0]
+    assert [line.get_label() for line in drawn.lines] == [REFINED, COARSE]  # Eq. 18 as printed has the same cues
     assert "highest, 0.550, at 0.4" in mask_figures.threshold_alt(found)
     request = raw_request()
     photographs = mask_quality.Photographs.of(request)
@@ -138,6 +162,9 @@ def test_pictures_have_words(results):
     assert photographs.test.category[rows].tolist() == [0, 1, 2]
     columns = mask_figures.columns_of_figure8(ours, ours, photographs.test, rows)
     assert list(columns) == list(mask_figures.COLUMNS) and all(len(shown) == 3 for shown in columns.values())
+    untrue = mask_figures.columns_of_figure8(ours, ours, replace(photographs.test, _true_masks=None), rows)
+    assert list(untrue) == [title for title in mask_figures.COLUMNS if not title.endswith(mask_figures.TRUE)]
+    assert "IoU" not in mask_figures.columns_alt(untrue, list("abc"))
     figure = mask_figures.columns_figure(columns, ["a", "b", "c"])
     assert len(figure.axes) == 21 and "IoU of (c) off-the-shelf: 0." in mask_figures.columns_alt(columns, list("abc"))
     assert len(mask_figures.tuning_figure(ours.log).axes) == 6 and "area of the cue" in mask_figures.tuning_alt(

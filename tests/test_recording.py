@@ -14,6 +14,7 @@ from msrn.variants import Variant
 @pytest.fixture
 def places(tmp_path, monkeypatch, toy_data):  # noqa: F811
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     return tmp_path / "results" / "table8"
 

@@ -55,7 +55,7 @@ def test_committed_results_fit_the_schema():
     for experiment in EXPERIMENTS:
         assert records.recorded(experiment)
     folders = {path.name for path in paths.RESULTS.glob("*") if path.is_dir()}
-    assert folders == {*EXPERIMENTS, "density", "benchmarks"}  # the last two have their own readers and tests
+    assert folders == {*EXPERIMENTS, "masks", "density", "benchmarks"}  # the last three have readers of their own
 
 
 def test_provenance_names_code_and_packages():

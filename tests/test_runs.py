@@ -80,14 +80,6 @@ def test_what_makes_another_run(store):
     assert len({name(), name(1), name(fingerprint="other"), name(steps=26), name(neighbor_consistency=False)}) == 5
 
 
-def test_comments_and_docstrings_do_not_make_another_run(tmp_path):
-    a, b, c = (tmp_path / name for name in ("a.py", "b.py", "c.py"))
-    a.write_text('"""One."""\ndef f():\n    """Two."""\n    return 1  # three\n')
-    b.write_text("def f():\n\n    return 1\n")
-    c.write_text("def f():\n    return 2\n")
-    assert runs._without_docstrings(a) == runs._without_docstrings(b) != runs._without_docstrings(c)
-
-
 def test_the_training_path_is_complete():
     """Every module that train.py reaches inside the package is in the digest, or has no say in the trained model."""
     script = "import sys, msrn.train; print(*(m for m in sys.modules if m.startswith('msrn.')))"

@@ -7,6 +7,7 @@ from raw_toy import raw_request, raw_split, use_raw_toy
 from toy_table import toy_split
 
 from msrn import experiments, report
+from msrn.data.folder import NoTruth
 from msrn.errors import MsrnError
 from msrn.params import Request
 from msrn.variants import TABLE7
@@ -64,6 +65,14 @@ def test_again_everything_is_loaded(table, monkeypatch):
         use_raw_toy(patch, outcome.run.folder.parents[1])
         again = experiments.table7(raw_request(), progress=False)
     assert again.trained_now == 0 and again.outcomes[0].record.created == outcome.record.created
+
+
+def test_photographs_without_true_shapes_are_refused_before_any_work(monkeypatch, tmp_path):
+    use_raw_toy(monkeypatch, tmp_path)
+    untrue = lambda *asked: replace(raw_split(*asked), _truth=NoTruth(tmp_path))  # noqa: E731
+    monkeypatch.setattr(experiments, "open_collection", untrue)
+    with pytest.raises(MsrnError, match="there are no true shapes or poses to measure against"):
+        experiments.Bench("table7", raw_request(), progress=False)
 
 
 def test_data_with_masks_are_replaced_loudly(capsys):

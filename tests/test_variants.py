@@ -22,6 +22,11 @@ def test_overrides_leave_the_rest():
         Variant("x", overrides={"step": 7}).settings(base)
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "cache"))
+
+
 def test_a_portion_holds_whole_objects_or_even_views():
     whole = toy_collection(objects=5, views=4)
     assert TABLE8[0].training_rows(whole) is None

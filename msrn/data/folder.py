@@ -3,6 +3,7 @@
     ROOT/CATEGORY/anything.jpg ...             or, with splits of your own,
     ROOT/{train,val,test}/CATEGORY/anything.jpg ...
     ROOT/masks/CATEGORY/anything.png ...       optional, one for every photograph, bright where the object is
+    ROOT/masks/{train,val,test}/CATEGORY/...   the same beside splits of your own
 
 Without splits of your own every tenth photograph of a category is for validation and every fifth for testing, by the
 digest of its name. Photographs are turned as their EXIF data say, reduced to 128 pixels along the longer side and
@@ -16,6 +17,7 @@ import io
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -35,6 +37,7 @@ NAME, VERSION = "folder", 1  # raise the version when a photograph is reduced di
 SIZE = 128
 SPLITS = ("train", "val", "test")
 MASKS = "masks"
+OF_CAMERAS = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}  # counted, not read
 BATCH = 256
 TENTHS = {"val": (0,), "test": (1, 2)}  # of the photographs, by the digest of their names; the rest are for training
 
@@ -56,22 +59,27 @@ def open_split(split: str, root: Path | None = None) -> ImageCollection:
     if not found:
         raise MsrnError(f"{root}: no photograph for split {split!r} among {len(categories)} categories: add some")
     stats = [(each.name, *_stamp(each.path), *(_stamp(each.mask) if each.mask else ())) for each in found]
-    key = digest_of(NAME, VERSION, SIZE, split, stats)
-    arrays = cached_arrays(f"{NAME}-{split}", key, lambda make: _reduce(root, split, found, make))
+    key, problems = digest_of(NAME, VERSION, SIZE, str(root.resolve()), split, stats), []
+    arrays = cached_arrays(f"{NAME}-{split}", key, lambda make: problems.extend(_reduce(root, split, found, make)))
     whole = np.flatnonzero(arrays["whole"])
+    if len(whole) < len(found):
+        left_out = problems or [found[row].name for row in np.flatnonzero(~arrays["whole"])]
+        said = f"warning: {len(left_out):,} of {len(found):,} files of {root} are left out: {named(left_out, SHOWN)}"
+        print(said, file=sys.stderr, flush=True)
     if not len(whole):
         raise MsrnError(f"{root}: none of the {len(found)} files of split {split!r} is a whole image")
     kept = [found[row] for row in whole]
+    names = [each.name for each in kept]
     return ImageCollection(
         name=NAME,
         split=split,
         images=arrays["images"][: len(whole)],
         masks=arrays["masks"][: len(whole)] if found[0].mask else None,
         category=np.array([categories.index(each.category) for each in kept]),
-        object_id=np.array([each.name for each in kept]),
+        object_id=np.array(names),
         view=np.zeros(len(kept), np.int64),
         categories=tuple(categories),
-        fingerprint=digest_of(NAME, VERSION, arrays["content"].tobytes(), [each.name for each in kept]),
+        fingerprint=digest_of(NAME, VERSION, split, categories, arrays["content"].tobytes(), names),
         evaluation_index=np.arange(len(kept)),
         _truth=NoTruth(root),
     )
@@ -106,13 +114,15 @@ def _photographs(root: Path, split: str) -> tuple[list[str], list[Photograph]]:
     categories = sorted({name for base in bases.values() for name in _categories(base)})
     if not categories:
         raise wrong_root(NAME, root, "a folder for each category, with photographs in them")
-    masked = (root / MASKS).is_dir()
-    found = []
+    masked, found = (root / MASKS).is_dir(), []
     for category in categories:
         files = _files(bases[split] / category) if (bases[split] / category).is_dir() else []
         chosen = files if own else [path for path in files if _split_of(f"{category}/{path.name}") == split]
+        masks = root / MASKS / (split if own else "") / category
+        if masked:
+            _check_stems(files)
         found += [
-            Photograph(f"{category}/{path.name}", category, path, _mask(root, category, path) if masked else None)
+            Photograph(f"{category}/{path.name}", category, path, _mask(masks, path) if masked else None)
             for path in chosen
         ]
     return categories, found
@@ -125,7 +135,7 @@ def _categories(base: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    known = Image.registered_extensions()
+    known = Image.registered_extensions().keys() | OF_CAMERAS
     names = [name for name in listing(folder) if Path(name).suffix.lower() in known and not name.startswith(".")]
     return [folder / name for name in names if (folder / name).is_file()]
 
@@ -135,13 +145,22 @@ def _split_of(name: str) -> str:
     return next((split for split, tenths in TENTHS.items() if tenth in tenths), "train")
 
 
-def _mask(root: Path, category: str, photograph: Path) -> Path:
-    for path in (root / MASKS / category / f"{photograph.stem}.png", root / MASKS / category / photograph.name):
+def _check_stems(files: list[Path]) -> None:
+    """Photographs that differ in their suffix alone would share a mask."""
+    known: dict[str, Path] = {}
+    for path in files:
+        if path.stem in known:
+            raise MsrnError(f"{path} and {known[path.stem].name} would share a mask: give them names that differ")
+        known[path.stem] = path
+
+
+def _mask(folder: Path, photograph: Path) -> Path:
+    for path in (folder / f"{photograph.stem}.png", folder / photograph.name):
         if path.is_file():
             return path
     raise MsrnError(
-        f"{photograph} has no mask: expected {root / MASKS / category / photograph.stem}.png, since there is a folder "
-        f"{MASKS}; add it, or take that folder away to have masks made"
+        f"{photograph} has no mask: expected {folder / photograph.stem}.png, since there is a folder {MASKS}; add it, "
+        "or take that folder away to have masks made"
     )
 
 
@@ -156,8 +175,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 # -------------------------------------------------------------------------------------------------------- the reduction
 
 
-def _reduce(root: Path, split: str, found: list[Photograph], make: Make) -> None:
-    """Reduce the photographs of a split; whole ones lie together at the start of the arrays."""
+def _reduce(root: Path, split: str, found: list[Photograph], make: Make) -> list[str]:
+    """Reduce the photographs of a split, whole ones together at the start of the arrays; what is wrong with others."""
     images = make("images", (len(found), 3, SIZE, SIZE), "uint8")
     masks = make("masks", (len(found), SIZE, SIZE), "bool") if found[0].mask else None
     whole, content = make("whole", (len(found),), "bool"), make("content", (16,), "uint8")
@@ -174,9 +193,7 @@ def _reduce(root: Path, split: str, found: list[Photograph], make: Make) -> None
             digest.update(masks[row])
         whole[number], row = True, row + 1
     content[:] = np.frombuffer(digest.digest(), np.uint8)
-    if problems:
-        said = f"warning: {len(problems):,} of {len(found):,} files of {root} are left out: {named(problems, SHOWN)}"
-        print(said, file=sys.stderr, flush=True)
+    return problems
 
 
 def _each(root: Path, found: list[Photograph]) -> Iterator[tuple[np.ndarray, np.ndarray | None] | MsrnError]:
@@ -197,7 +214,8 @@ def _each(root: Path, found: list[Photograph]) -> Iterator[tuple[np.ndarray, np.
 def _read(root: Path, photograph: Photograph) -> tuple[np.ndarray, np.ndarray | None]:
     """The photograph (3,S,S) uint8 and its mask (S,S) bool or None."""
     picture = _open(root, photograph.path)
-    image = _square(np.asarray(_colors(picture).resize(_fitting(picture.size), Image.Resampling.BOX)))
+    with _damage(photograph.path):
+        image = _square(np.asarray(_colors(picture).resize(_fitting(picture.size), Image.Resampling.BOX)))
     if photograph.mask is None:
         return image.transpose(2, 0, 1), None
     mask = _open(root, photograph.mask)
@@ -208,20 +226,30 @@ def _read(root: Path, photograph: Photograph) -> tuple[np.ndarray, np.ndarray | 
         )
     gray = mask.convert("L").resize(_fitting(picture.size), Image.Resampling.BOX)
     inside = _square(np.asarray(gray)[..., None], 0)[..., 0] >= 128
+    if not inside.any():
+        raise MsrnError(f"{photograph.mask} is dark everywhere: expected 255 where the object is and 0 elsewhere")
     return np.where(inside[None], image.transpose(2, 0, 1), np.uint8(255)), inside
 
 
 def _open(root: Path, path: Path) -> Image.Image:
     """The picture, turned upright."""
+    with _damage(path), open_file(root, path) as file:
+        picture = Image.open(io.BytesIO(file.read()))
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """One line for whatever a damaged file makes Pillow raise."""
     try:
-        with open_file(root, path) as file:
-            picture = Image.open(io.BytesIO(file.read()))
-            picture.load()
-            return ImageOps.exif_transpose(picture)
+        yield
     except MsrnError:
         raise
-    except Exception as error:  # Pillow's decoders raise anything at all on a damaged file
+    except Exception as error:  # its decoders raise anything at all
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        if path.suffix.lower() in OF_CAMERAS:
+            reason = "a camera's own format: save it as JPG or PNG"
         raise MsrnError(f"{path} is not a whole image ({reason})") from None
 
 
@@ -229,6 +257,8 @@ def _colors(picture: Image.Image) -> Image.Image:
     """In RGB: transparent parts on white, 16 bits brought to 8."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
         values = np.asarray(picture, np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("values that are no numbers")
         picture = Image.fromarray((values / max(values.max(), 1) * 255).clip(0, 255).astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         layer = picture.convert("RGBA")

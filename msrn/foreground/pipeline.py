@@ -26,7 +26,7 @@ from msrn.foreground.perceptron import Perceptron
 from msrn.foreground.saliency import Saliency
 from msrn.foreground.tuning import CHECKPOINT_EVERY, LOG_EVERY, RawImages, Tuning, tune
 from msrn.records import device_name
-from msrn.resume import Pace, complete, read_log
+from msrn.resume import Pace, complete, params_of, read_log
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.storage import find_checkpoint
 
@@ -102,7 +102,16 @@ class Foreground:
     @property
     def log(self) -> list[dict]:
         """The log of the fine-tuning, a record every few steps."""
-        return read_log(paths.runs_folder() / self._run_name())
+        folder = paths.runs_folder() / self._run_name()
+        found = read_log(folder)
+        if not found:
+            raise MsrnError(f"{folder}: its log.jsonl is gone; delete that folder and run again")
+        return found
+
+    @property
+    def tuned_on(self) -> str:
+        """The device of the fine-tuning."""
+        return (params_of(paths.runs_folder() / self._run_name()) or {}).get("device", device_name(self.device))
 
     def apply(self, collection: ImageCollection) -> ImageCollection:
         """``collection`` segmented, or as it is when it has masks. Its images without any foreground stay, empty."""
@@ -113,7 +122,7 @@ class Foreground:
             self._prepare(collection)
         arrays = cached_arrays("foreground", key, lambda make: self._segment(collection, make))
         empty = int((~arrays["found"]).sum())
-        if empty and self.progress:
+        if empty:
             print(
                 f"warning: {collection.name}/{collection.split}: no foreground was found in {empty:,} of "
                 f"{len(collection):,} images ({self.name}); they are left out of training",
@@ -169,7 +178,7 @@ class Foreground:
         kind = self.settings.masks
         parts = [collection.fingerprint, kind, SIZE, source.digest(CODE_OF_MASKS)]
         if kind != "true":
-            parts += [self.saliency.digest]
+            parts += [self.saliency.identity]
         if kind == "refined":
             parts += [self._run_name(), *(getattr(self.settings, name) for name in OF_REFINEMENT)]
         return digest_of(*parts)
@@ -192,9 +201,9 @@ class Foreground:
         for start in tqdm(range(0, count, BATCH), label, unit="batch", disable=not self.progress, mininterval=1):
             rows = slice(start, start + BATCH)
             images, masks = np.asarray(collection.images[rows]), self._masks(collection, rows)
-            found[rows] = masks.any((1, 2))
             true = collection.true_masks()[rows] if collection.has_true_masks else masks
             cut = cut_out(images, masks, true, SIZE)._asdict()
+            found[rows] = cut["masks"].any((1, 2))
             for name in made:
                 made[name][rows] = cut[name]
 
@@ -206,8 +215,7 @@ class Foreground:
 
     def _run_name(self) -> str:
         identity = [self._identity(), self.train.fingerprint, source.digest(CODE_OF_CUES), self.seed]
-        if len(self.train.categories) == 1:  # M_o then has a say in the sign
-            identity += [self.saliency.digest]
+        identity += [self.saliency.identity]  # M_o has a say in the sign
         identity += encoder_identity(self.settings.cue_encoder, self.settings.cue_weights)
         return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
 

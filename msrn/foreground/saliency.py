@@ -41,9 +41,10 @@ class Saliency:
     def __init__(self, weights: str | None = None) -> None:
         self.file = _network_file(weights)
         with open(self.file, "rb") as file:
-            self.digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        self.name = "U2-Net-p" if weights is None else f"{self.file.stem} ({self.digest[:8]})"
-        self.cache = KeyedCache("saliency", f"{self.digest}-{PROTOCOL}")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        self.name = "U2-Net-p" if weights is None else f"{self.file.stem} ({digest[:8]})"
+        self.identity = f"{digest}-{PROTOCOL}"  # of all that decides a map, besides the image
+        self.cache = KeyedCache("saliency", self.identity)
 
     def complete(self, images: np.ndarray, progress: bool = True) -> None:
         """Compute and keep the maps of ``images`` (N,3,H,W) uint8 that are not kept yet, each content once.
@@ -55,6 +56,7 @@ class Saliency:
         rows = list({key: row for row, key in enumerate(keys) if key not in known}.values())
         if not rows:
             return
+        _ = self._session  # one for all threads
         bar = tqdm(total=len(rows), desc=f"{self.name} masks", unit="image", disable=not progress, mininterval=1)
         with bar, ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
             for start in range(0, len(rows), KEPT_AT_ONCE):
@@ -69,7 +71,10 @@ class Saliency:
         keys = [content_key(image) for image in images]
         found = self.cache.find(key for key in keys if key not in self._shipped)
         rows = (_of_levels(self._shipped[key]) if key in self._shipped else _unzipped(found[key]) for key in keys)
-        return np.stack([row.reshape(images.shape[2:]) for row in rows])
+        try:
+            return np.stack([row.reshape(images.shape[2:]) for row in rows])
+        except (zlib.error, ValueError) as error:
+            raise MsrnError(f"{self.cache.path} is damaged ({error}); delete it, and maps are made again") from error
 
     def masks(self, images: np.ndarray, progress: bool = True) -> np.ndarray:
         """M_o (N,H,W) bool of images (N,3,H,W) uint8."""
@@ -82,7 +87,7 @@ class Saliency:
             return {}
         try:
             with np.load(SHIPPED, allow_pickle=False) as file:
-                if str(file["version"]) != self.cache.path.stem:
+                if str(file["version"]) != self.identity:
                     return {}
                 return {key.tobytes(): row for key, row in zip(file["keys"], file["maps"], strict=True)}
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -95,11 +100,12 @@ class Saliency:
         enlarged = _resize(image.astype(np.float32), SIZE)
         scaled = enlarged / max(float(enlarged.max()), 1e-6)
         given = ((scaled - MEAN[:, None, None]) / DEVIATION[:, None, None]).astype(np.float32)
-        [output] = self._session.run([self._session.get_outputs()[0].name], {self._input: given[None]})
-        if output.shape != (1, 1, SIZE, SIZE):
-            raise MsrnError(
-                f"saliency_weights = {str(self.file)!r}: gives {output.shape}, expected (1, 1, {SIZE}, {SIZE})"
-            )
+        with _refusing(self.file):
+            [output] = self._session.run([self._session.get_outputs()[0].name], {self._input: given[None]})
+            if output.shape != (1, 1, SIZE, SIZE):
+                raise ValueError(f"an output of shape {output.shape}")
+            if not np.isfinite(output).all():
+                raise ValueError("an output that is not finite")
         soft = output[0]
         return _resize((soft - soft.min()) / max(float(soft.max() - soft.min()), 1e-6), image.shape[1:])[0]
 

@@ -180,3 +180,86 @@ def test_the_fingerprint_is_of_the_content(root, tmp_path):
     name = opened(tmp_path / "moved").object_id[0]
     picture(40, 30, (1, 2, 3)).save(tmp_path / "moved" / name)
     assert opened(tmp_path / "moved").fingerprint != first
+
+
+def test_what_decides_the_numbers_of_categories_is_in_the_fingerprint(tmp_path):
+    for split, category in (("train", "a"), ("train", "c"), ("test", "b")):
+        (tmp_path / split / category).mkdir(parents=True)
+        picture().save(tmp_path / split / category / "one.png")
+    before = opened(tmp_path)
+    os.rename(tmp_path / "test" / "b", tmp_path / "test" / "d")
+    after = opened(tmp_path)
+    assert before.category.tolist() == [0, 2] and after.category.tolist() == [0, 1]
+    assert before.fingerprint != after.fingerprint
+
+
+def test_equal_splits_have_fingerprints_of_their_own(tmp_path):
+    for split in SPLITS:
+        (tmp_path / split / "a").mkdir(parents=True)
+        picture().save(tmp_path / split / "a" / "one.png")
+    assert len({opened(tmp_path, split).fingerprint for split in SPLITS}) == 3
+
+
+def test_folders_of_equal_stamps_are_told_apart(tmp_path):
+    """As archives with one time for all files make them, of images that are not compressed."""
+    for folder, color in (("dark", (10, 10, 10)), ("light", (200, 200, 200))):
+        (tmp_path / folder / "train" / "a").mkdir(parents=True)
+        picture(8, 8, color).save(tmp_path / folder / "train" / "a" / "one.bmp")
+        os.utime(tmp_path / folder / "train" / "a" / "one.bmp", ns=(0, 0))
+    assert [int(opened(tmp_path / folder).images[0, 0, 0, 0]) for folder in ("dark", "light")] == [10, 200]
+
+
+@pytest.fixture
+def masked(tmp_path):
+    """A photograph and a mask, in splits of one's own."""
+    for folder in ("train/a", "test/a", "masks/train/a", "masks/test/a"):
+        (tmp_path / folder).mkdir(parents=True)
+    for split, side in (("train", slice(4)), ("test", slice(4, 8))):
+        picture(8, 8).save(tmp_path / split / "a" / "one.jpg")
+        mask = np.zeros((8, 8), np.uint8)
+        mask[:, side] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / split / "a" / "one.png")
+    return tmp_path
+
+
+def test_splits_of_ones_own_have_masks_of_their_own(masked):
+    train, test = opened(masked), opened(masked, "test")
+    assert np.array_equal(train.masks, ~test.masks)
+
+
+@pytest.mark.parametrize("kind", ["ones", "alpha", "palette"])
+def test_a_mask_that_is_dark_everywhere_is_named(masked, capsys, kind):
+    inside = np.zeros((8, 8), np.uint8)
+    inside[2:6, 2:6] = 1
+    mask = Image.fromarray(inside)
+    if kind == "alpha":
+        mask = Image.fromarray(np.dstack([np.zeros((8, 8, 3), np.uint8), inside * 255]))
+    elif kind == "palette":
+        mask = Image.fromarray(inside, "P")
+        mask.putpalette([0, 0, 0, 128, 0, 0])
+    mask.save(masked / "masks" / "train" / "a" / "one.png")
+    with pytest.raises(MsrnError, match="none of the 1 files"):
+        opened(masked)
+    assert "one.png is dark everywhere: expected 255 where the object is" in capsys.readouterr().err
+
+
+def test_photographs_that_would_share_a_mask_are_refused(masked):
+    picture(8, 8).save(masked / "train" / "a" / "one.png")
+    with pytest.raises(MsrnError, match=r"one\.png and one\.jpg would share a mask: give them names that differ"):
+        opened(masked)
+
+
+def test_what_is_left_out_is_said_every_time(root, capsys):
+    (root / "cup" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (root / "cup" / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    values = np.full((8, 8), np.nan, np.float32)
+    Image.fromarray(values).save(root / "cup" / "depth.tiff")
+    for split in SPLITS:
+        opened(root, split)
+    first = capsys.readouterr().err
+    assert "phone.HEIC is not a whole image (a camera's own format: save it as JPG or PNG)" in first
+    assert "depth.tiff is not a whole image (values that are no numbers)" in first
+    for split in SPLITS:
+        opened(root, split)
+    again = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert all(name in " ".join(again) for name in ("torn.png", "phone.HEIC", "depth.tiff"))

@@ -64,18 +64,28 @@ def bright(images: np.ndarray) -> np.ndarray:
 # --------------------------------------------------------------------------------------------------- ONNX, byte by byte
 
 
-def onnx_file(path: Path, given=(1, 3, 320, 320), made=(1, 1, 320, 320), operator: str = "ReduceMean") -> Path:
+FLOAT, DOUBLE = 1, 11  # ONNX's numbers for element types
+
+
+def onnx_file(
+    path: Path, given=(1, 3, 320, 320), made=(1, 1, 320, 320), operator: str = "ReduceMean", kind: int = FLOAT
+) -> Path:
     """An ONNX file of one node that reduces the channels of its input: U2-Net's shapes in no time."""
     node = _text(1, "x") + _text(2, "y") + _text(4, operator)
     node += _message(5, _text(1, "axes") + _number(8, 1) + _number(20, 7))
-    graph = _message(1, node) + _text(2, "g") + _message(11, _value("x", given)) + _message(12, _value("y", made))
+    graph = (
+        _message(1, node)
+        + _text(2, "g")
+        + _message(11, _value("x", given, kind))
+        + _message(12, _value("y", made, kind))
+    )
     path.write_bytes(_number(1, 8) + _message(7, graph) + _message(8, _text(1, "") + _number(2, 13)))
     return path
 
 
-def _value(name: str, shape: tuple) -> bytes:
+def _value(name: str, shape: tuple, kind: int) -> bytes:
     sides = b"".join(_message(1, _number(1, n) if isinstance(n, int) else _text(2, n)) for n in shape)
-    return _text(1, name) + _message(2, _message(1, _number(1, 1) + _message(2, sides)))
+    return _text(1, name) + _message(2, _message(1, _number(1, kind) + _message(2, sides)))
 
 
 def _varint(value: int) -> bytes:

