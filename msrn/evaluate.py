@@ -138,13 +138,14 @@ def evaluate_meshes(
     if points < 1:
         raise MsrnError(f"evaluation: points = {points}: expected at least 1")
     ids, categories = np.asarray(collection.object_id)[indices], np.asarray(collection.category)[indices]
-    checked = [check_mesh(*mesh, name=f"mesh for object {name}") for mesh, name in zip(meshes, ids, strict=True)]
+    for mesh, name in zip(meshes, ids, strict=True):  # and let go: thousands of meshes are never held at once
+        check_mesh(*mesh, name=f"mesh for object {name}")
     reading = threading.Lock()  # a collection's files may not bear two readers
 
-    def score(task: tuple[Mesh, str]) -> dict[str, Distances]:
-        (vertices, faces), object_id = task
+    def score(row: int) -> dict[str, Distances]:
         with reading:
-            truth = collection.ground_truth(object_id)
+            mesh, truth = meshes[row], collection.ground_truth(ids[row])
+        vertices, faces = check_mesh(*mesh, name=f"mesh for object {ids[row]}")
         true = np.asarray(truth.points(points, seed), np.float64)
         vertices = normalise(vertices)
         predicted = sample_surface(vertices, faces, points, [seed, PREDICTED_STREAM])
@@ -152,7 +153,7 @@ def evaluate_meshes(
 
     pool = ThreadPoolExecutor(os.cpu_count())  # the k-d trees work outside of Python's lock
     try:
-        results = pool.map(score, zip(checked, ids, strict=True))
+        results = pool.map(score, range(len(ids)))
         scores = list(tqdm(results, total=len(ids), desc="evaluating", unit="object", disable=not progress))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -247,7 +247,7 @@ def suited(name: str, request: Request) -> Request:
     if not raw or request.dataset not in MASKED:
         return request
     instead = raw.get(request.profile, raw["laptop"])
-    said = f"{ABLATIONS[name].title} is about masks, which {request.dataset} comes with: {instead} instead"
+    said = f"finding the foreground needs photographs, and {request.dataset} comes with masks: {instead} instead"
     print(said, file=sys.stderr, flush=True)
     return replace(request, dataset=instead)
 

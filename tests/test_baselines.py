@@ -80,7 +80,15 @@ def test_nearest_object_matches_a_loop(tested, training, known, at_once, monkeyp
 
 def test_meshes_of_gives_the_named_objects(training):
     shapes = baselines.meshes_of(training, ["train7", "train2", "train7"])
-    assert [int(vertices[0, 0]) for vertices, _ in shapes] == [7, 2, 7]
+    assert len(shapes) == 3 and [int(vertices[0, 0]) for vertices, _ in shapes] == [7, 2, 7]
+
+
+def test_meshes_are_read_when_they_are_asked_for(training):
+    """However many objects a test split has, their meshes are never in memory together."""
+    read = []
+    spied = SimpleNamespace(ground_truth=lambda name: read.append(name) or training.ground_truth(name))
+    shapes = baselines.meshes_of(spied, ["train7", "train2"])
+    assert read == [] and int(shapes[1][0][0, 0]) == 2 and read == ["train2"]
 
 
 def box(x: float, y: float, z: float) -> GroundTruth:

@@ -4,7 +4,7 @@ Evaluation only: it reads the true shapes of training objects. Where the mean of
 which it encloses as much as they do on average, there is its surface, found by marching tetrahedra.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,19 +32,19 @@ def mean_shape(collection: Any, indices: Sequence[int], training: Any, resolutio
             raise MsrnError(
                 f"baseline: 0 training objects of category {collection.categories[term]}: expected 1 or more"
             )
-        made[term] = _mean_of([training.ground_truth(name) for name in names], resolution)
+        made[term] = _mean_of((training.ground_truth(name) for name in names), len(names), resolution)
     return [made[term] for term in wanted]
 
 
-def _mean_of(truths: Sequence[Any], resolution: int) -> Mesh:
+def _mean_of(truths: Iterable[Any], count: int, resolution: int) -> Mesh:
     """The mean of centred shapes of longest edge 1."""
     pitch = 1.0 / (resolution - 2 * MARGIN)
     origin = -pitch * resolution / 2
     mean, volume = np.zeros((resolution,) * 3), 0.0
     for truth in truths:
         shell, body = _solid((truth.points(POINTS, seed=0) - origin) / pitch, resolution)
-        mean += body / len(truths)
-        volume += (body.sum() - shell.sum() / 2) / len(truths)  # half of what the surface passes lies inside
+        mean += body / count
+        volume += (body.sum() - shell.sum() / 2) / count  # half of what the surface passes lies inside
     vertices, faces = marching_tetrahedra(mean, _level(mean, volume))
     return origin + pitch * (vertices + 0.5), faces  # values stand for the centres of voxels
 

@@ -54,10 +54,23 @@ def nearest_object(
     return np.asarray(training.object_id)[nearest]
 
 
-def meshes_of(training: Any, ids: Sequence[str]) -> list[Mesh]:
-    """The true meshes of the training objects ``ids``; an object that occurs twice is read once."""
-    truths = {name: training.ground_truth(name) for name in np.unique(ids)}
-    return [(truths[name].vertices, truths[name].faces) for name in ids]
+class TrueMeshes(Sequence):
+    """The true meshes of training objects, each read when it is asked for: thousands of them fit into no memory."""
+
+    def __init__(self, training: Any, ids: Sequence[str]) -> None:
+        self.training, self.ids = training, ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, place: int) -> Mesh:
+        truth = self.training.ground_truth(self.ids[place])
+        return truth.vertices, truth.faces
+
+
+def meshes_of(training: Any, ids: Sequence[str]) -> Sequence[Mesh]:
+    """The true meshes of the training objects ``ids``."""
+    return TrueMeshes(training, ids)
 
 
 def _nearest_rows(rows: np.ndarray, pool: np.ndarray) -> np.ndarray:
