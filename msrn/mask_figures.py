@@ -13,12 +13,13 @@ from msrn.figures import INK
 from msrn.foreground.perceptron import BACKGROUND, FOREGROUND
 from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
-from msrn.mask_quality import COARSE, PRINTED, REFINED, MaskRecord
+from msrn.mask_quality import COARSE, PRINTED, PRINTED_WITHOUT, REFINED, WITHOUT, MaskRecord
 from msrn.mask_tables import rows_of
 from msrn.memory import MemoryBank
 from msrn.metrics import mask_iou
 
 BLUE, ORANGE = "#3f7fd0", "#e0692f"
+SAME_CUES = {PRINTED: REFINED, PRINTED_WITHOUT: WITHOUT}
 QUARTILE = 0.25
 ASKED = 24  # photographs of a category among which the typical one is looked for
 TRUE = "true mask"
@@ -204,9 +205,9 @@ def threshold_alt(found: Sequence[MaskRecord]) -> str:
 
 
 def _by_cues(found: Sequence[MaskRecord]) -> dict[str, list[MaskRecord]]:
-    """Records by row, but for the row whose cues are those of another."""
+    """Records by row, but for rows whose cues are those of another."""
     rows = rows_of(found)
-    return {name: made for name, made in rows.items() if name != PRINTED or REFINED not in rows}
+    return {name: made for name, made in rows.items() if SAME_CUES.get(name) not in rows}
 
 
 def _quiet(axes) -> None:

@@ -34,6 +34,7 @@ COARSE = "off-the-shelf"
 REFINED = "M-SRN"
 WITHOUT = "without L_for"
 PRINTED = "Eq. 18 as printed"
+PRINTED_WITHOUT = "Eq. 18 without L_for"
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(20))  # 0 to 0.95; 0 removes nothing
 MEASURES = ("iou", "precision", "recall", "boundary_f")
 CODE = (*CODE_OF_MASKS, "foreground/quality.py", "mask_quality.py", "metrics.py")
@@ -52,7 +53,8 @@ ROWS = (
     MaskRow(COARSE, {"masks": "off-the-shelf"}, "What the module starts from."),
     MaskRow(WITHOUT, {"contrast_weight": 0.0}, "The same network without the memory: the method of [43]."),
     MaskRow(REFINED, {}, "As the settings have it."),
-    MaskRow(PRINTED, {"refinement": "remove"}, "The same cues, which may only remove pixels."),
+    MaskRow(PRINTED_WITHOUT, {"contrast_weight": 0.0, "refinement": "remove"}, "As printed, and without the memory."),
+    MaskRow(PRINTED, {"refinement": "remove"}, "The cues of M-SRN, which may only remove pixels."),
     MaskRow("full contrast", {"contrast_weight": 1.0}, "L_for with the weight that the paper gives it."),
     MaskRow("gamma 0.07", {"temperature": 0.07}, "The usual temperature of contrastive learning."),
 )

@@ -1,7 +1,7 @@
-"""Table 8 from recorded results, on every data set and at every length that is recorded, and how dense the sets are.
+"""Tables from recorded results, on every data set and at every length that is recorded, and how dense the sets are.
 
-A reader's own run covers one set at one length. A dense set and a sparse real one answer different questions, so the
-page shows both, with verdicts by the same rule.
+A reader's own run covers one set at one length. For Table 8 a dense set and a sparse real one answer different
+questions, so its page shows both, with verdicts by the same rule.
 """
 
 from collections.abc import Sequence
@@ -17,23 +17,28 @@ from msrn.shelf import Group
 from msrn.tables import Row
 from msrn.variants import RETRIEVAL, TABLE8, WHOLE
 
-QUESTIONS = {  # by the data set's name, in the order of the page
-    "procedural13": "Generated and dense: close relatives of every object are in training, as in the paper's data. "
-    "Here the paper's claim is tested.",
-    "homeware": "Real and sparse: a few dozen training objects a category at most, each with few relatives. "
-    "Here the method's limits show.",
+QUESTIONS = {  # of each table by the data set's name, in the order of the page
+    "table8": {
+        "procedural13": "Generated and dense: close relatives of every object are in training, as in the paper's data. "
+        "Here the paper's claim is tested.",
+        "homeware": "Real and sparse: a few dozen training objects a category at most, each with few relatives. "
+        "Here the method's limits show.",
+    },
+    "table7": {"homeware-wild": "Photographs without masks, the objects small, truncated and beside others."},
 }
 COLUMNS = ("published", "recorded")
 MEASURES = {"cd": "Chamfer distance ↓", "f": "F-score@0.01 ↑", "mask_iou": "mask IoU ↑"}
 
 
-def recorded_html(recorded: Sequence[Record]) -> str:
-    """A table for each data set: its best group of recorded results, or a line that says that there is none."""
-    names = dict.fromkeys([*QUESTIONS, *sorted({record.dataset for record in recorded})])
+def recorded_html(recorded: Sequence[Record], table: str = "table8") -> str:
+    """For each data set of a table its best group of recorded results, or a line that says that there is none."""
+    names = dict.fromkeys([*QUESTIONS[table], *sorted({record.dataset for record in recorded})])
     parts = []
     for name in names:
         group = shelf.best(shelf.groups(recorded, name))
-        parts.append(group_html(group) if group else tables.note_html(f"{name}: nothing is recorded yet. {_how(name)}"))
+        parts.append(
+            group_html(group) if group else tables.note_html(f"{name}: nothing is recorded yet. {_how(table, name)}")
+        )
     return "".join(parts)
 
 
@@ -65,7 +70,7 @@ def lengths_html(recorded: Sequence[Record]) -> str:
     """CD, F-score and mask IoU of every recorded length, data set by data set."""
     found = shelf.groups(recorded)
     if not found:
-        return tables.note_html(f"Nothing is recorded yet. {_how('procedural13')}")
+        return tables.note_html(f"Nothing is recorded yet. {_how('table8', 'procedural13')}")
     rows = []
     for group in found:
         cells = [value(group.rows()[row.name], measure) for measure in MEASURES for row in TABLE8]
@@ -77,7 +82,7 @@ def lengths_html(recorded: Sequence[Record]) -> str:
 
 def density_html(recorded: Sequence[Record]) -> str:
     """How near the neighbours of each data set are: a row for each recorded density."""
-    order = list(QUESTIONS)
+    order = list(QUESTIONS["table8"])
     found = sorted(densities.recorded(), key=lambda made: order.index(made.dataset) if made.dataset in order else 9)
     if not found:
         how = "python -m msrn record density --dataset homeware"
@@ -134,7 +139,8 @@ def _made(group: Group) -> str:
 
 
 def _question(group: Group) -> str:
-    asked = QUESTIONS.get(group.first.dataset.split("-")[0], "")
+    asked, name = QUESTIONS[group.first.experiment], group.first.dataset
+    asked = asked.get(name) or asked.get(name.split("-")[0], "")  # procedural13-300 is procedural13
     return f"{asked} {group.first.n_objects} test objects, {group.first.points:,} points a surface.".strip()
 
 
@@ -144,7 +150,7 @@ def _source(group: Group) -> str:
     seeds = {name: ", ".join(str(record.seed) for record in made) or "none" for name, made in group.rows().items()}
     alike = len(set(seeds.values())) == 1
     parts = [
-        "Source: results/table8",
+        f"Source: results/{group.first.experiment}",
         _made(group),
         f"commit {commits}",
         " to ".join(dict.fromkeys((days[0], days[-1]))),
@@ -153,8 +159,8 @@ def _source(group: Group) -> str:
     return "; ".join(parts) + "."
 
 
-def _how(name: str) -> str:
-    return f"python -m msrn record table8 --profile laptop --dataset {name} --seeds 0,1,2 does it."
+def _how(table: str, name: str) -> str:
+    return f"python -m msrn record {table} --profile laptop --dataset {name} --seeds 0,1,2 does it."
 
 
 def _two(value: float | None) -> str:

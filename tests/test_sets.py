@@ -66,6 +66,9 @@ def test_a_set_or_row_that_is_not_recorded_says_so():
     body = {row[0]: row[1:] for row in tables_of(shown)[0][2:]}
     assert body["w/o FC"][1] == "none yet" and body["M-SRN"][-1] == "" and "CD: reproduced" in body["w/o NC"][-1]
     assert "seeds: w/o FC none, w/o NC 0, 1, 2" in shown
+    of_photographs = sets.recorded_html([], "table7")
+    assert "homeware-wild: nothing is recorded yet. python -m msrn record table7" in of_photographs
+    assert "procedural13" not in of_photographs
 
 
 def test_lengths_stand_below_each_other():
