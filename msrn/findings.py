@@ -34,19 +34,38 @@ ALIGNMENT_TITLES = {
 def header(request: Request, name: str = "table8") -> str:
     """What a notebook is about to do and what that costs, as Markdown."""
     s, seeds = request.settings, ", ".join(map(str, request.seeds))
-    instead = request.instead_of and f" **in place of {request.instead_of}, for which no data_root is given**"
-    text = (
-        f"**Profile {request.label}**: data set {request.dataset}{instead}, {s.steps:,} steps of {s.batch_size} "
+    return (
+        f"**Profile {request.label}**: data set {_data(request)}, {s.steps:,} steps of {s.batch_size} "
         f"images, {s.image_size} × {s.image_size} pixels, icosphere {s.mesh_level}, {s.encoder} encoders, "
         f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. {cost(request, name)} "
-        "Runs that are stored already are loaded."
+        f"Runs that are stored already are loaded.{_warning(request)}"
     )
-    if request.profile in SILENT_PROFILES:
-        text += (
-            f"\n\n**What follows was made at profile {request.profile}: the pictures and numbers below prove that the "
-            "code runs, and reproduce nothing.**"
-        )
-    return text
+
+
+def foreground_header(request: Request) -> str:
+    """The same for the pages on the foreground module, which show one seed."""
+    s = request.settings
+    return (
+        f"**Profile {request.label}**: photographs of {_data(request)}, seed {request.seeds[0]}, on {request.device}. "
+        f"Cues are fine-tuned for {s.cue_steps:,} steps of {s.cue_batch_size} photographs, or loaded."
+        f"{_warning(request)}"
+    )
+
+
+def _data(request: Request) -> str:
+    """The data set, and in place of which it stands."""
+    instead = request.instead_of and f" **in place of {request.instead_of}, for which no data_root is given**"
+    return f"{request.dataset}{instead}"
+
+
+def _warning(request: Request) -> str:
+    """What nobody should conclude from a profile that trains next to nothing."""
+    if request.profile not in SILENT_PROFILES:
+        return ""
+    return (
+        f"\n\n**What follows was made at profile {request.profile}: the pictures and numbers below prove that the "
+        "code runs, and reproduce nothing.**"
+    )
 
 
 def cost(request: Request, name: str) -> str:

@@ -147,7 +147,7 @@ def test_the_table_shows_every_row_in_order():
     coarse, refined = rows[1], rows[2]
     assert coarse[2] == "" and refined[2].startswith("+0.0") and refined[-1] == "0, 1, 2" and "λ 0.4" in refined[-3]
     assert "No masks are recorded yet" in mask_tables.quality_html([])
-    assert "1.0 minutes" in mask_tables.quality_html(three(REFINED, HIGH))
+    assert "0.8 core minutes" in mask_tables.quality_html(three(REFINED, HIGH))
 
 
 def test_pictures_have_words(results):

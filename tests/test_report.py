@@ -141,7 +141,8 @@ def test_small_tables_and_conclusions_follow_the_numbers(toy_result):  # noqa: F
     assert "M−SRN" not in said and "(w/o NC worst, w/o FC between, M-SRN best): not evaluated" in said
     silent = findings.conclusions(changed(toy_result, "smoke"))
     assert len(silent) == 1 and silent[0].startswith("Nothing about the method")
-    assert "reproduce nothing" in findings.header(changed(toy_result, "smoke").request)
+    for header in (findings.header, findings.foreground_header):
+        assert "reproduce nothing" in header(changed(toy_result, "smoke").request)
     assert "reproduce nothing" not in findings.header(toy_result.request)
 
 
