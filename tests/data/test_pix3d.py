@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from pix3d_archive import CANONICAL, HEIGHT, WIDTH, write_lists, write_official, write_processed
+from pix3d_archive import CANONICAL, HEIGHT, WIDTH, spoil_mask, write_lists, write_official, write_processed
 from shapenet_archive import Boxes
 
 from msrn.data import check, open_collection, pix3d
@@ -198,10 +198,47 @@ def test_torn_files_are_named(cache, copy):
     assert "pix3d.json is not whole JSON" in refusal(copy)
 
 
-def test_a_mask_of_another_size_is_refused(cache, copy):
-    for path in sorted(copy.glob("mask/chair/*.png")):
-        Image.new("L", (WIDTH, HEIGHT - 1)).save(path)
-    assert f"is {WIDTH} x {HEIGHT - 1} pixels: expected {WIDTH} x {HEIGHT}" in refusal(copy)
+def test_a_mask_of_another_size_costs_its_photograph_alone(cache, official, copy, capsys):
+    whole = open_collection("pix3d", "train", copy)
+    bad = whole.object_id[3]
+    entry = entry_of(official[1], bad)
+    spoil_mask(copy, entry)
+    shutil.rmtree(cache)
+    capsys.readouterr()
+    said = f"{entry['mask']} is {WIDTH} x {HEIGHT - 1} pixels: expected {WIDTH} x {HEIGHT}, as its photograph is"
+    for _ in range(2):  # packed, and then opened as it was packed
+        found = open_collection("pix3d", "train", copy)
+        warning = f"warning: 1 of {len(whole):,} photographs of pix3d-ours train are left out: {said}"
+        assert warning in capsys.readouterr().err.splitlines()
+    assert found.object_id.tolist() == [name for name in whole.object_id if name != bad]
+    kept = whole.object_id != bad
+    np.testing.assert_array_equal(found.images, whole.images[kept])
+    np.testing.assert_array_equal(found.true_pose(), whole.true_pose()[kept])
+    assert found.fingerprint != whole.fingerprint
+    lines = list(check.check("pix3d", copy))
+    assert f"  {said}" in lines and "photographs left out of the packing: 1" in lines
+    assert "files: all read, 0 missing or unreadable" in lines
+
+
+def test_a_photograph_of_another_size_than_its_annotation_is_left_out(cache, official, copy, capsys):
+    """Its box is of the picture that was annotated."""
+    bad = open_collection("pix3d", "train", copy).object_id[0]
+    entry = entry_of(official[1], bad)
+    for path in (entry["img"], entry["mask"]):
+        Image.open(copy / path).resize((2 * WIDTH, 2 * HEIGHT)).save(copy / path)
+    shutil.rmtree(cache)
+    assert bad not in open_collection("pix3d", "train", copy).object_id
+    said = f"{entry['img']} is {2 * WIDTH} x {2 * HEIGHT} pixels: expected {WIDTH} x {HEIGHT}, its img_size"
+    assert said in capsys.readouterr().err
+
+
+def test_masks_of_another_size_throughout_are_refused(cache, official, copy):
+    for entry in official[1]:
+        spoil_mask(copy, entry)
+    said = refusal(copy)
+    assert f"is {WIDTH} x {HEIGHT - 1} pixels: expected {WIDTH} x {HEIGHT}" in said and "at most 20%" in said
+    with pytest.raises(MsrnError, match="at most 20%"):
+        list(check.check("pix3d", copy))
 
 
 def test_wrong_roots(cache, official, tmp_path):
