@@ -87,7 +87,7 @@ def check(name: str, root: Path | None) -> Iterator[str]:
     yield f"files: all read, {len(problems):,} missing or unreadable"
     yield from _listed(problems)
     if survey.left_out:
-        yield f"photographs left out of the packing: {len(survey.left_out):,}"
+        yield f"images left out of the packing: {len(survey.left_out):,}"
         yield from _listed(survey.left_out)
     failed = 0
     if not problems:

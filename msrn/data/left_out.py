@@ -22,7 +22,7 @@ def sift(photos: Sequence[T], fault: Callable[[T], str], what: str) -> tuple[lis
     left_out = [said for said in faults if said]
     if len(left_out) > MOST * len(photos):
         raise MsrnError(
-            f"{what}: {len(left_out):,} of {len(photos):,} photographs cannot be used: {named(left_out, 3)}; expected "
+            f"{what}: {len(left_out):,} of {len(photos):,} images cannot be used: {named(left_out, 3)}; expected "
             f"at most {MOST:.0%}, which would be left out: is the archive whole?"
         )
     return [photo for photo, said in zip(photos, faults, strict=True) if not said], left_out
@@ -30,5 +30,6 @@ def sift(photos: Sequence[T], fault: Callable[[T], str], what: str) -> tuple[lis
 
 def warn(left_out: Sequence[str], kept: int, what: str) -> None:
     if len(left_out):
-        count = f"{len(left_out):,} of {kept + len(left_out):,} photographs of {what} are left out"
-        print(f"warning: {count}: {named([str(said) for said in left_out])}", file=sys.stderr, flush=True)
+        count = f"{len(left_out):,} of {kept + len(left_out):,} images of {what} are left out"
+        said = named([str(each) for each in left_out])
+        print(f"warning: {count}: {said} (once mended: delete the cache)", file=sys.stderr, flush=True)

@@ -208,15 +208,15 @@ def test_a_mask_of_another_size_costs_its_photograph_alone(cache, official, copy
     said = f"{entry['mask']} is {WIDTH} x {HEIGHT - 1} pixels: expected {WIDTH} x {HEIGHT}, as its photograph is"
     for _ in range(2):  # packed, and then opened as it was packed
         found = open_collection("pix3d", "train", copy)
-        warning = f"warning: 1 of {len(whole):,} photographs of pix3d-ours train are left out: {said}"
-        assert warning in capsys.readouterr().err.splitlines()
+        warning = f"warning: 1 of {len(whole):,} images of pix3d-ours train are left out: {said} (once mended"
+        assert warning in capsys.readouterr().err
     assert found.object_id.tolist() == [name for name in whole.object_id if name != bad]
     kept = whole.object_id != bad
     np.testing.assert_array_equal(found.images, whole.images[kept])
     np.testing.assert_array_equal(found.true_pose(), whole.true_pose()[kept])
     assert found.fingerprint != whole.fingerprint
     lines = list(check.check("pix3d", copy))
-    assert f"  {said}" in lines and "photographs left out of the packing: 1" in lines
+    assert f"  {said}" in lines and "images left out of the packing: 1" in lines
     assert "files: all read, 0 missing or unreadable" in lines
 
 
