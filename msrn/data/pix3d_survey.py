@@ -50,6 +50,8 @@ def _proofs(archive: Archive) -> Iterator[Proof]:
     if not archive.clouds:  # which holds the categories that somebody processed
         yield Proof(f"{archive.annotated:,} images are annotated; the published archive has {IMAGES:,}", True)
     yield Proof(f"{chairs:,} chairs are neither truncated nor occluded; the official evaluation has {CHAIRS:,}", True)
+    if not archive.clouds:
+        yield Proof("models are .obj, and one that was cut off behind a face cannot be told from a whole one", True)
     if archive.clouds or not archive.masks:
         yield Proof("poses are taken on trust: without boxes or without masks nothing can prove them", True)
         return

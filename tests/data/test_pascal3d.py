@@ -317,3 +317,34 @@ def test_one_name_for_two_photographs_is_refused(cache, copy):
 def test_an_index_between_two_models_is_refused(cache, copy):
     write_photograph(copy, "car_imagenet", "n99_half", [annotated("car", 1, 1.5, viewpoint(3))])
     assert "n99_half.mat lacks what an annotation has (ValueError: cad_index 1.5 is not" in refusal(copy)
+
+
+def test_a_model_that_is_cut_off_is_refused(cache, copy):
+    """Anywhere: what is left would be read as a model with fewer faces."""
+    path = copy / "CAD" / "car" / "02.off"
+    content = path.read_bytes()
+    assert len(pascal3d.read_cad(copy, "car", 2)[1]) == 36
+    path.write_bytes(b"\n# an OFF made by hand\n" + content.replace(b"OFF\n", b"OFF ").replace(b"\n", b" # here\n\n"))
+    assert len(pascal3d.read_cad(copy, "car", 2)[1]) == 36
+    for share in (0.02, 0.3, 0.55, 0.75, 0.995):
+        path.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(MsrnError, match="02.off is not a whole mesh"):
+            pascal3d.read_cad(copy, "car", 2)
+    assert "of 36 faces: is it cut off?" in refusal(copy, "test", "pascal3d-car")
+    with pytest.raises(MsrnError, match="1 bad files"):
+        list(check.check("pascal3d", copy))
+
+
+def test_a_stray_vertex_does_not_count(cache, copy):
+    """Of no face: the truth is centred and of longest edge 1 without it."""
+    test = open_collection("pascal3d-car", "test", copy)
+    expected = test.ground_truth(test.object_id[0])
+    path = copy / "CAD" / "car" / "02.off"
+    head, counts, *lines = path.read_text().splitlines()
+    vertices, faces, _ = counts.split()
+    lines.insert(int(vertices), "9 9 9")
+    path.write_text("\n".join([head, f"{int(vertices) + 1} {faces} 0", *lines]) + "\n")
+    forget_models()
+    found = test.ground_truth(test.object_id[0])
+    np.testing.assert_array_equal(found.faces, expected.faces)
+    np.testing.assert_allclose(found.vertices[: int(vertices)], expected.vertices, atol=1e-6)

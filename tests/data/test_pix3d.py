@@ -3,12 +3,13 @@ import shutil
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 from pix3d_archive import CANONICAL, HEIGHT, WIDTH, spoil_mask, write_lists, write_official, write_processed
 from shapenet_archive import Boxes
 
 from msrn.data import check, open_collection, pix3d
-from msrn.data.meshes import centered, check_box, crop_of, cut
+from msrn.data.meshes import centered, check_box, crop_of, cut, in_our_frame, read_mesh
 from msrn.errors import MsrnError
 from msrn.metrics import chamfer_l1
 
@@ -259,6 +260,24 @@ def test_lists_that_do_not_fit_are_refused(cache, official, copy):
     assert "chair_train.txt: '0003' occurs twice" in refusal(copy)
     train.unlink()
     assert "chair_train.txt is missing" in refusal(copy)
+
+
+def test_models_of_other_kinds_are_refused(tmp_path):
+    """A whole mesh all the same; trimesh would open what is in a zip, too."""
+    path = tmp_path / "model.ply"
+    trimesh.creation.box().export(path)
+    with pytest.raises(MsrnError, match="model.ply is no mesh of a kind that the archives have: expected an .obj or"):
+        read_mesh(tmp_path, path)
+
+
+def test_vertices_of_no_face_do_not_count(tmp_path):
+    (tmp_path / "model.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 2 0\nv 50 0 0\nf 1 2 3\n")
+    vertices, faces = read_mesh(tmp_path, tmp_path / "model.obj")
+    found = in_our_frame(vertices, faces, np.eye(3)).vertices[faces.ravel()]
+    np.testing.assert_allclose(found, [[-0.25, -0.5, 0], [0.25, -0.5, 0], [-0.25, 0.5, 0]])
+    (tmp_path / "model.obj").write_text("v 0 0 0\nv 50 0 0\nf 1 1 1\n")
+    with pytest.raises(MsrnError, match="has no extent"):
+        read_mesh(tmp_path, tmp_path / "model.obj")
 
 
 @pytest.mark.parametrize("text", ["", "v 0 0 0\n", "v 0 0 0\nf 1 2 9\n", "v a b c\nf 1 1 1\n", "v 1 1 1\nf 1 1 1\n"])
