@@ -57,6 +57,7 @@ MARGIN = 1.2
 SENSOR = 32.0  # mm of a photograph's width
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of the CAD models of a category, in a split of ours
 OUT = ("truncated", "occluded", "slightly_occluded")
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
 TURN = np.diag([-1.0, 1.0, -1.0])  # models have x left, y up, z inward: their front is toward -z
 IMAGES = 32  # of a piece of the packing
 
@@ -184,15 +185,22 @@ def _photograph(entry: Any, where: str, suffix: str) -> Photograph:
         rotation, translation = (np.array(entry[key], np.float64) for key in ("rot_mat", "trans_mat"))
         focal = float(entry["focal_length"]) / SENSOR
         size = None if suffix else tuple(int(length) for length in entry["img_size"])
-        whole = not any(str(entry[key]).lower() == "true" for key in OUT)
-    except (KeyError, TypeError, ValueError) as error:
+        whole = not any([_flag(entry, key) for key in OUT])  # all are read
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MsrnError(
             f"{where} lacks what an annotation of pix3d.json has ({type(error).__name__}: {error})"
         ) from None
     if category not in CATEGORIES:
         raise MsrnError(f"{where}: category {category!r}: expected one of {', '.join(CATEGORIES)}")
-    if rotation.shape != (3, 3) or not is_rotation(rotation) or translation.shape != (3,) or not translation[2] > 0:
+    placed = translation.shape == (3,) and np.isfinite(translation).all() and translation[2] > 0
+    if rotation.shape != (3, 3) or not is_rotation(rotation) or not placed:
         raise MsrnError(f"{where}: rot_mat or trans_mat do not place the model before the camera")
+    if not 0 < focal < np.inf:
+        raise MsrnError(f"{where}: focal_length is {entry['focal_length']}: expected millimetres above 0")
+    if len(box) != 4 or not np.isfinite(box).all():
+        raise MsrnError(f"{where}: bbox is {list(box)}: expected four numbers, x0, y0, x1 and y1")
+    if not suffix and (len(size) != 2 or min(size) < 1):
+        raise MsrnError(f"{where}: img_size is {list(size)}: expected the width and height in pixels")
     if suffix:
         image, mask = (path.replace("/", f"{suffix}/", 1) for path in (image, mask))
     return Photograph(
@@ -208,6 +216,14 @@ def _photograph(entry: Any, where: str, suffix: str) -> Photograph:
         focal=focal,
         whole=whole,
     )
+
+
+def _flag(entry: Mapping, key: str) -> bool:
+    """Whether an image is truncated, say: what cannot be read must not count as whole."""
+    said = str(entry[key]).lower()
+    if said not in FLAGS:
+        raise ValueError(f"{key} is {entry[key]!r}, expected true or false")
+    return FLAGS[said]
 
 
 def _read_json(root: Path, path: Path) -> Any:
@@ -323,9 +339,9 @@ def _fill(archive: Archive, photos: Sequence[Photograph], window: Window) -> Non
 def read_photograph(root: Path, photo: Photograph, masked: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """The crop (3, H, W) uint8, on white where there is a mask, and its mask (H, W) bool or None."""
     picture = read_picture(root, root / photo.image, "RGB")
-    size = picture.shape[1], picture.shape[0]
-    box = check_box(photo.box, size, f"{root}: {photo.object_id}") if photo.box else (0, 0, *size)
-    square = crop_of(box, MARGIN if photo.box else 1.0)
+    size, boxed = (picture.shape[1], picture.shape[0]), photo.box is not None
+    box = check_box(photo.box, size, f"{root}: {photo.object_id}") if boxed else (0, 0, *size)
+    square = crop_of(box, MARGIN if boxed else 1.0)
     if not masked:
         return cut(picture, square).transpose(2, 0, 1), None
     mask = read_picture(root, root / photo.mask, "L", size) > 127

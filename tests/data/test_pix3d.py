@@ -56,6 +56,14 @@ def test_our_split_is_by_model_and_of_whole_objects(cache, official):
     assert open_all(root)["test"].fingerprint == splits["test"].fingerprint
 
 
+def test_a_flag_may_be_a_number_or_a_text(cache, copy):
+    """1 is not whole."""
+    change(copy, lambda entries: [entry.update(truncated=1, occluded="0") for entry in entries[:3]])
+    change(copy, lambda entries: [entry.update(truncated=0, occluded="False") for entry in entries[3:4]])
+    names = set().union(*(collection.object_id for collection in open_all(copy).values()))
+    assert not names & {"chair/0001", "chair/0002", "chair/0003"} and "chair/0004" in names
+
+
 def test_official_lists_decide(cache, official, copy):
     write_lists(copy, official[1])
     splits = open_all(copy)
@@ -172,6 +180,18 @@ def change(root, edit):
         (lambda e: e[3].update(bbox=[0, 0, 1e9, 1e9]), "expected one in it"),
         (lambda e: e[3].update(rot_mat=np.diag([1.0, 1, -1]).tolist()), "entry 3: rot_mat or trans_mat"),
         (lambda e: e[3].update(trans_mat=[0, 0, -1]), "entry 3: rot_mat or trans_mat"),
+        (lambda e: e[3].update(trans_mat=[np.nan, 0, 2]), "entry 3: rot_mat or trans_mat"),
+        (lambda e: e[3].update(trans_mat=[0, 0, np.inf]), "entry 3: rot_mat or trans_mat"),
+        (lambda e: e[3].update(focal_length=np.nan), "entry 3: focal_length is nan: expected millimetres above 0"),
+        (lambda e: e[3].update(focal_length=0), "entry 3: focal_length is 0: expected millimetres above 0"),
+        (lambda e: e[3].update(focal_length=10**400), "entry 3 lacks"),
+        (lambda e: e[3].update(bbox=[]), "entry 3: bbox is []: expected four numbers"),
+        (lambda e: e[3].update(bbox=[1, 2, 3, np.nan]), "entry 3: bbox is [1.0, 2.0, 3.0, nan]: expected four numbers"),
+        (lambda e: e[3].update(img_size=[]), "entry 3: img_size is []: expected the width and height"),
+        (lambda e: e[3].update(img_size=[200]), "entry 3: img_size is [200]: expected the width and height"),
+        (lambda e: e[3].update(img_size=[np.inf, 2]), "entry 3 lacks"),
+        (lambda e: e[3].update(truncated="maybe"), "truncated is 'maybe', expected true or false"),
+        (lambda e: e[3].update(truncated=True, occluded=None), "occluded is None, expected true or false"),
         (lambda e: e.__setitem__(3, "text"), "entry 3 lacks"),
         (lambda e: [x.update(img="../" + x["img"]) for x in e], "links may only lead to files of the archive"),
         (lambda e: [x.update(img="/etc/passwd") for x in e[:1]], "links may only lead to files of the archive"),
