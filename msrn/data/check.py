@@ -6,7 +6,7 @@ A check reads every file once, as packing does, and so takes as long as that wil
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,9 +85,10 @@ def check(name: str, root: Path | None) -> Iterator[str]:
     yield from _counts(survey)
     problems, seconds = _read_all(name, survey)
     yield f"files: all read, {len(problems):,} missing or unreadable"
-    yield from (f"  {problem}" for problem in problems[:SHOWN])
-    if len(problems) > SHOWN:
-        yield f"  and {len(problems) - SHOWN:,} more"
+    yield from _listed(problems)
+    if survey.left_out:
+        yield f"images left out of the packing: {len(survey.left_out):,}"
+        yield from _listed(survey.left_out)
     failed = 0
     if not problems:
         for proof in survey.proofs():
@@ -97,6 +98,12 @@ def check(name: str, root: Path | None) -> Iterator[str]:
     if problems or failed:
         counted = f"{len(problems):,} bad files, {failed} conventions that fail"
         raise MsrnError(f"{root} cannot be used, see above: {counted}")
+
+
+def _listed(lines: Sequence[str]) -> Iterator[str]:
+    yield from (f"  {line}" for line in lines[:SHOWN])
+    if len(lines) > SHOWN:
+        yield f"  and {len(lines) - SHOWN:,} more"
 
 
 def _known(name: str) -> str:

@@ -16,10 +16,17 @@ from msrn.errors import MsrnError
 
 
 def read_mesh(root: Path, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) float64 and faces (F, 3) int64 of an .obj or .off as they stand; materials are left alone."""
+    """Vertices (V, 3) float64 and faces (F, 3) int64 of an .obj or .off as they stand; materials are left alone.
+
+    An .off says how many it has. An .obj does not: one that was cut off behind a face cannot be told from a whole one.
+    """
+    kind = os.path.splitext(path)[1][1:].lower()
+    if kind not in ("obj", "off"):  # trimesh reads many kinds more, archives and scenes among them
+        raise MsrnError(f"{path} is no mesh of a kind that the archives have: expected an .obj or .off")
     content = read_bytes(root, path)
     try:
-        kind = os.path.splitext(path)[1][1:].lower()
+        if kind == "off":
+            _check_whole(content)
         options = {"skip_materials": True, "maintain_order": True} if kind == "obj" else {}
         mesh = trimesh.load(io.BytesIO(content), file_type=kind, process=False, force="mesh", **options)
         vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
@@ -28,21 +35,36 @@ def read_mesh(root: Path, path: Path) -> tuple[np.ndarray, np.ndarray]:
     return check_mesh(vertices, faces, path)
 
 
+def _check_whole(content: bytes) -> None:
+    """As many lines of vertices and faces as the header of an .off says; trimesh takes what there is."""
+    text = "\n".join(line.partition("#")[0] for line in content.decode("utf-8", "replace").splitlines())
+    header, *lines = [words for line in text.partition("OFF")[2].splitlines() if (words := line.split())]
+    vertices, faces = int(header[0]), int(header[1])
+    whole = sum(len(words) > int(words[0]) for words in lines[vertices : vertices + faces])
+    if len(lines) < vertices or whole < faces:
+        found = f"{min(len(lines), vertices)} of {vertices} vertices and {whole} of {faces} faces"
+        raise ValueError(f"{found}: is it cut off?")
+
+
 def check_mesh(vertices: np.ndarray, faces: np.ndarray, path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     """The mesh with indices counted from its first vertex, or what is wrong with it."""
     if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
         raise MsrnError(f"{path} has {len(vertices)} vertices and {len(faces)} faces: expected a finite mesh")
     if faces.min() < -len(vertices) or faces.max() >= len(vertices):
         raise MsrnError(f"{path} has a face with vertex {faces.max() + 1} of {len(vertices)}")
-    if not np.ptp(vertices, 0).max() > 0:
-        raise MsrnError(f"{path} has no extent: all {len(vertices)} vertices are one point")
+    if not np.ptp(vertices[np.unique(faces)], 0).max() > 0:
+        raise MsrnError(f"{path} has no extent: the vertices of all {len(faces)} faces are one point")
     return vertices, np.where(faces < 0, faces + len(vertices), faces)
 
 
 def in_our_frame(vertices: np.ndarray, faces: np.ndarray, turn: np.ndarray) -> GroundTruth:
-    """The truth of a mesh that ``turn`` (3, 3) brings into our frame as v @ turn: centred, longest edge 1, grey."""
+    """The truth of a mesh that ``turn`` (3, 3) brings into our frame as v @ turn: centred, longest edge 1, grey.
+
+    Vertices of no face do not count.
+    """
     vertices = vertices @ turn
-    low, high = vertices.min(0), vertices.max(0)
+    surface = vertices[np.unique(faces)]
+    low, high = surface.min(0), surface.max(0)
     vertices = (vertices - (low + high) / 2) / (high - low).max()
     gray = np.full((len(faces), 3), GRAY, np.uint8)
     return GroundTruth(vertices.astype(np.float32), faces.astype(np.int32), gray)

@@ -67,13 +67,16 @@ def content_digest(arrays: dict[str, np.ndarray]) -> str:
 
 def _pack(plan: Plan, make: Make) -> None:
     count = sum(piece.images for piece in plan.pieces)
+    digests = make("digests", (len(plan.pieces), 16), "uint8")
     for name, column in plan.columns.items():
-        make(name, column.shape, column.dtype.str)[:] = column
+        known = make(name, column.shape, column.dtype.str)
+        if not np.array_equal(known, column):
+            digests[:] = 0  # what was packed so far, if anything, is of other images
+        known[:] = column
     shapes = {"images": ((count, 3, SIZE, SIZE), "uint8"), "pose": ((count, 3), "float32")}
     if plan.masks:
         shapes["masks"] = ((count, SIZE, SIZE), "bool")
     files = {name: Path(make(name, *shape).filename) for name, shape in shapes.items()}
-    digests = make("digests", (len(plan.pieces), 16), "uint8")
     print(f"{plan.title}: packing {count:,} images, once, into {cache_folder()}", file=sys.stderr, flush=True)
     with tqdm(total=count, desc=plan.title, unit="image", unit_scale=True, mininterval=0.5) as bar:
         problems = _fill_all(plan, files, digests, bar)

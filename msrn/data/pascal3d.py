@@ -7,8 +7,10 @@
 
 The paper follows CMR [31], which split two of the classes; its rule is taken for all twelve: train is VOC's train and
 all of ImageNet, test is VOC's val, objects that are difficult, truncated or occluded are left out, and so are those
-without a fine viewpoint. CMR's filter by structure from motion, which needs its own results, is not taken. There is no
-val. ``pascal3d-car`` is the cars alone (Table 6). The counts are printed when the archive is packed.
+without a fine viewpoint: a number of it, of the model or of the box is empty or not finite. CMR's filter by structure
+from motion, which needs its own results, is not taken. There is no val. ``pascal3d-car`` is the cars alone (Table 6).
+The counts are printed when the archive is packed. An object whose photograph is missing, or whose box is not in it, is
+left out, named and counted.
 
 All indices and pixels of the annotations count from 1. The archive has no masks: images are raw crops at 1.2 times the
 longer edge of the box, with the last pixels repeated beyond the edges, and training needs §3.1. True masks, which
@@ -21,13 +23,14 @@ cache is a digest of the lists and of the names, sizes and times of the annotati
 the same names are not noticed (delete the cache then).
 """
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,15 +39,16 @@ from tqdm import tqdm
 from msrn import camera
 from msrn.data.cache import digest_of
 from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.left_out import sift, warn
 from msrn.data.matlab import read_mat
 from msrn.data.meshes import check_box, check_mesh, crop_of, cut, in_our_frame, read_mesh
 from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
 from msrn.data.poses import check_different, rows_of
-from msrn.data.reading import listing, named, open_root, read_lines, read_picture, stat_of, wrong_root
+from msrn.data.reading import listing, named, open_root, picture_size, read_lines, read_picture, stat_of, wrong_root
 from msrn.data.zbuffer import draw_layer
 from msrn.errors import MsrnError
 
-NAME, VERSION = "pascal3d", 2  # raise the version when packing changes
+NAME, VERSION = "pascal3d", 3  # raise the version when packing changes
 CLASSES = (
     "aeroplane", "bicycle", "boat", "bottle", "bus", "car", "chair", "diningtable", "motorbike", "sofa", "train",
     "tvmonitor",
@@ -52,7 +56,9 @@ CLASSES = (
 MARGIN = 1.2
 SETS = Path("PASCAL", "VOCdevkit", "VOC2012", "ImageSets", "Main")
 LEFT_OUT = ("difficult", "truncated", "occluded")
+VIEW = ("azimuth", "elevation", "theta", "distance", "focal", "viewport", "px", "py")  # a fine viewpoint has all
 TURN = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float64)  # v @ TURN: z is up and the front toward -y there
+PASSED = "without a fine viewpoint are passed over"
 IMAGES = 32  # of a piece of the packing
 SAMPLES = 4  # of a mask along the edge of a pixel
 
@@ -79,6 +85,14 @@ class Thing:
         return self.azimuth % 360, self.elevation, -self.theta
 
 
+class Found(NamedTuple):
+    """The objects of a split that can be packed, what is wrong with others, and how many have no fine viewpoint."""
+
+    things: list[Thing]
+    left_out: list[str]
+    coarse: int
+
+
 def open_split(split: str, root: Path | None = None, name: str = NAME) -> ImageCollection:
     """One split, train or test, of ``pascal3d`` or of one of its classes, ``pascal3d-car``."""
     classes = classes_of(name)
@@ -88,6 +102,7 @@ def open_split(split: str, root: Path | None = None, name: str = NAME) -> ImageC
     plan = partial(_plan, root, split, classes, name)
     arrays = open_packed(f"{name}-{split}", key_of(root, split, classes), plan)
     ids = arrays["object_id"]
+    warn(arrays["left_out"], len(ids), f"{name} {split}")
     return ImageCollection(
         name=name,
         split=split,
@@ -151,8 +166,30 @@ def voc_ids(root: Path, split: str) -> frozenset[str]:
     return frozenset(line.split()[0] for line in lines)
 
 
-def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thing]:
-    """The objects of a split in the order of class, source and photograph."""
+def usable(root: Path, split: str, classes: Sequence[str], name: str = NAME) -> Found:
+    """The objects of a split, sifted."""
+    read = list(tqdm(read_things(root, split, classes), desc=f"{name} {split}: annotations", unit="object"))
+    things, left_out = sift([thing for thing in read if thing], partial(_fault, root), f"{root}: {name} {split}")
+    return Found(things, left_out, read.count(None))
+
+
+def _fault(root: Path, thing: Thing) -> str:
+    """What keeps an object from being used although all of its files may be whole."""
+    if not (root / thing.image).exists():
+        return f"{thing.image} is missing"
+    try:
+        size = picture_size(root, root / thing.image)
+    except MsrnError:
+        return ""  # it is torn: packing names it
+    try:
+        check_box(thing.box, size, thing.object_id)
+    except MsrnError as error:
+        return str(error)
+    return ""
+
+
+def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thing | None]:
+    """The objects of a split in the order of class, source and photograph, as ``read_annotation`` gives them."""
     wanted = voc_ids(root, "train" if split == "train" else "val")
     shared = voc_ids(root, "train") & voc_ids(root, "val")
     if shared:
@@ -166,39 +203,47 @@ def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thin
                     yield from read_annotation(root, folder, stem, name)
 
 
-def read_annotation(root: Path, folder: str, stem: str, category: str) -> Iterator[Thing]:
-    """The objects of ``category`` in one photograph that CMR's rule keeps."""
+def read_annotation(root: Path, folder: str, stem: str, category: str) -> Iterator[Thing | None]:
+    """The objects of ``category`` in one photograph that CMR's rule keeps; None for one without a fine viewpoint."""
     path = root / "Annotations" / folder / f"{stem}.mat"
     record = read_mat(root, path, "record")
     try:
         for number, entry in enumerate(np.atleast_1d(record.objects)):
-            if getattr(entry, "class") != category or any(int(getattr(entry, flag)) for flag in LEFT_OUT):
-                continue
-            view = entry.viewpoint
-            if not hasattr(view, "distance") or not np.size(view.distance) or not float(view.distance) > 0:
-                continue
+            if getattr(entry, "class") != category or any(np.any(getattr(entry, flag)) for flag in LEFT_OUT):
+                continue  # a flag that is empty is not set
             yield _thing(entry, category, _image(root, folder, stem), f"{category}/{stem}_{number}")
     except (AttributeError, TypeError, ValueError) as error:
         raise MsrnError(f"{path} lacks what an annotation has ({type(error).__name__}: {error})") from None
 
 
-def _thing(entry: Any, category: str, image: str, object_id: str) -> Thing:
-    view = entry.viewpoint
-    x0, y0, x1, y1 = (float(value) for value in entry.bbox)
-    if float(entry.cad_index) != int(entry.cad_index):
-        raise ValueError(f"cad_index {entry.cad_index} is not a whole number")
+def _number(struct: Any, name: str) -> float:
+    """Not finite where the field is absent or empty, as many of ImageNet's objects have them."""
+    value = getattr(struct, name, ())
+    return float(value) if np.size(value) else math.nan
+
+
+def _thing(entry: Any, category: str, image: str, object_id: str) -> Thing | None:
+    view, box = getattr(entry, "viewpoint", None), [float(value) for value in np.ravel(entry.bbox)]
+    fine, cad = {name: _number(view, name) for name in VIEW}, _number(entry, "cad_index")
+    if not np.isfinite([*fine.values(), cad, *box]).all() or not box:
+        return None
+    if not (fine["distance"] > 0 and fine["focal"] * fine["viewport"] > 0):
+        return None
+    x0, y0, x1, y1 = box
+    if cad != int(cad):
+        raise ValueError(f"cad_index {cad} is not a whole number")
     return Thing(
         object_id=object_id,
         category=category,
         image=image,
         box=(x0 - 1, y0 - 1, x1, y1),
-        cad=int(entry.cad_index),
-        azimuth=float(view.azimuth),
-        elevation=float(view.elevation),
-        theta=float(view.theta),
-        distance=float(view.distance),
-        focal=float(view.focal) * float(view.viewport),
-        center=(float(view.px) - 0.5, float(view.py) - 0.5),
+        cad=int(cad),
+        azimuth=fine["azimuth"],
+        elevation=fine["elevation"],
+        theta=fine["theta"],
+        distance=fine["distance"],
+        focal=fine["focal"] * fine["viewport"],
+        center=(fine["px"] - 0.5, fine["py"] - 0.5),
     )
 
 
@@ -212,9 +257,10 @@ def _image(root: Path, folder: str, stem: str) -> str:
 
 
 def _plan(root: Path, split: str, classes: tuple[str, ...], name: str) -> Plan:
-    things = list(tqdm(read_things(root, split, classes), desc=f"{name} {split}: annotations", unit="object"))
+    things, left_out, coarse = usable(root, split, classes, name)
     counts = {category: sum(thing.category == category for thing in things) for category in classes}
-    print(f"{name} {split} by CMR's rule: " + ", ".join(f"{k} {n:,}" for k, n in counts.items()), file=sys.stderr)
+    kept = ", ".join(f"{k} {n:,}" for k, n in counts.items())
+    print(f"{name} {split} by CMR's rule: {kept}; {coarse:,} {PASSED}", file=sys.stderr)
     if not things:
         raise MsrnError(f"{root}: no object of {name} {split} among the annotations: is the archive whole?")
     check_different([thing.object_id for thing in things], root)
@@ -227,6 +273,7 @@ def _plan(root: Path, split: str, classes: tuple[str, ...], name: str) -> Plan:
             "object_id": np.array([thing.object_id for thing in things]),
             "view": np.zeros(len(things), np.int64),
             "cad": np.array([thing.cad for thing in things]),
+            "left_out": np.array(left_out, str),
         },
     )
 

@@ -12,7 +12,8 @@ are ShapeClipper's split, which the paper used; without them, or under the name 
 the collection has that name: images that are neither truncated nor occluded, also not slightly, as in the official
 evaluation, 70/10/20 by CAD model, so that no model is in two splits. With a mask for every image they are on white; in
 an archive without the folder of masks they are raw, the last pixels repeated beyond their edges, and training needs
-§3.1.
+§3.1. A photograph whose mask is of another size, as the published archive has some, or that is itself of another size
+than its annotation says, is left out, named and counted.
 
 An object is what one photograph shows: that two photographs show one CAD model is part of the 3D annotation, which
 training does not see. Every test image is evaluated. Poses are those of a camera that looks at the object.
@@ -33,19 +34,30 @@ import numpy as np
 from msrn.data.cache import digest_of
 from msrn.data.clouds import CloudTruth, centered_cloud
 from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.left_out import sift, warn
 from msrn.data.meshes import centered, check_box, crop_of, cut, in_our_frame, on_white, read_mesh
 from msrn.data.pack import Piece, Plan, Window, content_digest, open_packed
 from msrn.data.poses import angles, check_different, is_rotation, rows_of
-from msrn.data.reading import named, open_root, read_array, read_bytes, read_names, read_picture, wrong_root
+from msrn.data.reading import (
+    named,
+    open_root,
+    picture_size,
+    read_array,
+    read_bytes,
+    read_names,
+    read_picture,
+    wrong_root,
+)
 from msrn.errors import MsrnError
 
-NAME, VERSION = "pix3d", 1  # raise the version when packing changes
+NAME, VERSION = "pix3d", 2  # raise the version when packing changes
 CATEGORIES = ("bed", "bookcase", "chair", "desk", "misc", "sofa", "table", "tool", "wardrobe")
 SPLITS = ("train", "val", "test")
 MARGIN = 1.2
 SENSOR = 32.0  # mm of a photograph's width
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of the CAD models of a category, in a split of ours
 OUT = ("truncated", "occluded", "slightly_occluded")
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
 TURN = np.diag([-1.0, 1.0, -1.0])  # models have x left, y up, z inward: their front is toward -z
 IMAGES = 32  # of a piece of the packing
 
@@ -59,7 +71,8 @@ class Photograph:
     image: str  # paths are relative to the root
     mask: str
     model: str
-    box: tuple | None  # None: a square crop already
+    box: tuple | None  # None: a square crop already, as of
+    size: tuple[int, int] | None  # width and height of the photograph that the annotation is about
     rotation: tuple  # row by row
     translation: tuple
     focal: float  # in widths of the photograph
@@ -91,11 +104,12 @@ def open_split(split: str, root: Path | None = None, ours: bool = False) -> Imag
     """One split of the archive in the folder ``root``, packed into the cache if it is not there yet; with ``ours`` the
     lists are passed over."""
     archive = read_archive(open_root(NAME, root), ours)
-    chosen = archive.splits[split]
-    content = [vars(photo) for photo in chosen]
+    content = [vars(photo) for photo in archive.splits[split]]
     key = digest_of(NAME, VERSION, archive.masks, archive.categories, content)
     arrays = open_packed(f"{NAME}-{split}", key, partial(_plan, archive, split))
-    ids = [photo.object_id for photo in chosen]
+    ids = arrays["object_id"].tolist()
+    warn(arrays["left_out"], len(ids), f"{archive.name} {split}")
+    photos = {photo.object_id: photo for photo in archive.splits[split]}
     return ImageCollection(
         name=archive.name,
         split=split,
@@ -107,7 +121,7 @@ def open_split(split: str, root: Path | None = None, ours: bool = False) -> Imag
         categories=archive.categories,
         fingerprint=digest_of(archive.name, VERSION, content_digest(arrays), ids),
         evaluation_index=np.arange(len(ids)),
-        _truth=Pix3DTruth(archive.root, {photo.object_id: photo for photo in chosen}, archive.clouds, arrays["pose"]),
+        _truth=Pix3DTruth(archive.root, {name: photos[name] for name in ids}, archive.clouds, arrays["pose"]),
     )
 
 
@@ -170,15 +184,23 @@ def _photograph(entry: Any, where: str, suffix: str) -> Photograph:
         category, box = str(entry["category"]), tuple(float(value) for value in entry["bbox"])
         rotation, translation = (np.array(entry[key], np.float64) for key in ("rot_mat", "trans_mat"))
         focal = float(entry["focal_length"]) / SENSOR
-        whole = not any(str(entry[key]).lower() == "true" for key in OUT)
-    except (KeyError, TypeError, ValueError) as error:
+        size = None if suffix else tuple(int(length) for length in entry["img_size"])
+        whole = not any([_flag(entry, key) for key in OUT])  # all are read
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MsrnError(
             f"{where} lacks what an annotation of pix3d.json has ({type(error).__name__}: {error})"
         ) from None
     if category not in CATEGORIES:
         raise MsrnError(f"{where}: category {category!r}: expected one of {', '.join(CATEGORIES)}")
-    if rotation.shape != (3, 3) or not is_rotation(rotation) or translation.shape != (3,) or not translation[2] > 0:
+    placed = translation.shape == (3,) and np.isfinite(translation).all() and translation[2] > 0
+    if rotation.shape != (3, 3) or not is_rotation(rotation) or not placed:
         raise MsrnError(f"{where}: rot_mat or trans_mat do not place the model before the camera")
+    if not 0 < focal < np.inf:
+        raise MsrnError(f"{where}: focal_length is {entry['focal_length']}: expected millimetres above 0")
+    if len(box) != 4 or not np.isfinite(box).all():
+        raise MsrnError(f"{where}: bbox is {list(box)}: expected four numbers, x0, y0, x1 and y1")
+    if not suffix and (len(size) != 2 or min(size) < 1):
+        raise MsrnError(f"{where}: img_size is {list(size)}: expected the width and height in pixels")
     if suffix:
         image, mask = (path.replace("/", f"{suffix}/", 1) for path in (image, mask))
     return Photograph(
@@ -188,11 +210,20 @@ def _photograph(entry: Any, where: str, suffix: str) -> Photograph:
         mask=mask,
         model=model,
         box=None if suffix else box,
+        size=size,
         rotation=tuple(rotation.ravel().tolist()),
         translation=tuple(translation.tolist()),
         focal=focal,
         whole=whole,
     )
+
+
+def _flag(entry: Mapping, key: str) -> bool:
+    """Whether an image is truncated, say: what cannot be read must not count as whole."""
+    said = str(entry[key]).lower()
+    if said not in FLAGS:
+        raise ValueError(f"{key} is {entry[key]!r}, expected true or false")
+    return FLAGS[said]
 
 
 def _read_json(root: Path, path: Path) -> Any:
@@ -258,8 +289,29 @@ def _ordered(photos: Sequence[Photograph]) -> tuple[Photograph, ...]:
 # ---------------------------------------------------------------------------------------------------------- the packing
 
 
+def usable(archive: Archive, split: str) -> tuple[list[Photograph], list[str]]:
+    """The photographs of a split that can be packed, and what is wrong with each of the others."""
+    return sift(archive.splits[split], partial(_fault, archive), f"{archive.root}: {archive.name} {split}")
+
+
+def _fault(archive: Archive, photo: Photograph) -> str:
+    """What keeps a photograph from being used although all of its files may be whole."""
+    try:
+        size = picture_size(archive.root, archive.root / photo.image)
+        mask = picture_size(archive.root, archive.root / photo.mask) if archive.masks else size
+    except MsrnError:
+        return ""  # it is torn or missing: packing names it
+    if photo.size and size != photo.size:
+        return _differs(photo.image, size, photo.size, "its img_size")
+    return "" if mask == size else _differs(photo.mask, mask, size, "as its photograph is")
+
+
+def _differs(path: str, found: tuple[int, int], wanted: tuple[int, int], why: str) -> str:
+    return f"{path} is {found[0]} x {found[1]} pixels: expected {wanted[0]} x {wanted[1]}, {why}"
+
+
 def _plan(archive: Archive, split: str) -> Plan:
-    chosen = archive.splits[split]
+    chosen, left_out = usable(archive, split)
     groups = [chosen[start : start + IMAGES] for start in range(0, len(chosen), IMAGES)]
     return Plan(
         title=f"{archive.name} {split}",
@@ -268,6 +320,7 @@ def _plan(archive: Archive, split: str) -> Plan:
             "category": np.array([archive.categories.index(photo.category) for photo in chosen]),
             "object_id": np.array([photo.object_id for photo in chosen]),
             "view": np.zeros(len(chosen), np.int64),
+            "left_out": np.array(left_out, str),
         },
         masks=archive.masks,
     )
@@ -286,9 +339,9 @@ def _fill(archive: Archive, photos: Sequence[Photograph], window: Window) -> Non
 def read_photograph(root: Path, photo: Photograph, masked: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """The crop (3, H, W) uint8, on white where there is a mask, and its mask (H, W) bool or None."""
     picture = read_picture(root, root / photo.image, "RGB")
-    size = picture.shape[1], picture.shape[0]
-    box = check_box(photo.box, size, f"{root}: {photo.object_id}") if photo.box else (0, 0, *size)
-    square = crop_of(box, MARGIN if photo.box else 1.0)
+    size, boxed = (picture.shape[1], picture.shape[0]), photo.box is not None
+    box = check_box(photo.box, size, f"{root}: {photo.object_id}") if boxed else (0, 0, *size)
+    square = crop_of(box, MARGIN if boxed else 1.0)
     if not masked:
         return cut(picture, square).transpose(2, 0, 1), None
     mask = read_picture(root, root / photo.mask, "L", size) > 127

@@ -1,6 +1,7 @@
 """What ``data check`` finds in an archive of Pix3D."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,12 +28,15 @@ def survey(root: Path | None) -> Survey:
     form = f"{'processed by ShapeClipper' if archive.clouds else 'the official archive'}, {by}"
     if not archive.masks:
         form += "; without masks, so that images are raw"
+    sifted = {split: pix3d.usable(archive, split) for split in archive.splits}
+    archive = replace(archive, splits={split: tuple(kept) for split, (kept, _) in sifted.items()})
+    left_out = [said for _, faults in sifted.values() for said in faults]
     parts = []
     for split, photos in archive.splits.items():
         for category in archive.categories:
             mine = [photo for photo in photos if photo.category == category]
             parts.append(Part(split, category, len(mine), len(mine), [partial(_problems, archive, p) for p in mine]))
-    return Survey(form, "images", parts, partial(_proofs, archive))
+    return Survey(form, "images", parts, partial(_proofs, archive), left_out)
 
 
 def _problems(archive: Archive, photo: Photograph) -> list[str]:
@@ -46,6 +50,8 @@ def _proofs(archive: Archive) -> Iterator[Proof]:
     if not archive.clouds:  # which holds the categories that somebody processed
         yield Proof(f"{archive.annotated:,} images are annotated; the published archive has {IMAGES:,}", True)
     yield Proof(f"{chairs:,} chairs are neither truncated nor occluded; the official evaluation has {CHAIRS:,}", True)
+    if not archive.clouds:
+        yield Proof("models are .obj, and one that was cut off behind a face cannot be told from a whole one", True)
     if archive.clouds or not archive.masks:
         yield Proof("poses are taken on trust: without boxes or without masks nothing can prove them", True)
         return

@@ -244,3 +244,14 @@ def named(lines: Sequence[str], shown: int = SHOWN) -> str:
     """The first of ``lines`` and how many more there are."""
     more = f"; and {len(lines) - shown:,} more" if len(lines) > shown else ""
     return "; ".join(lines[:shown]) + more
+
+
+def picture_size(root: Path, path: Path | str) -> tuple[int, int]:
+    """Width and height of a PNG or JPEG, of which only the header is read."""
+    try:
+        with open_file(root, path) as file, Image.open(io.BufferedReader(file), formats=("PNG", "JPEG")) as picture:
+            return picture.size
+    except MsrnError:
+        raise
+    except Exception as error:  # as with whole pictures
+        raise MsrnError(f"{path} is not a PNG or JPEG ({(str(error).splitlines() or [''])[0]})") from None

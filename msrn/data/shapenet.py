@@ -243,7 +243,8 @@ def read_cameras(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:
     path = Path(folder, "cameras.npz")
     scales = [f"scale_mat_{view}" for view in range(VIEWS)]
     wanted = {f"world_mat_{view}": (None, 4) for view in range(VIEWS)} | {"camera_mat_0": (None, None)}
-    found = read_arrays(root, path, wanted | {name: (4, 4) for name in scales}, optional=scales)
+    lenses = {f"camera_mat_{view}": (None, None) for view in range(1, VIEWS)}
+    found = read_arrays(root, path, wanted | lenses | {name: (4, 4) for name in scales}, optional=[*scales, *lenses])
     world = np.stack([np.asarray(found[f"world_mat_{view}"][:3], np.float64) for view in range(VIEWS)])  # (24, 3, 4)
     if scales[0] in found:
         world = world @ np.stack([found.get(name, np.eye(4)) for name in scales])
@@ -262,13 +263,9 @@ def read_cameras(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: view {view} has the object at {offset[view].round(3).tolist()} before the camera: expected "
             f"[0, 0, {camera.DISTANCE}]"
         )
-    lens = found["camera_mat_0"]
-    if (
-        min(lens.shape) < 2
-        or not abs(lens[0, 0] / camera.FOCAL - 1) < 0.01
-        or not abs(lens[1, 1] / lens[0, 0] - 1) < 0.01
-    ):
-        raise MsrnError(f"{path}: camera_mat_0 is another lens than that of {camera.FOCAL:.4f} in x and y")
+    for name in ["camera_mat_0", *(name for name in lenses if name in found)]:
+        if min(found[name].shape) < 2 or not np.abs(found[name].diagonal()[:2] / camera.FOCAL - 1).max() < 0.01:
+            raise MsrnError(f"{path}: {name} is another lens than that of {camera.FOCAL:.4f} in x and y")
     return POINTS.T @ linear.transpose(0, 2, 1) @ CAMERA, offset @ CAMERA
 
 

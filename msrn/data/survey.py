@@ -39,6 +39,7 @@ class Survey:
     counted: str  # what ``Part.count`` counts
     parts: Sequence[Part]
     proofs: Callable[[], Iterator[Proof]]
+    left_out: Sequence[str] = ()  # what is wrong with each photograph that is not among the parts for it
 
 
 def problems_of(readers: Sequence[Callable[[], object]]) -> list[str]:

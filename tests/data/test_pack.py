@@ -90,6 +90,18 @@ def test_an_interrupted_packing_goes_on(cache, monkeypatch):
     assert source.filled[:2] == before[:2] == [1, 1]  # what had its digest was not read again
 
 
+def test_what_was_packed_of_other_images_is_packed_again(cache):
+    """The same number of them: one that was left out was mended meanwhile, another one spoiled."""
+    source = Source()
+    source.broken = {3}
+    with pytest.raises(MsrnError):
+        source.open()
+    source.broken, plan = set(), source.plan()
+    plan.columns["number"] += 1
+    found = open_packed("toy", "key", lambda: plan)
+    assert source.filled == [2, 2, 2, 1] and found["number"][0] == 1
+
+
 def test_what_was_torn_after_an_interruption_is_packed_again(cache, monkeypatch):
     one_thread(monkeypatch)
     source = Source()

@@ -3,7 +3,18 @@ import shutil
 import numpy as np
 import pytest
 from matlab73 import write_mat
-from pascal3d_archive import FRONT, HEIGHT, WIDTH, annotated, cad, project, viewpoint, write_archive, write_photograph
+from pascal3d_archive import (
+    FRONT,
+    HEIGHT,
+    WIDTH,
+    annotated,
+    cad,
+    packed,
+    project,
+    viewpoint,
+    write_archive,
+    write_photograph,
+)
 from PIL import Image
 from scipy.io import loadmat
 
@@ -188,10 +199,56 @@ def test_torn_files_are_named(cache, copy):
     picture = first(copy / "Images" / "car_imagenet")
     picture.write_bytes(picture.read_bytes()[:500])
     assert "not a whole PNG or JPEG" in refusal(copy, "train", "pascal3d-car")
-    picture.unlink()
-    assert f"{picture} is missing" in refusal(copy, "train", "pascal3d-car")
-    Image.new("RGB", (20, 20)).save(picture, format="JPEG")
-    assert "its box is" in refusal(copy, "train", "pascal3d-car")
+
+
+def test_a_photograph_that_cannot_be_used_costs_itself_alone(cache, copy, capsys):
+    """It is missing, or its box is not in it."""
+    whole = open_collection("pascal3d-car", "train", copy)
+    bad, row = first(copy / "Images" / "car_imagenet"), whole.object_id.tolist().index("car/n05_0_0")
+    kept = np.arange(len(whole)) != row
+    for spoil, said in (
+        (bad.unlink, f"Images/car_imagenet/{bad.name} is missing"),
+        (lambda: Image.new("RGB", (20, 20)).save(bad, format="JPEG"), "car/n05_0_0: its box is ["),
+    ):
+        spoil()
+        shutil.rmtree(cache)
+        capsys.readouterr()
+        for _ in range(2):  # packed, and then opened as it was packed
+            found = open_collection("pascal3d-car", "train", copy)
+            text = capsys.readouterr().err
+            assert f"warning: 1 of {len(whole)} images of pascal3d-car train are left out: {said}" in text
+        assert found.object_id.tolist() == whole.object_id[kept].tolist()
+        np.testing.assert_array_equal(found.images, whole.images[kept])
+        np.testing.assert_array_equal(found.true_pose(), whole.true_pose()[kept])
+        lines = list(check.check("pascal3d", copy))
+        assert "images left out of the packing: 1" in lines and any(line.startswith(f"  {said}") for line in lines)
+    shutil.rmtree(copy / "Images" / "car_imagenet")
+    shutil.rmtree(cache)
+    assert "4 of 6 images cannot be used" in refusal(copy, "train", "pascal3d-car")
+
+
+EMPTY = np.zeros((0, 0))
+
+
+@pytest.mark.parametrize("save", [packed, write_mat])
+def test_an_object_with_an_empty_field_costs_itself_alone(cache, copy, capsys, save):
+    """Many of ImageNet's have a coarse viewpoint alone; an empty flag is not set."""
+    fields = ("azimuth", "elevation", "theta", "distance", "focal", "px", "py", "viewport")
+    views = [{**viewpoint(3), name: value} for name in fields for value in (EMPTY, np.nan, np.inf)]
+    views += [{name: value for name, value in viewpoint(3).items() if name != "azimuth"}]
+    for number, view in enumerate(views):
+        entry = (annotated("car", 1, 1, viewpoint(3))[0] | {"viewpoint": view}, cad(1)[0][:, :2])
+        write_photograph(copy, "car_imagenet", f"n99_view{number}", [entry], save)
+    others = {"truncated": EMPTY, "occluded": EMPTY, "difficult": EMPTY}, {"cad_index": EMPTY}, {"bbox": EMPTY}
+    others += {"cad_index": np.nan}, {"bbox": np.array([1, 2, np.nan, 30])}
+    for number, change in enumerate(others):
+        entry, seen = annotated("car", 1, 1, viewpoint(3))
+        write_photograph(copy, "car_imagenet", f"n99_other{number}", [(entry | change, seen)], save)
+    found = open_collection("pascal3d-car", "train", copy)
+    assert [name for name in found.object_id if "n99" in name] == ["car/n99_other0_0"] and len(found) == 7
+    said = f"car 7; {len(views) + 4} without a fine viewpoint are passed over"
+    assert said in capsys.readouterr().err
+    assert f"; {len(views) + 4} objects without a fine viewpoint are passed over" in next(check.check("pascal3d", copy))
 
 
 def test_a_claim_of_4_gb_in_an_annotation_is_refused(cache, copy):
@@ -260,3 +317,34 @@ def test_one_name_for_two_photographs_is_refused(cache, copy):
 def test_an_index_between_two_models_is_refused(cache, copy):
     write_photograph(copy, "car_imagenet", "n99_half", [annotated("car", 1, 1.5, viewpoint(3))])
     assert "n99_half.mat lacks what an annotation has (ValueError: cad_index 1.5 is not" in refusal(copy)
+
+
+def test_a_model_that_is_cut_off_is_refused(cache, copy):
+    """Anywhere: what is left would be read as a model with fewer faces."""
+    path = copy / "CAD" / "car" / "02.off"
+    content = path.read_bytes()
+    assert len(pascal3d.read_cad(copy, "car", 2)[1]) == 36
+    path.write_bytes(b"\n# an OFF made by hand\n" + content.replace(b"OFF\n", b"OFF ").replace(b"\n", b" # here\n\n"))
+    assert len(pascal3d.read_cad(copy, "car", 2)[1]) == 36
+    for share in (0.02, 0.3, 0.55, 0.75, 0.995):
+        path.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(MsrnError, match="02.off is not a whole mesh"):
+            pascal3d.read_cad(copy, "car", 2)
+    assert "of 36 faces: is it cut off?" in refusal(copy, "test", "pascal3d-car")
+    with pytest.raises(MsrnError, match="1 bad files"):
+        list(check.check("pascal3d", copy))
+
+
+def test_a_stray_vertex_does_not_count(cache, copy):
+    """Of no face: the truth is centred and of longest edge 1 without it."""
+    test = open_collection("pascal3d-car", "test", copy)
+    expected = test.ground_truth(test.object_id[0])
+    path = copy / "CAD" / "car" / "02.off"
+    head, counts, *lines = path.read_text().splitlines()
+    vertices, faces, _ = counts.split()
+    lines.insert(int(vertices), "9 9 9")
+    path.write_text("\n".join([head, f"{int(vertices) + 1} {faces} 0", *lines]) + "\n")
+    forget_models()
+    found = test.ground_truth(test.object_id[0])
+    np.testing.assert_array_equal(found.faces, expected.faces)
+    np.testing.assert_allclose(found.vertices[: int(vertices)], expected.vertices, atol=1e-6)

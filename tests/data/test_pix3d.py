@@ -3,12 +3,13 @@ import shutil
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
-from pix3d_archive import CANONICAL, HEIGHT, WIDTH, write_lists, write_official, write_processed
+from pix3d_archive import CANONICAL, HEIGHT, WIDTH, spoil_mask, write_lists, write_official, write_processed
 from shapenet_archive import Boxes
 
 from msrn.data import check, open_collection, pix3d
-from msrn.data.meshes import centered, check_box, crop_of, cut
+from msrn.data.meshes import centered, check_box, crop_of, cut, in_our_frame, read_mesh
 from msrn.errors import MsrnError
 from msrn.metrics import chamfer_l1
 
@@ -53,6 +54,14 @@ def test_our_split_is_by_model_and_of_whole_objects(cache, official):
     assert not models["train"] & models["test"] and not models["val"] & models["test"]
     assert all({name.split("/")[0] for name in mine} == set(MODELS) for mine in names.values())
     assert open_all(root)["test"].fingerprint == splits["test"].fingerprint
+
+
+def test_a_flag_may_be_a_number_or_a_text(cache, copy):
+    """1 is not whole."""
+    change(copy, lambda entries: [entry.update(truncated=1, occluded="0") for entry in entries[:3]])
+    change(copy, lambda entries: [entry.update(truncated=0, occluded="False") for entry in entries[3:4]])
+    names = set().union(*(collection.object_id for collection in open_all(copy).values()))
+    assert not names & {"chair/0001", "chair/0002", "chair/0003"} and "chair/0004" in names
 
 
 def test_official_lists_decide(cache, official, copy):
@@ -171,6 +180,18 @@ def change(root, edit):
         (lambda e: e[3].update(bbox=[0, 0, 1e9, 1e9]), "expected one in it"),
         (lambda e: e[3].update(rot_mat=np.diag([1.0, 1, -1]).tolist()), "entry 3: rot_mat or trans_mat"),
         (lambda e: e[3].update(trans_mat=[0, 0, -1]), "entry 3: rot_mat or trans_mat"),
+        (lambda e: e[3].update(trans_mat=[np.nan, 0, 2]), "entry 3: rot_mat or trans_mat"),
+        (lambda e: e[3].update(trans_mat=[0, 0, np.inf]), "entry 3: rot_mat or trans_mat"),
+        (lambda e: e[3].update(focal_length=np.nan), "entry 3: focal_length is nan: expected millimetres above 0"),
+        (lambda e: e[3].update(focal_length=0), "entry 3: focal_length is 0: expected millimetres above 0"),
+        (lambda e: e[3].update(focal_length=10**400), "entry 3 lacks"),
+        (lambda e: e[3].update(bbox=[]), "entry 3: bbox is []: expected four numbers"),
+        (lambda e: e[3].update(bbox=[1, 2, 3, np.nan]), "entry 3: bbox is [1.0, 2.0, 3.0, nan]: expected four numbers"),
+        (lambda e: e[3].update(img_size=[]), "entry 3: img_size is []: expected the width and height"),
+        (lambda e: e[3].update(img_size=[200]), "entry 3: img_size is [200]: expected the width and height"),
+        (lambda e: e[3].update(img_size=[np.inf, 2]), "entry 3 lacks"),
+        (lambda e: e[3].update(truncated="maybe"), "truncated is 'maybe', expected true or false"),
+        (lambda e: e[3].update(truncated=True, occluded=None), "occluded is None, expected true or false"),
         (lambda e: e.__setitem__(3, "text"), "entry 3 lacks"),
         (lambda e: [x.update(img="../" + x["img"]) for x in e], "links may only lead to files of the archive"),
         (lambda e: [x.update(img="/etc/passwd") for x in e[:1]], "links may only lead to files of the archive"),
@@ -198,10 +219,47 @@ def test_torn_files_are_named(cache, copy):
     assert "pix3d.json is not whole JSON" in refusal(copy)
 
 
-def test_a_mask_of_another_size_is_refused(cache, copy):
-    for path in sorted(copy.glob("mask/chair/*.png")):
-        Image.new("L", (WIDTH, HEIGHT - 1)).save(path)
-    assert f"is {WIDTH} x {HEIGHT - 1} pixels: expected {WIDTH} x {HEIGHT}" in refusal(copy)
+def test_a_mask_of_another_size_costs_its_photograph_alone(cache, official, copy, capsys):
+    whole = open_collection("pix3d", "train", copy)
+    bad = whole.object_id[3]
+    entry = entry_of(official[1], bad)
+    spoil_mask(copy, entry)
+    shutil.rmtree(cache)
+    capsys.readouterr()
+    said = f"{entry['mask']} is {WIDTH} x {HEIGHT - 1} pixels: expected {WIDTH} x {HEIGHT}, as its photograph is"
+    for _ in range(2):  # packed, and then opened as it was packed
+        found = open_collection("pix3d", "train", copy)
+        warning = f"warning: 1 of {len(whole):,} images of pix3d-ours train are left out: {said} (once mended"
+        assert warning in capsys.readouterr().err
+    assert found.object_id.tolist() == [name for name in whole.object_id if name != bad]
+    kept = whole.object_id != bad
+    np.testing.assert_array_equal(found.images, whole.images[kept])
+    np.testing.assert_array_equal(found.true_pose(), whole.true_pose()[kept])
+    assert found.fingerprint != whole.fingerprint
+    lines = list(check.check("pix3d", copy))
+    assert f"  {said}" in lines and "images left out of the packing: 1" in lines
+    assert "files: all read, 0 missing or unreadable" in lines
+
+
+def test_a_photograph_of_another_size_than_its_annotation_is_left_out(cache, official, copy, capsys):
+    """Its box is of the picture that was annotated."""
+    bad = open_collection("pix3d", "train", copy).object_id[0]
+    entry = entry_of(official[1], bad)
+    for path in (entry["img"], entry["mask"]):
+        Image.open(copy / path).resize((2 * WIDTH, 2 * HEIGHT)).save(copy / path)
+    shutil.rmtree(cache)
+    assert bad not in open_collection("pix3d", "train", copy).object_id
+    said = f"{entry['img']} is {2 * WIDTH} x {2 * HEIGHT} pixels: expected {WIDTH} x {HEIGHT}, its img_size"
+    assert said in capsys.readouterr().err
+
+
+def test_masks_of_another_size_throughout_are_refused(cache, official, copy):
+    for entry in official[1]:
+        spoil_mask(copy, entry)
+    said = refusal(copy)
+    assert f"is {WIDTH} x {HEIGHT - 1} pixels: expected {WIDTH} x {HEIGHT}" in said and "at most 20%" in said
+    with pytest.raises(MsrnError, match="at most 20%"):
+        list(check.check("pix3d", copy))
 
 
 def test_wrong_roots(cache, official, tmp_path):
@@ -222,6 +280,24 @@ def test_lists_that_do_not_fit_are_refused(cache, official, copy):
     assert "chair_train.txt: '0003' occurs twice" in refusal(copy)
     train.unlink()
     assert "chair_train.txt is missing" in refusal(copy)
+
+
+def test_models_of_other_kinds_are_refused(tmp_path):
+    """A whole mesh all the same; trimesh would open what is in a zip, too."""
+    path = tmp_path / "model.ply"
+    trimesh.creation.box().export(path)
+    with pytest.raises(MsrnError, match="model.ply is no mesh of a kind that the archives have: expected an .obj or"):
+        read_mesh(tmp_path, path)
+
+
+def test_vertices_of_no_face_do_not_count(tmp_path):
+    (tmp_path / "model.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 2 0\nv 50 0 0\nf 1 2 3\n")
+    vertices, faces = read_mesh(tmp_path, tmp_path / "model.obj")
+    found = in_our_frame(vertices, faces, np.eye(3)).vertices[faces.ravel()]
+    np.testing.assert_allclose(found, [[-0.25, -0.5, 0], [0.25, -0.5, 0], [-0.25, 0.5, 0]])
+    (tmp_path / "model.obj").write_text("v 0 0 0\nv 50 0 0\nf 1 1 1\n")
+    with pytest.raises(MsrnError, match="has no extent"):
+        read_mesh(tmp_path, tmp_path / "model.obj")
 
 
 @pytest.mark.parametrize("text", ["", "v 0 0 0\n", "v 0 0 0\nf 1 2 9\n", "v a b c\nf 1 1 1\n", "v 1 1 1\nf 1 1 1\n"])
