@@ -171,7 +171,7 @@ def _photograph(entry: Any, where: str, suffix: str) -> Photograph:
         rotation, translation = (np.array(entry[key], np.float64) for key in ("rot_mat", "trans_mat"))
         focal = float(entry["focal_length"]) / SENSOR
         whole = not any(str(entry[key]).lower() == "true" for key in OUT)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MsrnError(
             f"{where} lacks what an annotation of pix3d.json has ({type(error).__name__}: {error})"
         ) from None

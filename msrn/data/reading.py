@@ -7,7 +7,6 @@ import io
 import math
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -78,6 +77,8 @@ def open_file(root: Path, path: Path | str) -> io.FileIO:
         return open(os.path.join(real, name), "rb", buffering=0)
     except OSError as error:
         raise unreadable(path, error) from None
+    except ValueError as error:  # a NUL, or letters that the file system has no bytes for
+        raise MsrnError(f"{str(path)!r} cannot be the name of a file ({said(error)})") from None
 
 
 @lru_cache(maxsize=1024)  # pictures lie many to a folder
@@ -141,9 +142,10 @@ def read_picture(root: Path, path: Path | str, mode: str, size: tuple[int, int] 
                 layer = picture.convert("RGBA")
                 picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
             return np.asarray(picture if picture.mode == mode else picture.convert(mode))
-    except (OSError, ValueError, SyntaxError, EOFError, zlib.error, Image.DecompressionBombError) as error:
-        said = "is empty" if not content else f"is not a whole PNG or JPEG ({str(error).splitlines()[0]})"
-        raise MsrnError(f"{path} {said}") from None
+    except MsrnError:
+        raise
+    except Exception as error:  # the decoders of Pillow raise anything at all
+        raise MsrnError(f"{path} {f'is not a whole PNG or JPEG ({said(error)})' if content else 'is empty'}") from None
 
 
 def _size(size: tuple[int, int]) -> str:
@@ -166,7 +168,9 @@ def read_arrays(root: Path, path: Path, wanted: Mapping[str, Shape], optional: S
                     most = most_bytes(packed, name, len(content), path)
                     arrays[name] = _read_content(member, most, wanted[name], path)
             return arrays
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except MsrnError:
+        raise
+    except Exception as error:  # a header alone can make numpy raise a dozen kinds
         raise torn_arrays(path, error) from None
 
 
@@ -180,7 +184,9 @@ def check_arrays(root: Path, path: Path, wanted: Mapping[str, Shape]) -> None:
                     raise MsrnError(f"{path} has no array {name}")
                 with packed.open(f"{name}.npy") as member:
                     read_header(member, most_bytes(packed, name, size, path), wanted[name], path)
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except MsrnError:
+        raise
+    except Exception as error:
         raise torn_arrays(path, error) from None
 
 
@@ -189,12 +195,19 @@ def read_array(root: Path, path: Path, wanted: Shape) -> np.ndarray:
     content = read_bytes(root, path)
     try:
         return _read_content(io.BytesIO(content), len(content), wanted, path)
-    except ValueError as error:
-        raise MsrnError(f"{path} is not a whole .npy ({str(error).splitlines()[0]})") from None
+    except MsrnError:
+        raise
+    except Exception as error:
+        raise MsrnError(f"{path} is not a whole .npy ({said(error)})") from None
 
 
 def torn_arrays(path: Path, error: Exception) -> MsrnError:
-    return MsrnError(f"{path} is not a whole .npz ({type(error).__name__}: {str(error).splitlines()[0]})")
+    return MsrnError(f"{path} is not a whole .npz ({type(error).__name__}: {said(error)})")
+
+
+def said(error: Exception) -> str:
+    """The first line of what an error says, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def most_bytes(packed: zipfile.ZipFile, name: str, file_size: int, path: Path) -> int:
@@ -237,7 +250,10 @@ def read_header(member: BinaryIO, most: int, wanted: Shape, path: Path) -> tuple
 @lru_cache(maxsize=256)  # cameras repeat one header thousands of times
 def _parse_header(version: int, header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
     read = np.lib.format.read_array_header_1_0 if version == 1 else np.lib.format.read_array_header_2_0
-    return read(io.BytesIO(header))
+    shape, fortran, dtype = read(io.BytesIO(header))
+    if any(isinstance(length, bool) for length in shape):  # to numpy's own check they are numbers
+        raise ValueError(f"shape is not valid: {shape}")
+    return shape, fortran, dtype
 
 
 def named(lines: Sequence[str], shown: int = SHOWN) -> str:

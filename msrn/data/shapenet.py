@@ -48,6 +48,7 @@ from msrn.data.reading import (
     read_bytes,
     read_names,
     read_picture,
+    said,
     unreadable,
     wrong_root,
 )  # fmt: skip
@@ -127,16 +128,19 @@ def read_categories(root: Path) -> list[str]:
     try:
         text = read_bytes(root, root / "metadata.yaml").decode("utf-8")
         content = yaml.load(text, yaml.BaseLoader)  # strings alone: without quotes 03001627 would be octal
-        ids = [plain_name(str(entry), root / "metadata.yaml") for entry in content]
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        said = str(error).splitlines()[0]
-        raise MsrnError(f"{root / 'metadata.yaml'} is not a YAML mapping of category ids ({said})") from None
+        if not all(isinstance(entry, str) for entry in content):  # aliases of aliases would write out terabytes
+            raise TypeError("an entry is not a text")
+        ids = [plain_name(entry, root / "metadata.yaml") for entry in content]
+    except MsrnError:
+        raise
+    except Exception as error:  # brackets in brackets without end are a RecursionError
+        raise MsrnError(f"{root / 'metadata.yaml'} is not a YAML mapping of category ids ({said(error)})") from None
     others = [entry for entry in ids if entry not in CATEGORIES]
     if others:
-        said = f"{', '.join(others[:5])} in {root / 'metadata.yaml'}: not among the 13 categories of Table 5"
+        unknown = f"{', '.join(others[:5])} in {root / 'metadata.yaml'}: not among the 13 categories of Table 5"
         if len(others) == len(ids):
-            raise MsrnError(f"{said}: expected ids such as {next(iter(CATEGORIES))}")
-        print(f"{said}, left out", file=sys.stderr, flush=True)
+            raise MsrnError(f"{unknown}: expected ids such as {next(iter(CATEGORIES))}")
+        print(f"{unknown}, left out", file=sys.stderr, flush=True)
     ids = sorted(set(ids) & set(CATEGORIES), key=CATEGORIES.get)
     absent = [entry for entry in ids if not (root / entry).is_dir()]
     if absent:
@@ -244,6 +248,9 @@ def read_cameras(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:
     scales = [f"scale_mat_{view}" for view in range(VIEWS)]
     wanted = {f"world_mat_{view}": (None, 4) for view in range(VIEWS)} | {"camera_mat_0": (None, None)}
     found = read_arrays(root, path, wanted | {name: (4, 4) for name in scales}, optional=scales)
+    for name in wanted:
+        if name != "camera_mat_0" and len(found[name]) not in (3, 4):
+            raise MsrnError(f"{path}: {name} has the shape {found[name].shape}: expected (4, 4), or (3, 4)")
     world = np.stack([np.asarray(found[f"world_mat_{view}"][:3], np.float64) for view in range(VIEWS)])  # (24, 3, 4)
     if scales[0] in found:
         world = world @ np.stack([found.get(name, np.eye(4)) for name in scales])

@@ -12,7 +12,6 @@ object of it at a time.
 
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,7 +133,9 @@ def _stream(root: Path, path: Path):
                         f"{path}: {shape[0]} objects of {dtype}: expected at least one, of uint8 in C order"
                     )
                 yield member, shape
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except MsrnError:
+        raise
+    except Exception as error:
         raise torn_arrays(path, error) from None
 
 

@@ -172,6 +172,7 @@ def change(root, edit):
         (lambda e: e[3].update(rot_mat=np.diag([1.0, 1, -1]).tolist()), "entry 3: rot_mat or trans_mat"),
         (lambda e: e[3].update(trans_mat=[0, 0, -1]), "entry 3: rot_mat or trans_mat"),
         (lambda e: e.__setitem__(3, "text"), "entry 3 lacks"),
+        (lambda e: e[3].update(focal_length=10**400), "entry 3 lacks"),
         (lambda e: [x.update(img="../" + x["img"]) for x in e], "links may only lead to files of the archive"),
         (lambda e: [x.update(img="/etc/passwd") for x in e[:1]], "links may only lead to files of the archive"),
     ],

@@ -217,6 +217,38 @@ def test_a_picture_of_a_million_by_a_million_pixels_is_refused(root):
     assert "not a whole PNG or JPEG" in refusal(reading.read_picture, root, root / "a.png", "RGB")
 
 
+def test_whatever_pillow_raises_is_one_line(root, monkeypatch):
+    """Fuzzed palettes made it raise these; of an assertion nothing is said."""
+    path = save(root / "a.png", "P")
+    for error in (IndexError("index out of range"), AssertionError(), RecursionError("too deep")):
+
+        def convert(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(Image.Image, "convert", convert)
+        assert "a.png is not a whole PNG or JPEG (" in refusal(reading.read_picture, root, path, "RGB")
+
+
+def literal(shape):
+    """An array whose header has ``shape`` written as it is."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(12)
+
+
+@pytest.mark.parametrize("shape", ["(True, 3)", "(" * 4000, "-" * 5000 + "1", "1" * 5000, "(1e999, 3)", "('a', 3)"])
+def test_hostile_headers_are_one_line(root, shape):
+    (root / "a.npy").write_bytes(literal(shape))
+    assert "a.npy" in refusal(reading.read_array, root, root / "a.npy", (None, 3))
+    path = pack(root / "a.npz", literal(shape))
+    assert "a.npz" in refusal(arrays, path)
+    assert "a.npz" in refusal(reading.check_arrays, root, path, {"points": (None, 3)})
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "a\ud800b.png", "a\0b/c.png", "a\ud800/c.png"])
+def test_names_that_no_file_can_have_are_one_line(root, name):
+    assert "cannot be the name of a file" in refusal(reading.read_bytes, root, f"{root}/{name}").encode().decode()
+
+
 def test_a_wrong_root_says_what_was_wanted_and_found(tmp_path):
     assert "give its folder as data_root" in refusal(reading.open_root, "x", None)
     assert "found nothing" in refusal(reading.open_root, "x", tmp_path / "none")

@@ -273,7 +273,8 @@ def test_categories_are_text_with_and_without_quotes_and_others_are_left_out(cac
     assert "02747177" in capsys.readouterr().err
     (copy / "metadata.yaml").write_text("02747177: {name: bin}\n")
     assert "not among the 13 categories of Table 5" in refusal(copy)
-    for text in ("just words", "", "a: [1", "../x: {}"):
+    bomb = "- &a0 [x, x]\n" + "".join(f"- &a{k + 1} [{', '.join([f'*a{k}'] * 9)}]\n" for k in range(30))
+    for text in ("just words", "", "a: [1", "../x: {}", "[" * 5000, bomb):
         (copy / "metadata.yaml").write_text(text)
         assert "metadata.yaml" in refusal(copy)
 
@@ -299,6 +300,9 @@ def write_cameras(path, change):
         (lambda c: c.update(camera_mat_0=np.eye(4)), "another lens"),
         (lambda c: c.pop("world_mat_23"), "has no array world_mat_23"),
         (lambda c: c.update(world_mat_0=np.eye(3)), "has the shape (3, 3)"),
+        (lambda c: c.update(world_mat_4=np.eye(4)[:2]), "world_mat_4 has the shape (2, 4): expected (4, 4), or (3, 4)"),
+        (lambda c: c.update({f"world_mat_{k}": np.eye(4)[:0] for k in range(24)}), "has the shape (0, 4)"),
+        (lambda c: c.update({f"world_mat_{k}": np.eye(4)[:2] for k in range(24)}), "has the shape (2, 4)"),
     ],
 )
 def test_other_cameras_are_refused(cache, copy, change, said):
