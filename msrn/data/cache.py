@@ -204,4 +204,4 @@ def _clear_errors(folder: Path):
 
 
 def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if path.exists())
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # Path.exists may raise

@@ -6,6 +6,7 @@ Each function says in one line what is wrong with a file: which, what was found,
 import io
 import math
 import os
+import stat
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -26,8 +27,8 @@ def open_root(name: str, root: Path | None) -> Path:
     """The resolved folder of an archive that is not embedded."""
     if root is None:
         raise MsrnError(f"dataset {name} is not part of the package: give its folder as data_root; see data describe")
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
+    if not is_folder(root):
+        found = "a file" if exists(root) else "nothing"
         raise MsrnError(f"data_root of {name} is {str(root)!r}: expected a folder, found {found}")
     return root.resolve()
 
@@ -36,7 +37,7 @@ def wrong_root(name: str, root: Path, wanted: str, inside: Sequence[str] = ()) -
     """What was looked for in ``root`` and what was found; ``inside`` are folders that may hold what was meant."""
     found = listing(root)
     shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-    meant = next((f"; did you mean {root / folder}?" for folder in inside if (root / folder).is_dir()), "")
+    meant = next((f"; did you mean {root / folder}?" for folder in inside if is_folder(root / folder)), "")
     return MsrnError(f"{root} is not the archive of {name}: looked for {wanted}; found {shown or 'nothing'}{meant}")
 
 
@@ -52,6 +53,26 @@ def stat_of(path: Path | str) -> os.stat_result:
     """Size and times of a file or folder."""
     try:
         return os.stat(path)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def exists(path: Path | str) -> bool:
+    """Whether there is such a file or folder; ``Path.exists`` raises, or says no, where one may not be asked about."""
+    return _mode(path) is not None
+
+
+def is_folder(path: Path | str) -> bool:
+    """The same of a folder."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: Path | str) -> int | None:
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: nothing can have such a name
+        return None
     except OSError as error:
         raise unreadable(path, error) from None
 
@@ -94,7 +115,7 @@ def unreadable(path: Path | str, error: OSError) -> MsrnError:
     if isinstance(error, FileNotFoundError):
         return MsrnError(f"{path} is missing")
     if isinstance(error, PermissionError):
-        return MsrnError(f"{path} may not be read: change its permissions")
+        return MsrnError(f"{path} may not be read: change its permissions, or those of the folders above it")
     return MsrnError(f"{path} cannot be read ({error.strerror or error})")
 
 

@@ -40,6 +40,8 @@ from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packe
 from msrn.data.poses import angles, is_rotation, rows_of
 from msrn.data.reading import (
     SHOWN,
+    exists,
+    is_folder,
     listing,
     named,
     open_root,
@@ -80,7 +82,7 @@ class Listed:
 def open_split(split: str, root: Path | None = None) -> ImageCollection:
     """One split of the archive in the folder ``root``, packed into the cache if it is not there yet."""
     root = open_root(NAME, root)
-    if not (root / "metadata.yaml").exists() and shapenet_npz.is_archive(root):
+    if not exists(root / "metadata.yaml") and shapenet_npz.is_archive(root):
         return shapenet_npz.open_split(split, root, CATEGORIES)
     lists = read_lists(root, split)
     arrays = open_packed(f"{NAME}-{split}", key_of(root, split, lists), partial(_plan, root, split, lists))
@@ -122,7 +124,7 @@ def read_lists(root: Path, split: str) -> list[Listed]:
 
 def read_categories(root: Path) -> list[str]:
     """Ids of the categories of the archive, in the order of their names; further ones are named and left out."""
-    if not (root / "metadata.yaml").exists():
+    if not exists(root / "metadata.yaml"):
         wanted = f"metadata.yaml, or {next(iter(CATEGORIES))}_train_images.npz"
         raise wrong_root(NAME, root, wanted, ["NMR_Dataset"])
     try:
@@ -142,7 +144,7 @@ def read_categories(root: Path) -> list[str]:
             raise MsrnError(f"{unknown}: expected ids such as {next(iter(CATEGORIES))}")
         print(f"{unknown}, left out", file=sys.stderr, flush=True)
     ids = sorted(set(ids) & set(CATEGORIES), key=CATEGORIES.get)
-    absent = [entry for entry in ids if not (root / entry).is_dir()]
+    absent = [entry for entry in ids if not is_folder(root / entry)]
     if absent:
         raise MsrnError(
             f"{root} is not a whole archive: metadata.yaml lists {len(ids)} categories, of which "

@@ -23,7 +23,7 @@ import numpy as np
 from msrn.data.cache import digest_of
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
-from msrn.data.reading import most_bytes, open_file, read_header, torn_arrays
+from msrn.data.reading import exists, most_bytes, open_file, read_header, stat_of, torn_arrays
 from msrn.errors import MsrnError
 
 VIEWS, ELEVATION, VERSION = 24, 30.0, 1
@@ -40,7 +40,7 @@ def open_split(split: str, root: Path, known: Mapping[str, str]) -> ImageCollect
     """One split of the files in ``root``, a resolved folder; ``known`` names categories by their ids."""
     files = find_files(root, split, known)
     counts = {name: count_objects(root, path) for name, path in files.items()}
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files.values()]
+    stats = [(path.name, (found := stat_of(path)).st_size, found.st_mtime_ns) for path in files.values()]
     key = digest_of("shapenet-npz", VERSION, split, stats)
     arrays = open_packed(f"shapenet-npz-{split}", key, partial(_plan, root, split, files, counts))
     ids = object_ids(counts)
@@ -68,7 +68,7 @@ def find_files(root: Path, split: str, known: Mapping[str, str]) -> dict[str, Pa
             f"{root} has no images of the 13 categories of Table 5: expected {next(iter(known))}_*_images.npz"
         )
     files = {known[entry]: root / f"{entry}_{split}_images.npz" for entry in sorted(ids, key=known.get)}
-    absent = [path.name for path in files.values() if not path.exists()]
+    absent = [path.name for path in files.values() if not exists(path)]
     if absent:
         raise MsrnError(f"{root} is not a whole archive: {absent[0]} is missing, and {len(absent) - 1} more like it")
     return files

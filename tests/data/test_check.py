@@ -68,6 +68,13 @@ def test_bad_files_are_named_up_to_twenty(cache, copy):
     assert sum(line.startswith("  /") for line in lines) == 20
 
 
+def test_an_object_without_permission_is_one_bad_file(cache, copy, deny):
+    deny(copy / CAR / "a")
+    lines, refused = report(copy)
+    assert "files: all read, 1 missing or unreadable" in lines and "1 bad files" in refused
+    assert sum("/a may not be read: change its permissions" in line for line in lines) == 1
+
+
 def test_a_wrong_frame_fails(cache, copy):
     """Points that were turned by a quarter, as another convention would have them."""
     for name in (CAR, CHAIR):

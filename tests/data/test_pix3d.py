@@ -188,6 +188,14 @@ def test_bad_annotations_are_refused(cache, copy, edit, said):
     assert said in found
 
 
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("part", ["..", "", "lists"])
+def test_folders_without_permission_are_one_line(cache, official, copy, deny, part, listed):
+    write_lists(copy, official[1])
+    deny((copy / part).resolve(), listed)
+    assert "may not be read: change its permissions" in refusal(copy)
+
+
 def test_torn_files_are_named(cache, copy):
     for path in sorted(copy.glob("img/chair/*.png")):
         path.write_bytes(path.read_bytes()[:200])

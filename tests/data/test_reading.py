@@ -249,6 +249,20 @@ def test_names_that_no_file_can_have_are_one_line(root, name):
     assert "cannot be the name of a file" in refusal(reading.read_bytes, root, f"{root}/{name}").encode().decode()
 
 
+def test_a_place_that_may_not_be_asked_about_is_one_line(root, deny):
+    link = root / "loop"
+    link.symlink_to(link)
+    assert reading.exists(root / "inside" / "real.txt") and reading.is_folder(root / "inside")
+    assert not reading.is_folder(root / "inside" / "real.txt") and not reading.is_folder(root / "none")
+    assert not reading.exists(root / "inside" / "real.txt" / "x") and not reading.exists(f"{root}/a\0b")
+    assert "loop cannot be read (Too many levels" in refusal(reading.exists, link)
+    deny(root)
+    for ask in (reading.exists, reading.is_folder, reading.listing, reading.read_names):
+        given = (root, root / "inside") if ask is reading.read_names else (root / "inside",)
+        assert "inside may not be read: change its permissions, or those of the folders" in refusal(ask, *given)
+    assert "may not be read" in refusal(reading.open_root, "x", root / "inside")
+
+
 def test_a_wrong_root_says_what_was_wanted_and_found(tmp_path):
     assert "give its folder as data_root" in refusal(reading.open_root, "x", None)
     assert "found nothing" in refusal(reading.open_root, "x", tmp_path / "none")

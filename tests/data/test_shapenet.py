@@ -339,6 +339,13 @@ def test_points_that_are_no_object_are_refused(cache, copy):
         collection.ground_truth("chair/t")
 
 
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("part", ["..", "", CAR, f"{CAR}/a", f"{CAR}/a/mask"])
+def test_folders_without_permission_are_one_line(cache, copy, deny, part, listed):
+    deny((copy / part).resolve(), listed)
+    assert "may not be read: change its permissions" in refusal(copy)
+
+
 # ------------------------------------------------------------------------------------------------------- the .npz form
 
 
@@ -374,6 +381,12 @@ def test_damaged_files_of_the_npz_form_are_refused(cache, npz):
     assert "float32" in refusal(npz)
     path.unlink()
     assert f"{CAR}_train_images.npz is missing" in refusal(npz)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_npz_form_without_permission_is_one_line(cache, npz, deny, listed):
+    deny(npz, listed)
+    assert "may not be read: change its permissions" in refusal(npz)
 
 
 def test_truth_and_poses_of_another_object_are_refused(cache, archive):
