@@ -20,6 +20,9 @@ from msrn.errors import MsrnError
 
 SHOWN = 20  # bad files or missing objects that a message names before it only counts
 RATIO = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # the most bytes that one byte of a member can stand for
+LARGEST = (
+    64 * 2**20
+)  # bytes of an array that is read whole: points of an object take three at most, but zeros pack well
 Shape = Sequence[int | None]  # None: any length
 
 
