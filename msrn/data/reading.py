@@ -20,9 +20,7 @@ from msrn.errors import MsrnError
 
 SHOWN = 20  # bad files or missing objects that a message names before it only counts
 RATIO = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # the most bytes that one byte of a member can stand for
-LARGEST = (
-    64 * 2**20
-)  # bytes of an array that is read whole: points of an object take three at most, but zeros pack well
+LARGEST = 64 * 2**20  # bytes of arrays that are read whole: an object's points take five, but zeros pack well
 Shape = Sequence[int | None]  # None: any length
 
 
@@ -33,6 +31,7 @@ def open_root(name: str, root: Path | None) -> Path:
     if not is_folder(root):
         found = "a file" if exists(root) else "nothing"
         raise MsrnError(f"data_root of {name} is {str(root)!r}: expected a folder, found {found}")
+    _real.cache_clear()  # links may have been changed since another folder was opened
     return root.resolve()
 
 
@@ -186,11 +185,12 @@ def read_arrays(root: Path, path: Path, wanted: Mapping[str, Shape], optional: S
             if absent:
                 found = ", ".join(sorted(present)[:6]) or "none"
                 raise MsrnError(f"{path} has no array {absent[0]}: expected {named(list(wanted), 3)}; found {found}")
-            arrays = {}
+            arrays, left = {}, LARGEST
             for name in [name for name in wanted if name in present]:
                 with packed.open(f"{name}.npy") as member:
-                    most = most_bytes(packed, name, len(content), path)
+                    most = min(most_bytes(packed, name, len(content), path), left)
                     arrays[name] = _read_content(member, most, wanted[name], path)
+                    left -= arrays[name].nbytes
             return arrays
     except MsrnError:
         raise
@@ -207,7 +207,7 @@ def check_arrays(root: Path, path: Path, wanted: Mapping[str, Shape]) -> None:
                 if f"{name}.npy" not in packed.namelist():
                     raise MsrnError(f"{path} has no array {name}")
                 with packed.open(f"{name}.npy") as member:
-                    read_header(member, most_bytes(packed, name, size, path), wanted[name], path)
+                    read_header(member, min(most_bytes(packed, name, size, path), LARGEST), wanted[name], path)
     except MsrnError:
         raise
     except Exception as error:
@@ -218,7 +218,7 @@ def read_array(root: Path, path: Path, wanted: Shape) -> np.ndarray:
     """The array of numbers in an .npy."""
     content = read_bytes(root, path)
     try:
-        return _read_content(io.BytesIO(content), len(content), wanted, path)
+        return _read_content(io.BytesIO(content), min(len(content), LARGEST), wanted, path)
     except MsrnError:
         raise
     except Exception as error:
@@ -264,7 +264,7 @@ def read_header(member: BinaryIO, most: int, wanted: Shape, path: Path) -> tuple
         raise MsrnError(f"{path}: an array holds {dtype}: expected numbers; nothing is unpickled")
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > most or min(shape, default=0) < 0:
-        raise MsrnError(f"{path}: an array claims {claimed:,} bytes of shape {shape}: the file holds at most {most:,}")
+        raise MsrnError(f"{path}: an array claims {claimed:,} bytes of shape {shape}: expected at most {most:,}")
     if len(shape) != len(wanted) or any(b is not None and a != b for a, b in zip(shape, wanted, strict=True)):
         asked = ", ".join("any" if length is None else str(length) for length in wanted)
         raise MsrnError(f"{path}: an array has the shape {shape}: expected ({asked})")

@@ -232,7 +232,13 @@ def read_image(root: Path, folder: str, view: int) -> np.ndarray:
 
 def read_mask(root: Path, folder: str, view: int) -> np.ndarray:
     """(H, W) bool."""
-    return read_picture(root, f"{folder}/mask/{view:04d}.png", "L", (SIZE, SIZE)) > 127
+    path = f"{folder}/mask/{view:04d}.png"
+    mask = read_picture(root, path, "L", (SIZE, SIZE))
+    if mask.max() <= 127:
+        raise MsrnError(
+            f"{path} has no pixel of the object, the brightest is {mask.max()}: expected 255 where it is, else 0"
+        )
+    return mask > 127
 
 
 def read_poses(root: Path, folder: str) -> np.ndarray:

@@ -92,7 +92,7 @@ def _npz_survey(root: Path) -> Survey:
         for category, path in shapenet_npz.find_files(root, split, CATEGORIES).items():
             count = shapenet_npz.count_objects(root, path)
             parts.append(Part(split, category, count, count * VIEWS, [partial(_npz_problems, root, path)]))
-    return Survey("the .npz form, which has no true surfaces", "objects", parts, partial(_npz_proofs, root))
+    return Survey("the .npz form, which has no true surfaces and poses", "objects", parts, partial(_npz_proofs, root))
 
 
 def _npz_problems(root: Path, path: Path) -> list[str]:

@@ -249,6 +249,32 @@ def test_names_that_no_file_can_have_are_one_line(root, name):
     assert "cannot be the name of a file" in refusal(reading.read_bytes, root, f"{root}/{name}").encode().decode()
 
 
+def test_arrays_that_unpack_to_more_than_any_has_are_refused(root):
+    """Zeros pack a thousand times; a megabyte would fill a gigabyte."""
+    points = np.zeros((1_500_000, 3))
+    path = root / "a.npz"
+    np.savez_compressed(path, points=points, normals=points)
+    assert path.stat().st_size < 100_000 and len(arrays(path)["points"]) == 1_500_000
+    said = refusal(reading.read_arrays, root, path, {"points": (None, 3), "normals": (None, 3)})
+    assert "claims 36,000,000 bytes of shape (1500000, 3): expected at most 31,108,864" in said
+    np.savez_compressed(path, points=np.zeros((3_000_000, 3)))
+    for read in (reading.read_arrays, reading.check_arrays):
+        said = refusal(read, root, path, {"points": (None, 3)})
+        assert "claims 72,000,000 bytes of shape (3000000, 3): expected at most 67,108,864" in said
+
+
+def test_links_that_were_changed_are_seen_when_the_root_is_opened_again(root, tmp_path):
+    link = root / "folder"
+    (root / "real.txt").write_text("outside")
+    for _ in range(2):
+        link.symlink_to(tmp_path)
+        assert "leads out" in refusal(reading.read_bytes, reading.open_root("x", root), link / "secret.txt")
+        link.unlink()
+        link.symlink_to(root / "inside")
+        assert reading.read_bytes(reading.open_root("x", root), link / "real.txt") == b"inside"
+        link.unlink()
+
+
 def test_a_place_that_may_not_be_asked_about_is_one_line(root, deny):
     link = root / "loop"
     link.symlink_to(link)
