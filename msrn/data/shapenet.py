@@ -257,7 +257,7 @@ def read_cameras(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:
     wanted = {f"world_mat_{view}": (None, 4) for view in range(VIEWS)} | {"camera_mat_0": (None, None)}
     found = read_arrays(root, path, wanted | {name: (4, 4) for name in scales}, optional=scales)
     for name in wanted:
-        if name != "camera_mat_0" and len(found[name]) not in (3, 4):
+        if name.startswith("world_mat") and len(found[name]) not in (3, 4):
             raise MsrnError(f"{path}: {name} has the shape {found[name].shape}: expected (4, 4), or (3, 4)")
     world = np.stack([np.asarray(found[f"world_mat_{view}"][:3], np.float64) for view in range(VIEWS)])  # (24, 3, 4)
     if scales[0] in found:
