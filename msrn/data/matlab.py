@@ -4,7 +4,7 @@ arrays of those, texts are texts, numbers lose their dimensions of length 1: as 
 In a file of version 7.3 a struct is a group, an array of structs is one whose fields hold references to values, arrays
 have their dimensions reversed, and the attribute ``MATLAB_class`` says what a value is. HDF5 can do much that MATLAB
 does not: links to other files, content stored in them, filters loaded from the system. All of that is refused, and so
-is an array that claims more than its file could hold.
+is an array that claims more than its file could hold, or than any needs. ``matlab5`` does the same for version 5.
 """
 
 import io
