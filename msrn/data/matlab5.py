@@ -109,6 +109,8 @@ class _Walk:
             raise ValueError(f"values within values, deeper than {DEEPEST}")
         flags, shape, _, place = self._head(value)
         kind, count = flags & 0xFF, math.prod(shape)
+        if kind != OPAQUE and not 2 <= len(shape) <= 32:
+            raise ValueError(f"a value with {len(shape)} dimensions: expected 2 to 32")
         if min(shape, default=0) < 0 or max((count, *shape)) > value.stop - value.start:
             raise ValueError(f"a value claims the shape {shape} in {value.stop - value.start:,} bytes")
         if kind in (CELL, STRUCT):

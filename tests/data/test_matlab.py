@@ -255,6 +255,7 @@ def test_dimensions_that_the_bytes_cannot_hold_are_refused(tmp_path, kind, shape
         (record(element(60_000, bytes(8)), kind=6), "type 60000 where numbers"),
         (record(element(16, bytes(8)), kind=6), "type 16 where numbers"),
         (record(NUMBER, kind=16), "a value of class 16: expected"),
+        (record(element(16, b"ab"), kind=4, shape=()), "a value with 0 dimensions"),
         (record(NUMBER, NUMBER, kind=1), "does not fill its element"),
         (record(names(b"one", length=0), NUMBER), "a struct without names"),
         (record(names(b"a" * 8), NUMBER), "names that have no end"),
