@@ -36,8 +36,8 @@ def cached_arrays(kind: str, key: str, build: Callable[[Make], None], resume: bo
 
     ``key`` must be a digest of all that the arrays depend on. ``build`` calls ``make(name, shape, dtype)`` for each
     array and fills what it gets, in as many pieces as it likes. However many processes ask at once, one builds and all
-    get it. With ``resume`` what an interrupted ``build`` wrote is kept, and ``make`` gives it to the next one, which
-    must know by itself what of it is done; what was left of other keys is deleted.
+    get it. With ``resume`` what a ``build`` wrote that was interrupted or failed, however it did, is kept, and ``make``
+    gives it to the next one, which must know by itself what of it is done; what was left of other keys is deleted.
     """
     folder = cache_folder() / kind / key
     if _is_whole(folder):
@@ -79,7 +79,11 @@ def _write(folder: Path, build: Callable[[Make], None], resume: bool) -> None:
     kept = False
 
     def make(name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-        arrays.append(_reserved_array(partial / f"{name}.npy", shape, np.dtype(dtype)))
+        try:
+            arrays.append(_reserved_array(partial / f"{name}.npy", shape, np.dtype(dtype)))
+        except OSError:  # most often a full disk, which the arrays that were reserved before would keep full
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         return arrays[-1]
 
     try:
@@ -90,7 +94,7 @@ def _write(folder: Path, build: Callable[[Make], None], resume: bool) -> None:
         (partial / MANIFEST).write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # a torn one
         partial.rename(folder)
-    except (MsrnError, KeyboardInterrupt):
+    except BaseException:
         kept = resume
         raise
     finally:
@@ -119,9 +123,10 @@ def _reserved_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.m
     One that is there already, of that shape and type, is opened as it is; only a reserved file gets its name.
     """
     if path.exists():
-        found = np.load(path, mmap_mode="r+", allow_pickle=False)
-        if (found.shape, found.dtype) == (shape, dtype):
-            return found
+        with suppress(ValueError, EOFError):  # torn, as a lost power supply leaves it
+            found = np.load(path, mmap_mode="r+", allow_pickle=False)
+            if (found.shape, found.dtype) == (shape, dtype):
+                return found
     new = path.with_suffix(".new")
     np.lib.format.open_memmap(new, mode="w+", dtype=dtype, shape=shape)
     _reserve(new)
@@ -190,7 +195,7 @@ def _clear_errors(folder: Path):
             free = shutil.disk_usage(_existing(folder)).free / 1e6
             raise MsrnError(
                 f"the disk is full: {folder} could not be written, {free:.0f} MB are free; make room there, or set "
-                "MSRN_CACHE to a folder with more; nothing half-written was kept"
+                "MSRN_CACHE to a folder with more"
             ) from error
         raise MsrnError(
             f"the cache folder {folder.parent} cannot be written ({error.strerror or error}); set MSRN_CACHE to a "
@@ -199,4 +204,4 @@ def _clear_errors(folder: Path):
 
 
 def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if path.exists())
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # Path.exists may raise

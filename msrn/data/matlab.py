@@ -4,7 +4,7 @@ arrays of those, texts are texts, numbers lose their dimensions of length 1: as 
 In a file of version 7.3 a struct is a group, an array of structs is one whose fields hold references to values, arrays
 have their dimensions reversed, and the attribute ``MATLAB_class`` says what a value is. HDF5 can do much that MATLAB
 does not: links to other files, content stored in them, filters loaded from the system. All of that is refused, and so
-is an array that claims more than its file could hold.
+is an array that claims more than its file could hold, or than any needs. ``matlab5`` does the same for version 5.
 """
 
 import io
@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
-from msrn.data.reading import RATIO, read_bytes
+from msrn.data.matlab5 import DEEPEST, VALUES, check_variable
+from msrn.data.reading import LARGEST, RATIO, read_bytes
 from msrn.errors import MsrnError
 
-DEEPEST = 32  # values within values
 DEFLATE, SHUFFLE, CHECKSUM = 1, 2, 3  # filters that every HDF5 has
 PACKED = RATIO[zipfile.ZIP_DEFLATED]
+MOST = 4 * LARGEST  # bytes of a variable; models of a class lie in one
 
 
 def read_mat(root: Path, path: Path, name: str) -> Any:
@@ -31,6 +32,7 @@ def read_mat(root: Path, path: Path, name: str) -> Any:
     if content[:10] == b"MATLAB 7.3":
         return _read_hdf5(content, path, name)
     try:
+        check_variable(content, name, MOST)
         found = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True, variable_names=[name])
     except Exception as error:  # scipy raises whatever a torn file makes it stumble over
         raise _torn(path, "5", error) from None
@@ -63,7 +65,8 @@ class _Reader:
         import h5py  # here, since few archives need it
 
         self.h5py, self.file, self.path = h5py, file, path
-        self.left = size * PACKED  # bytes that all arrays together may claim
+        self.left = min(size * PACKED, MOST)  # bytes that all arrays together may claim
+        self.values = VALUES  # how many entries cells and arrays of structs may have, all together
         self.known: dict[int, Any] = {}  # by address in the file; None while it is being read
 
     def variable(self, name: str) -> Any:
@@ -97,6 +100,7 @@ class _Reader:
         if not all(columns) or len({len(column) for column in fields.values()}) > 1:
             raise self._refusal(f"{group.name} is half a struct and half an array of them")
         made = np.empty(len(next(iter(fields.values()))), object)
+        self._count(len(made) * len(fields), group)
         for row in range(len(made)):
             made[row] = SimpleNamespace(**{name: column[row] for name, column in fields.items()})
         return made
@@ -105,6 +109,8 @@ class _Reader:
         if "MATLAB_empty" in found.attrs and found.attrs["MATLAB_empty"]:
             return "" if _class(found) == "char" else np.zeros(0)
         self._check(found)
+        if self._refers(found):
+            self._count(math.prod(found.shape), found)
         content = np.asarray(found[()]).T
         if self._refers(found):
             return [self._value(self.file[reference], depth + 1) for reference in content.ravel(order="F")]
@@ -122,13 +128,18 @@ class _Reader:
         if not self._refers(found) and found.dtype.kind not in "buif":
             raise self._refusal(f"{found.name} holds {found.dtype}")
         claimed = math.prod(found.shape) * found.dtype.itemsize
-        most = min(found.id.get_storage_size() * (PACKED if DEFLATE in used else 1), self.left)
+        most = min(found.id.get_storage_size() * (PACKED if DEFLATE in used else 1), self.left, LARGEST)
         if claimed > most:
             raise MsrnError(
-                f"{self.path}: {found.name} claims {claimed:,} bytes of shape {found.shape}: the file holds at most "
-                f"{most:,}"
+                f"{self.path}: {found.name} claims {claimed:,} bytes of shape {found.shape}: expected at most {most:,}"
             )
         self.left -= claimed
+
+    def _count(self, more: int, found: Any) -> None:
+        """Each takes a thousand times the bytes that it has in a packed file."""
+        self.values -= more
+        if self.values < 0:
+            raise self._refusal(f"{found.name} has {more:,} entries: expected at most {VALUES:,} in all")
 
     def _refusal(self, said: str) -> MsrnError:
         return MsrnError(f"{self.path} is not a MATLAB 7.3 file as MATLAB writes it: {said}")

@@ -44,7 +44,18 @@ from msrn.data.matlab import read_mat
 from msrn.data.meshes import check_box, check_mesh, crop_of, cut, in_our_frame, read_mesh
 from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
 from msrn.data.poses import check_different, rows_of
-from msrn.data.reading import listing, named, open_root, picture_size, read_lines, read_picture, stat_of, wrong_root
+from msrn.data.reading import (
+    exists,
+    is_folder,
+    listing,
+    named,
+    open_root,
+    picture_size,
+    read_lines,
+    read_picture,
+    stat_of,
+    wrong_root,
+)
 from msrn.data.zbuffer import draw_layer
 from msrn.errors import MsrnError
 
@@ -130,7 +141,7 @@ def classes_of(name: str) -> tuple[str, ...]:
 
 
 def _checked(root: Path) -> Path:
-    if not all((root / part).is_dir() for part in ("Annotations", "Images", "CAD")):
+    if not all(is_folder(root / part) for part in ("Annotations", "Images", "CAD")):
         raise wrong_root(NAME, root, "the folders Annotations, Images and CAD", ["PASCAL3D+_release1.1"])
     return root
 
@@ -141,9 +152,9 @@ def _checked(root: Path) -> Path:
 def key_of(root: Path, split: str, classes: Sequence[str]) -> str:
     """Of the lists and the names, sizes and times of the annotations and models."""
     files = []
-    models = [path for name in classes for path in (root / "CAD" / name, root / "CAD" / f"{name}.mat") if path.exists()]
+    models = [path for name in classes for path in (root / "CAD" / name, root / "CAD" / f"{name}.mat") if exists(path)]
     for folder in (*_folders(root, classes), *models):
-        for path in [folder / name for name in listing(folder)] if folder.is_dir() else [folder]:
+        for path in [folder / name for name in listing(folder)] if is_folder(folder) else [folder]:
             stat = stat_of(path)
             files.append((folder.name, path.name, stat.st_size, stat.st_mtime_ns))
     return digest_of(NAME, VERSION, split, classes, sorted(voc_ids(root, "train")), sorted(voc_ids(root, "val")), files)
@@ -151,7 +162,7 @@ def key_of(root: Path, split: str, classes: Sequence[str]) -> str:
 
 def _folders(root: Path, classes: Sequence[str]) -> list[Path]:
     folders = [root / "Annotations" / f"{name}_{source}" for name in classes for source in ("pascal", "imagenet")]
-    absent = [folder.name for folder in folders if not folder.is_dir()]
+    absent = [folder.name for folder in folders if not is_folder(folder)]
     if absent:
         found = ", ".join(listing(root / "Annotations")[:6]) or "nothing"
         raise MsrnError(f"{root / 'Annotations'} is not whole: {named(absent, 5)} missing; found {found}")
@@ -175,7 +186,7 @@ def usable(root: Path, split: str, classes: Sequence[str], name: str = NAME) -> 
 
 def _fault(root: Path, thing: Thing) -> str:
     """What keeps an object from being used although all of its files may be whole."""
-    if not (root / thing.image).exists():
+    if not exists(root / thing.image):
         return f"{thing.image} is missing"
     try:
         size = picture_size(root, root / thing.image)
@@ -250,7 +261,7 @@ def _thing(entry: Any, category: str, image: str, object_id: str) -> Thing | Non
 def _image(root: Path, folder: str, stem: str) -> str:
     """The photograph of an annotation: VOC writes jpg, ImageNet JPEG."""
     names = [f"Images/{folder}/{stem}{suffix}" for suffix in (".jpg", ".JPEG")]
-    return next((name for name in names if (root / name).exists()), names[folder.endswith("_imagenet")])
+    return next((name for name in names if exists(root / name)), names[folder.endswith("_imagenet")])
 
 
 # ---------------------------------------------------------------------------------------------------------- the packing
@@ -342,7 +353,7 @@ def _cad(root: Path, category: str, cad: int) -> tuple[np.ndarray, np.ndarray]:
 def read_cad(root: Path, category: str, cad: int) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3) and faces (F, 3) of model ``cad``, counted from 1: its .off, or its place in CLASS.mat."""
     path = root / "CAD" / category / f"{cad:02d}.off"
-    if path.exists():
+    if exists(path):
         return read_mesh(root, path)
     path = root / "CAD" / f"{category}.mat"
     models = np.atleast_1d(read_mat(root, path, category))

@@ -39,6 +39,8 @@ from msrn.data.meshes import centered, check_box, crop_of, cut, in_our_frame, on
 from msrn.data.pack import Piece, Plan, Window, content_digest, open_packed
 from msrn.data.poses import angles, check_different, is_rotation, rows_of
 from msrn.data.reading import (
+    exists,
+    is_folder,
     named,
     open_root,
     picture_size,
@@ -130,8 +132,8 @@ def open_split(split: str, root: Path | None = None, ours: bool = False) -> Imag
 
 def read_archive(root: Path, ours: bool = False) -> Archive:
     """What the annotations of a resolved folder say, and its splits: by its lists, or ``ours``."""
-    processed = not (root / "pix3d.json").exists() and (root / "annotation").is_dir()
-    if not processed and not (root / "pix3d.json").exists():
+    processed = not exists(root / "pix3d.json") and is_folder(root / "annotation")
+    if not processed and not exists(root / "pix3d.json"):
         wanted = "pix3d.json, or the folders annotation, lists and img_processed"
         raise wrong_root(NAME, root, wanted, ["pix3d", "Pix3D"])
     lists = _read_lists(root)
@@ -144,9 +146,9 @@ def read_archive(root: Path, ours: bool = False) -> Archive:
     if empty:
         raise MsrnError(f"{root}: no image for {' and '.join(empty)} among {len(photos):,} annotations: is it whole?")
     masks = root / f"mask{'_processed' * processed}"
-    if masks.exists() and not masks.is_dir():
+    if exists(masks) and not is_folder(masks):
         raise MsrnError(f"{masks} is a file: expected the folder of the masks, or nothing")
-    return Archive(root, splits, official, masks.is_dir(), processed, len(photos))
+    return Archive(root, splits, official, is_folder(masks), processed, len(photos))
 
 
 def _read_official(root: Path) -> dict[tuple[str, str], Photograph]:
@@ -239,7 +241,7 @@ def _read_json(root: Path, path: Path) -> Any:
 def _read_lists(root: Path) -> dict[tuple[str, str], list[str]]:
     """Names by category and split, of the lists that there are; a category must have all three."""
     folder = root / "lists"
-    present = [name for name in CATEGORIES if any((folder / f"{name}_{split}.txt").exists() for split in SPLITS)]
+    present = [name for name in CATEGORIES if any(exists(folder / f"{name}_{split}.txt") for split in SPLITS)]
     lists = {}
     for path, key in ((folder / f"{name}_{split}.txt", (name, split)) for name in present for split in SPLITS):
         lists[key] = [Path(line).stem for line in read_names(root, path)]

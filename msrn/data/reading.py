@@ -6,8 +6,8 @@ Each function says in one line what is wrong with a file: which, what was found,
 import io
 import math
 import os
+import stat
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from msrn.errors import MsrnError
 
 SHOWN = 20  # bad files or missing objects that a message names before it only counts
 RATIO = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # the most bytes that one byte of a member can stand for
+LARGEST = 64 * 2**20  # bytes of arrays that are read whole: an object's points take five, but zeros pack well
 Shape = Sequence[int | None]  # None: any length
 
 
@@ -27,9 +28,10 @@ def open_root(name: str, root: Path | None) -> Path:
     """The resolved folder of an archive that is not embedded."""
     if root is None:
         raise MsrnError(f"dataset {name} is not part of the package: give its folder as data_root; see data describe")
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
+    if not is_folder(root):
+        found = "a file" if exists(root) else "nothing"
         raise MsrnError(f"data_root of {name} is {str(root)!r}: expected a folder, found {found}")
+    _real.cache_clear()  # links may have been changed since another folder was opened
     return root.resolve()
 
 
@@ -37,7 +39,7 @@ def wrong_root(name: str, root: Path, wanted: str, inside: Sequence[str] = ()) -
     """What was looked for in ``root`` and what was found; ``inside`` are folders that may hold what was meant."""
     found = listing(root)
     shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-    meant = next((f"; did you mean {root / folder}?" for folder in inside if (root / folder).is_dir()), "")
+    meant = next((f"; did you mean {root / folder}?" for folder in inside if is_folder(root / folder)), "")
     return MsrnError(f"{root} is not the archive of {name}: looked for {wanted}; found {shown or 'nothing'}{meant}")
 
 
@@ -53,6 +55,26 @@ def stat_of(path: Path | str) -> os.stat_result:
     """Size and times of a file or folder."""
     try:
         return os.stat(path)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def exists(path: Path | str) -> bool:
+    """Whether there is such a file or folder; ``Path.exists`` raises, or says no, where one may not be asked about."""
+    return _mode(path) is not None
+
+
+def is_folder(path: Path | str) -> bool:
+    """The same of a folder."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: Path | str) -> int | None:
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: nothing can have such a name
+        return None
     except OSError as error:
         raise unreadable(path, error) from None
 
@@ -78,6 +100,8 @@ def open_file(root: Path, path: Path | str) -> io.FileIO:
         return open(os.path.join(real, name), "rb", buffering=0)
     except OSError as error:
         raise unreadable(path, error) from None
+    except ValueError as error:  # a NUL, or letters that the file system has no bytes for
+        raise MsrnError(f"{str(path)!r} cannot be the name of a file ({said(error)})") from None
 
 
 @lru_cache(maxsize=1024)  # pictures lie many to a folder
@@ -93,7 +117,7 @@ def unreadable(path: Path | str, error: OSError) -> MsrnError:
     if isinstance(error, FileNotFoundError):
         return MsrnError(f"{path} is missing")
     if isinstance(error, PermissionError):
-        return MsrnError(f"{path} may not be read: change its permissions")
+        return MsrnError(f"{path} may not be read: change its permissions, or those of the folders above it")
     return MsrnError(f"{path} cannot be read ({error.strerror or error})")
 
 
@@ -141,9 +165,10 @@ def read_picture(root: Path, path: Path | str, mode: str, size: tuple[int, int] 
                 layer = picture.convert("RGBA")
                 picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
             return np.asarray(picture if picture.mode == mode else picture.convert(mode))
-    except (OSError, ValueError, SyntaxError, EOFError, zlib.error, Image.DecompressionBombError) as error:
-        said = "is empty" if not content else f"is not a whole PNG or JPEG ({str(error).splitlines()[0]})"
-        raise MsrnError(f"{path} {said}") from None
+    except MsrnError:
+        raise
+    except Exception as error:  # the decoders of Pillow raise anything at all
+        raise MsrnError(f"{path} {f'is not a whole PNG or JPEG ({said(error)})' if content else 'is empty'}") from None
 
 
 def _size(size: tuple[int, int]) -> str:
@@ -160,13 +185,16 @@ def read_arrays(root: Path, path: Path, wanted: Mapping[str, Shape], optional: S
             if absent:
                 found = ", ".join(sorted(present)[:6]) or "none"
                 raise MsrnError(f"{path} has no array {absent[0]}: expected {named(list(wanted), 3)}; found {found}")
-            arrays = {}
+            arrays, left = {}, LARGEST
             for name in [name for name in wanted if name in present]:
                 with packed.open(f"{name}.npy") as member:
-                    most = most_bytes(packed, name, len(content), path)
+                    most = min(most_bytes(packed, name, len(content), path), left)
                     arrays[name] = _read_content(member, most, wanted[name], path)
+                    left -= arrays[name].nbytes
             return arrays
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except MsrnError:
+        raise
+    except Exception as error:  # a header alone can make numpy raise a dozen kinds
         raise torn_arrays(path, error) from None
 
 
@@ -179,8 +207,10 @@ def check_arrays(root: Path, path: Path, wanted: Mapping[str, Shape]) -> None:
                 if f"{name}.npy" not in packed.namelist():
                     raise MsrnError(f"{path} has no array {name}")
                 with packed.open(f"{name}.npy") as member:
-                    read_header(member, most_bytes(packed, name, size, path), wanted[name], path)
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+                    read_header(member, min(most_bytes(packed, name, size, path), LARGEST), wanted[name], path)
+    except MsrnError:
+        raise
+    except Exception as error:
         raise torn_arrays(path, error) from None
 
 
@@ -188,13 +218,20 @@ def read_array(root: Path, path: Path, wanted: Shape) -> np.ndarray:
     """The array of numbers in an .npy."""
     content = read_bytes(root, path)
     try:
-        return _read_content(io.BytesIO(content), len(content), wanted, path)
-    except ValueError as error:
-        raise MsrnError(f"{path} is not a whole .npy ({str(error).splitlines()[0]})") from None
+        return _read_content(io.BytesIO(content), min(len(content), LARGEST), wanted, path)
+    except MsrnError:
+        raise
+    except Exception as error:
+        raise MsrnError(f"{path} is not a whole .npy ({said(error)})") from None
 
 
 def torn_arrays(path: Path, error: Exception) -> MsrnError:
-    return MsrnError(f"{path} is not a whole .npz ({type(error).__name__}: {str(error).splitlines()[0]})")
+    return MsrnError(f"{path} is not a whole .npz ({type(error).__name__}: {said(error)})")
+
+
+def said(error: Exception) -> str:
+    """The first line of what an error says, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def most_bytes(packed: zipfile.ZipFile, name: str, file_size: int, path: Path) -> int:
@@ -227,7 +264,7 @@ def read_header(member: BinaryIO, most: int, wanted: Shape, path: Path) -> tuple
         raise MsrnError(f"{path}: an array holds {dtype}: expected numbers; nothing is unpickled")
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > most or min(shape, default=0) < 0:
-        raise MsrnError(f"{path}: an array claims {claimed:,} bytes of shape {shape}: the file holds at most {most:,}")
+        raise MsrnError(f"{path}: an array claims {claimed:,} bytes of shape {shape}: expected at most {most:,}")
     if len(shape) != len(wanted) or any(b is not None and a != b for a, b in zip(shape, wanted, strict=True)):
         asked = ", ".join("any" if length is None else str(length) for length in wanted)
         raise MsrnError(f"{path}: an array has the shape {shape}: expected ({asked})")
@@ -237,7 +274,10 @@ def read_header(member: BinaryIO, most: int, wanted: Shape, path: Path) -> tuple
 @lru_cache(maxsize=256)  # cameras repeat one header thousands of times
 def _parse_header(version: int, header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
     read = np.lib.format.read_array_header_1_0 if version == 1 else np.lib.format.read_array_header_2_0
-    return read(io.BytesIO(header))
+    shape, fortran, dtype = read(io.BytesIO(header))
+    if any(isinstance(length, bool) for length in shape):  # to numpy's own check they are numbers
+        raise ValueError(f"shape is not valid: {shape}")
+    return shape, fortran, dtype
 
 
 def named(lines: Sequence[str], shown: int = SHOWN) -> str:

@@ -40,6 +40,8 @@ from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packe
 from msrn.data.poses import angles, is_rotation, rows_of
 from msrn.data.reading import (
     SHOWN,
+    exists,
+    is_folder,
     listing,
     named,
     open_root,
@@ -48,6 +50,7 @@ from msrn.data.reading import (
     read_bytes,
     read_names,
     read_picture,
+    said,
     unreadable,
     wrong_root,
 )  # fmt: skip
@@ -79,7 +82,7 @@ class Listed:
 def open_split(split: str, root: Path | None = None) -> ImageCollection:
     """One split of the archive in the folder ``root``, packed into the cache if it is not there yet."""
     root = open_root(NAME, root)
-    if not (root / "metadata.yaml").exists() and shapenet_npz.is_archive(root):
+    if not exists(root / "metadata.yaml") and shapenet_npz.is_archive(root):
         return shapenet_npz.open_split(split, root, CATEGORIES)
     lists = read_lists(root, split)
     arrays = open_packed(f"{NAME}-{split}", key_of(root, split, lists), partial(_plan, root, split, lists))
@@ -121,24 +124,27 @@ def read_lists(root: Path, split: str) -> list[Listed]:
 
 def read_categories(root: Path) -> list[str]:
     """Ids of the categories of the archive, in the order of their names; further ones are named and left out."""
-    if not (root / "metadata.yaml").exists():
+    if not exists(root / "metadata.yaml"):
         wanted = f"metadata.yaml, or {next(iter(CATEGORIES))}_train_images.npz"
         raise wrong_root(NAME, root, wanted, ["NMR_Dataset"])
     try:
         text = read_bytes(root, root / "metadata.yaml").decode("utf-8")
         content = yaml.load(text, yaml.BaseLoader)  # strings alone: without quotes 03001627 would be octal
-        ids = [plain_name(str(entry), root / "metadata.yaml") for entry in content]
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        said = str(error).splitlines()[0]
-        raise MsrnError(f"{root / 'metadata.yaml'} is not a YAML mapping of category ids ({said})") from None
+        if not all(isinstance(entry, str) for entry in content):  # aliases of aliases would write out terabytes
+            raise TypeError("an entry is not a text")
+        ids = [plain_name(entry, root / "metadata.yaml") for entry in content]
+    except MsrnError:
+        raise
+    except Exception as error:  # brackets in brackets without end are a RecursionError
+        raise MsrnError(f"{root / 'metadata.yaml'} is not a YAML mapping of category ids ({said(error)})") from None
     others = [entry for entry in ids if entry not in CATEGORIES]
     if others:
-        said = f"{', '.join(others[:5])} in {root / 'metadata.yaml'}: not among the 13 categories of Table 5"
+        unknown = f"{', '.join(others[:5])} in {root / 'metadata.yaml'}: not among the 13 categories of Table 5"
         if len(others) == len(ids):
-            raise MsrnError(f"{said}: expected ids such as {next(iter(CATEGORIES))}")
-        print(f"{said}, left out", file=sys.stderr, flush=True)
+            raise MsrnError(f"{unknown}: expected ids such as {next(iter(CATEGORIES))}")
+        print(f"{unknown}, left out", file=sys.stderr, flush=True)
     ids = sorted(set(ids) & set(CATEGORIES), key=CATEGORIES.get)
-    absent = [entry for entry in ids if not (root / entry).is_dir()]
+    absent = [entry for entry in ids if not is_folder(root / entry)]
     if absent:
         raise MsrnError(
             f"{root} is not a whole archive: metadata.yaml lists {len(ids)} categories, of which "
@@ -225,8 +231,12 @@ def read_image(root: Path, folder: str, view: int) -> np.ndarray:
 
 
 def read_mask(root: Path, folder: str, view: int) -> np.ndarray:
-    """(H, W) bool."""
-    return read_picture(root, f"{folder}/mask/{view:04d}.png", "L", (SIZE, SIZE)) > 127
+    """(H, W) bool. A view in which the object is too thin to be seen has none of it."""
+    path = f"{folder}/mask/{view:04d}.png"
+    mask = read_picture(root, path, "L", (SIZE, SIZE))
+    if mask.max() == 1:
+        raise MsrnError(f"{path} holds 0 and 1 alone: expected 255 where the object is and 0 elsewhere")
+    return mask > 127
 
 
 def read_poses(root: Path, folder: str) -> np.ndarray:
@@ -245,6 +255,9 @@ def read_cameras(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:
     wanted = {f"world_mat_{view}": (None, 4) for view in range(VIEWS)} | {"camera_mat_0": (None, None)}
     lenses = {f"camera_mat_{view}": (None, None) for view in range(1, VIEWS)}
     found = read_arrays(root, path, wanted | lenses | {name: (4, 4) for name in scales}, optional=[*scales, *lenses])
+    for name in wanted:
+        if name.startswith("world_mat") and len(found[name]) not in (3, 4):
+            raise MsrnError(f"{path}: {name} has the shape {found[name].shape}: expected (4, 4), or (3, 4)")
     world = np.stack([np.asarray(found[f"world_mat_{view}"][:3], np.float64) for view in range(VIEWS)])  # (24, 3, 4)
     if scales[0] in found:
         world = world @ np.stack([found.get(name, np.eye(4)) for name in scales])

@@ -3,8 +3,9 @@
     ROOT/CATEGORY_{train,val,test}_images.npz   arr_0 (N, 24, 4, 64, 64) uint8: RGB on white and inverted, mask 0 or 255
 
 RGB on white is 255 minus what is stored. The form has neither names of objects, which are numbered here, nor cameras,
-nor surfaces but voxels of a thirty-second: it can be trained on, and what asks for a true shape is told to take the
-folder archive (``shapenet``). View k has azimuth -15 k degrees counted from the first, which is taken for 0.
+nor surfaces but voxels of a thirty-second: it can be trained on, and what asks for a true shape or pose is told to take
+the folder archive (``shapenet``). View k stands 15 k degrees from the first; in which direction is nowhere stored, and
+readers differ from makers, so that no pose is given rather than one that may be mirrored.
 
 A file is one compressed stream, so it is packed by one thread and anew when that was interrupted; memory holds one
 object of it at a time.
@@ -12,7 +13,6 @@ object of it at a time.
 
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ import numpy as np
 from msrn.data.cache import digest_of
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
-from msrn.data.reading import most_bytes, open_file, read_header, torn_arrays
+from msrn.data.reading import exists, most_bytes, open_file, read_header, stat_of, torn_arrays
 from msrn.errors import MsrnError
 
-VIEWS, ELEVATION, VERSION = 24, 30.0, 1
+VIEWS, VERSION = 24, 2  # raise the version when packing changes
 MEMBER = "arr_0"
 WHOLE = (None, VIEWS, 4, SIZE, SIZE)
 
@@ -41,7 +41,7 @@ def open_split(split: str, root: Path, known: Mapping[str, str]) -> ImageCollect
     """One split of the files in ``root``, a resolved folder; ``known`` names categories by their ids."""
     files = find_files(root, split, known)
     counts = {name: count_objects(root, path) for name, path in files.items()}
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files.values()]
+    stats = [(path.name, (found := stat_of(path)).st_size, found.st_mtime_ns) for path in files.values()]
     key = digest_of("shapenet-npz", VERSION, split, stats)
     arrays = open_packed(f"shapenet-npz-{split}", key, partial(_plan, root, split, files, counts))
     ids = object_ids(counts)
@@ -57,7 +57,7 @@ def open_split(split: str, root: Path, known: Mapping[str, str]) -> ImageCollect
         categories=tuple(counts),
         fingerprint=digest_of("shapenet-npz", VERSION, content_digest(arrays), counts),
         evaluation_index=evaluation,
-        _truth=NoShapes(root),
+        _truth=NoTruth(root),
     )
 
 
@@ -69,7 +69,7 @@ def find_files(root: Path, split: str, known: Mapping[str, str]) -> dict[str, Pa
             f"{root} has no images of the 13 categories of Table 5: expected {next(iter(known))}_*_images.npz"
         )
     files = {known[entry]: root / f"{entry}_{split}_images.npz" for entry in sorted(ids, key=known.get)}
-    absent = [path.name for path in files.values() if not path.exists()]
+    absent = [path.name for path in files.values() if not exists(path)]
     if absent:
         raise MsrnError(f"{root} is not a whole archive: {absent[0]} is missing, and {len(absent) - 1} more like it")
     return files
@@ -103,7 +103,7 @@ def _fill(root: Path, path: Path, window: Window) -> None:
         rows = window(number * VIEWS, (number + 1) * VIEWS)
         rows["images"][:] = 255 - packed[:, :3]
         rows["masks"][:] = packed[:, 3] > 127
-        rows["pose"][:] = poses_of(np.arange(VIEWS))
+        rows["pose"][:] = np.nan  # see above
 
 
 def read_objects(root: Path, path: Path):
@@ -114,7 +114,12 @@ def read_objects(root: Path, path: Path):
             content = member.read(size)
             if len(content) != size:
                 raise MsrnError(f"{path} ends within object {number} of {shape[0]}")
-            yield np.frombuffer(content, np.uint8).reshape(WHOLE[1:])
+            packed = np.frombuffer(content, np.uint8).reshape(WHOLE[1:])
+            if packed[:, 3].max() == 1:
+                raise MsrnError(
+                    f"{path}: masks of object {number} hold 0 and 1 alone: expected 255 where it is, else 0"
+                )
+            yield packed
         if member.read(1):  # also makes the archive compare its checksum
             raise MsrnError(f"{path} holds more than the {shape[0]} objects that it names")
 
@@ -134,19 +139,15 @@ def _stream(root: Path, path: Path):
                         f"{path}: {shape[0]} objects of {dtype}: expected at least one, of uint8 in C order"
                     )
                 yield member, shape
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except MsrnError:
+        raise
+    except Exception as error:
         raise torn_arrays(path, error) from None
 
 
-def poses_of(view: np.ndarray) -> np.ndarray:
-    """Azimuth, elevation, roll (N, 3) float32 in degrees of the views (N,)."""
-    azimuth = -15.0 * np.asarray(view) % 360
-    return np.stack([azimuth, np.full(len(azimuth), ELEVATION), np.zeros(len(azimuth))], 1).astype(np.float32)
-
-
 @dataclass(frozen=True)
-class NoShapes:
-    """Cameras without shapes."""
+class NoTruth:
+    """Neither shapes nor cameras."""
 
     root: Path
 
@@ -157,4 +158,7 @@ class NoShapes:
         )
 
     def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
-        return poses_of(view)
+        raise MsrnError(
+            f"{self.root} holds the .npz form of the renderings, which has no cameras: take true poses from the folder "
+            "archive, the one with metadata.yaml"
+        )

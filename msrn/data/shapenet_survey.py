@@ -9,7 +9,7 @@ import numpy as np
 
 from msrn.data import shapenet, shapenet_npz
 from msrn.data.pack import SIZE
-from msrn.data.reading import check_arrays, open_root
+from msrn.data.reading import check_arrays, exists, listing, open_root
 from msrn.data.shapenet import CATEGORIES, NAME, SPLITS, VIEWS
 from msrn.data.survey import Part, Proof, Survey, overlap, points_mask, problems_of, white_outside
 
@@ -21,7 +21,7 @@ SAMPLED_VIEWS = (0, 5, 11, 18)
 def survey(root: Path | None) -> Survey:
     """Of the folder ``root``; what keeps its lists from being read is an error."""
     root = open_root(NAME, root)
-    if not (root / "metadata.yaml").exists() and shapenet_npz.is_archive(root):
+    if not exists(root / "metadata.yaml") and shapenet_npz.is_archive(root):
         return _npz_survey(root)
     published = Counter(folder for folder, _ in shapenet.test_views())
     parts = [
@@ -42,8 +42,9 @@ def survey(root: Path | None) -> Survey:
 
 
 def _problems(root: Path, folder: str) -> list[str]:
-    if not Path(folder).is_dir():
-        return [f"{folder} is missing"]
+    absent = problems_of([partial(listing, folder)])
+    if absent:
+        return absent  # one line, not one for each file
     cloud = {"points": (None, 3), "normals": (None, 3)}
     return problems_of(
         [
@@ -91,7 +92,7 @@ def _npz_survey(root: Path) -> Survey:
         for category, path in shapenet_npz.find_files(root, split, CATEGORIES).items():
             count = shapenet_npz.count_objects(root, path)
             parts.append(Part(split, category, count, count * VIEWS, [partial(_npz_problems, root, path)]))
-    return Survey("the .npz form, which has no true surfaces", "objects", parts, partial(_npz_proofs, root))
+    return Survey("the .npz form, which has no true surfaces and poses", "objects", parts, partial(_npz_proofs, root))
 
 
 def _npz_problems(root: Path, path: Path) -> list[str]:

@@ -1,8 +1,10 @@
 """Homeware as every test sees it, and empty caches and small assets for those that damage them."""
 
+import os
+
 import pytest
 
-from msrn.data import homeware, open_collection
+from msrn.data import homeware, open_collection, reading
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,28 @@ def small_assets(tmp_path, monkeypatch):
     (folder / "homeware_split.csv").write_text("".join([lines[0], *chosen, second]))
     monkeypatch.setattr(homeware, "ASSETS", folder)
     return folder
+
+
+@pytest.fixture
+def deny(monkeypatch):
+    """``deny(folder)`` takes all permissions of a folder away, and with ``listed=True`` that of reading names not.
+
+    The system's calls are replaced, since to the superuser nothing is denied.
+    """
+
+    def denied(folder, listed=False):
+        def guarded(call, also_itself=False):
+            def asked(path, *given, **named):
+                place = os.path.normpath(os.fsdecode(path)) if not isinstance(path, int) else ""
+                if place.startswith(f"{folder}{os.sep}") or (also_itself and place == str(folder)):
+                    raise PermissionError(13, "Permission denied", path)
+                return call(path, *given, **named)
+
+            return asked
+
+        for name in ("stat", "lstat", "scandir"):
+            monkeypatch.setattr(os, name, guarded(getattr(os, name)))
+        monkeypatch.setattr(os, "listdir", guarded(os.listdir, also_itself=not listed))
+        monkeypatch.setattr(reading, "open", guarded(open), raising=False)
+
+    return denied

@@ -112,7 +112,7 @@ def write_npz(root: Path, counts: dict[str, dict[str, int]]) -> Path:
             packed = np.zeros((count, VIEWS, 4, SIZE, SIZE), np.uint8)
             for row in range(count):
                 for view in range(VIEWS):
-                    image, mask = Boxes(number).draw(world_matrix(-15.0 * view))
+                    image, mask = Boxes(number).draw(world_matrix(15.0 * view))
                     packed[row, view, :3] = 255 - image.transpose(2, 0, 1)
                     packed[row, view, 3] = mask * 255
                 number += 1

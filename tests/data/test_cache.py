@@ -106,6 +106,44 @@ def test_a_build_that_fails_leaves_nothing(cache):
     assert cached_arrays("features", "key", Build())["flags"].sum() == 5
 
 
+@pytest.mark.parametrize("error", [MsrnError, IndexError, KeyboardInterrupt])
+def test_what_can_be_resumed_is_kept_however_the_build_failed(cache, error):
+    def build(make):
+        make("values", VALUES.shape, "float32")[:5] = 7
+        raise error("stop")
+
+    with pytest.raises(error):
+        cached_arrays("features", "key", build, resume=True)
+    found = []
+    with pytest.raises(error):
+        cached_arrays("features", "key", lambda make: (found.append(make("values", VALUES.shape, "float32")[4, 0]),
+                                                       build(make)), resume=True)  # fmt: skip
+    assert found == [7]
+
+
+def test_a_full_disk_keeps_nothing_that_was_only_reserved(cache, monkeypatch):
+    def build(make):
+        make("values", VALUES.shape, "float32")
+        monkeypatch.setattr(cache_module, "_reserve", full)
+        make("more", VALUES.shape, "float32")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(MsrnError, match="the disk is full"):
+        cached_arrays("features", "key", build, resume=True)
+    assert folders(cache) == []
+
+
+def test_a_torn_array_is_reserved_anew_when_a_build_is_resumed(cache):
+    partial = cache / "features" / "key.partial"
+    partial.mkdir(parents=True)
+    (partial / "values.npy").write_bytes(b"half")
+    (partial / "flags.npy").write_bytes(b"")
+    arrays = cached_arrays("features", "key", Build(), resume=True)
+    np.testing.assert_array_equal(arrays["values"], VALUES)
+
+
 def test_space_is_reserved_before_anything_is_written(cache):
     def build(make):
         make("values", (1_000_000,), "float32")

@@ -68,6 +68,20 @@ def test_bad_files_are_named_up_to_twenty(cache, copy):
     assert sum(line.startswith("  /") for line in lines) == 20
 
 
+def test_an_object_without_permission_is_one_bad_file(cache, copy, deny):
+    deny(copy / CAR / "a")
+    lines, refused = report(copy)
+    assert "files: all read, 1 missing or unreadable" in lines and "1 bad files" in refused
+    assert sum("/a may not be read: change its permissions" in line for line in lines) == 1
+
+
+def test_masks_of_zeros_and_ones_are_found_in_every_split(cache, copy):
+    path = copy / CAR / "b" / "mask" / "0007.png"
+    Image.fromarray(np.array(Image.open(path)) // 255).save(path)
+    lines, _ = report(copy)
+    assert any("b/mask/0007.png holds 0 and 1 alone: expected 255" in line for line in lines)
+
+
 def test_a_wrong_frame_fails(cache, copy):
     """Points that were turned by a quarter, as another convention would have them."""
     for name in (CAR, CHAIR):
@@ -89,12 +103,14 @@ def test_a_black_background_fails(cache, copy):
 def test_the_npz_form(cache, tmp_path):
     root = write_npz(tmp_path / "npz", {CAR: {"train": 2, "val": 1, "test": 1}})
     lines, refused = report(root)
-    assert refused == "" and "the .npz form, which has no true surfaces" in lines[0]
+    assert refused == "" and "the .npz form, which has no true surfaces and poses" in lines[0]
     path = root / f"{CAR}_train_images.npz"
     path.write_bytes(path.read_bytes()[:-3000])
     assert "not a whole .npz" in report(root)[1]
     np.savez_compressed(path, 255 - np.zeros((1, 24, 4, 64, 64), np.uint8))
     assert report(root)[1] == ""
+    np.savez_compressed(path, np.ones((1, 24, 4, 64, 64), np.uint8))
+    assert "1 bad files" in report(root)[1]
 
 
 def test_points_make_the_mask_of_a_ball():

@@ -1,6 +1,8 @@
 """MATLAB 7.3 gives what MATLAB 5 gives; and HDF5 that MATLAB never writes is refused, nothing outside being read."""
 
+import struct
 import types
+import zlib
 
 import h5py
 import numpy as np
@@ -9,6 +11,7 @@ from matlab73 import write_array, write_head, write_mat
 from pascal3d_archive import struct_array
 from scipy.io import savemat
 
+from msrn.data import matlab, matlab5
 from msrn.data.matlab import read_mat
 from msrn.errors import MsrnError
 
@@ -183,6 +186,141 @@ def test_other_content_is_refused(tmp_path):
         ("half", half, "half a struct"),
     ):
         assert said in refusal(hostile(tmp_path / f"{name}.mat", fill))
+
+
+# ----------------------------------------------------------------------------------------------------- hostile MATLAB 5
+
+
+def element(kind, content):
+    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def value(kind, shape, *content, name=b""):
+    """An miMATRIX of a class."""
+    head = [element(6, struct.pack("<II", kind, 0)), element(5, struct.pack(f"<{len(shape)}i", *shape))]
+    return element(14, b"".join([*head, element(1, name), *content]))
+
+
+def names(*fields, length=8):
+    """The names of a struct's fields."""
+    return struct.pack("<HHi", 5, 4, length) + element(1, b"".join(field.ljust(length, b"\0") for field in fields))
+
+
+def five(path, *elements):
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + b"".join(elements))
+    return path
+
+
+def record(*content, kind=2, shape=(1, 1)):
+    return value(kind, shape, *content, name=b"record")
+
+
+NUMBER = value(6, (1, 1), element(9, struct.pack("<d", 7.0)))
+
+
+def test_a_file_of_single_elements_is_read(tmp_path):
+    """What the following files are made of is what MATLAB writes."""
+    content = record(names(b"one", b"text"), NUMBER, value(4, (1, 2), element(16, b"ab")))
+    for stored in (content, element(15, zlib.compress(content))[: 8 + len(zlib.compress(content))]):
+        found = read_mat(tmp_path, five(tmp_path / "a.mat", value(16, (1, 1), name=b"odd"), stored), "record")
+        assert (found.one, found.text) == (7, "ab")
+
+
+@pytest.mark.parametrize("lying", [False, True])
+def test_cells_within_cells_are_refused(tmp_path, lying):
+    """20,000 of them overflow the stack of scipy; also where each claims to be so short that they seem to lie beside
+    each other."""
+    inner = NUMBER
+    for _ in range(20_000):
+        inner = value(1, (1, 1), inner)
+        if lying:
+            inner = inner[:4] + struct.pack("<I", 40) + inner[8:]
+    said = refusal(five(tmp_path / "a.mat", record(inner, kind=1)))
+    assert ("is cut off" if lying else "values within values, deeper than 32") in said
+
+
+@pytest.mark.parametrize("kind", [1, 2, 4, 6])
+@pytest.mark.parametrize("shape", [(10_000, 10_000), (2**31 - 1, 0), (-5, -5), (2**16,) * 4])
+def test_dimensions_that_the_bytes_cannot_hold_are_refused(tmp_path, kind, shape):
+    """A struct array without fields of 200 bytes took 3 GB and half a minute."""
+    content = names(length=8) if kind == 2 else element(2, b"")
+    said = refusal(five(tmp_path / "a.mat", record(content, kind=kind, shape=shape)))
+    assert "a value claims the shape" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (record(element(19, bytes(8)), kind=6), "type 19 where numbers"),
+        (record(element(60_000, bytes(8)), kind=6), "type 60000 where numbers"),
+        (record(element(16, bytes(8)), kind=6), "type 16 where numbers"),
+        (record(NUMBER, kind=16), "a value of class 16: expected"),
+        (record(element(16, b"ab"), kind=4, shape=()), "a value with 0 dimensions"),
+        (record(NUMBER, NUMBER, kind=1), "does not fill its element"),
+        (record(names(b"one", length=0), NUMBER), "a struct without names"),
+        (record(names(b"a" * 8), NUMBER), "names that have no end"),
+        (record(names(*[b"a"] * 1001), *[NUMBER] * 1001), "more than 1,000 fields"),
+        (record(names(), *[], shape=(150, 1)), "a value claims the shape (150, 1)"),
+        (element(14, element(6, struct.pack("<II", 17, 0)) + element(1, b"record") + NUMBER), "a value of class 17"),
+        (element(15, zlib.compress(element(15, b""))), "type 15 where a variable was expected"),
+        (element(15, b"torn"), "while decompressing"),
+        (element(14, bytes(16))[:-4], "claims 16 bytes: 12 are left"),
+    ],
+)
+def test_values_that_scipy_would_stumble_over_are_refused(tmp_path, content, said):
+    assert said in refusal(five(tmp_path / "a.mat", content))
+
+
+def test_what_packs_too_well_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(matlab, "MOST", 10**6)
+    content = zlib.compress(record(element(9, bytes(8 * 10**6)), kind=6, shape=(1000, 1000)))
+    assert "a variable of more than 1,000,000 bytes" in refusal(five(tmp_path / "a.mat", element(15, content)))
+    monkeypatch.setattr(matlab5, "VALUES", 999)
+    assert "more than 999 values" in refusal(
+        five(tmp_path / "a.mat", record(*[element(14, b"")] * 999, kind=1, shape=(999, 1)))
+    )
+    assert "more than 999 variables" in refusal(five(tmp_path / "a.mat", *[value(6, (0, 0), name=b"x")] * 1000))
+
+
+def test_damaged_bytes_of_version_5_are_one_line_or_harmless(tmp_path):
+    path, refused = tmp_path / "a.mat", 0
+    savemat(path, {"record": RECORD})
+    content = path.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(content), 300):
+        damaged = bytearray(content)
+        damaged[place] ^= 255
+        path.write_bytes(damaged)
+        try:
+            read_mat(tmp_path, path, "record")
+        except MsrnError as error:
+            refused += "\n" not in str(error)
+    assert refused > 50
+
+
+def test_few_bytes_that_stand_for_many_values_are_refused(tmp_path, monkeypatch):
+    """References cost a byte or less each in a packed file, and a thousand when they are structs."""
+
+    def fill(file, group, count=20_000):
+        one = file.create_group("#refs#").create_dataset("a", data=np.ones((1, 1)))
+        for name in ("one", "two"):
+            group.create_dataset(name, data=np.full((count, 1), one.ref, h5py.ref_dtype), compression="gzip")
+
+    path = hostile(tmp_path / "a.mat", fill)
+    assert path.stat().st_size < 20_000 and len(read_mat(tmp_path, path, "record")) == 20_000
+    monkeypatch.setattr(matlab, "VALUES", 70_000)
+    assert "has 40,000 entries: expected at most 70,000 in all" in refusal(path)
+    monkeypatch.setattr(matlab, "VALUES", 10_000)
+    assert "has 20,000 entries: expected at most 10,000 in all" in refusal(path)
+
+
+def test_an_array_of_zeros_that_is_larger_than_any_is_refused(tmp_path):
+    def fill(file, group):
+        made = group.create_dataset("field", (65, 2**20), "u1", chunks=(1, 2**20), compression="gzip")
+        made[:] = 0
+
+    assert "claims 68,157,440 bytes of shape (65, 1048576): expected at most" in refusal(
+        hostile(tmp_path / "a.mat", fill)
+    )
 
 
 def test_torn_files_are_one_line(tmp_path):

@@ -128,6 +128,25 @@ def test_bad_files_are_named_together_and_the_rest_is_kept(cache):
     assert source.filled == [1] * 4
 
 
+def test_an_error_of_another_kind_keeps_what_was_packed(cache, monkeypatch):
+    """None should come, but hours of packing do not hang on that."""
+    one_thread(monkeypatch)
+    source = Source()
+    whole = source.fill
+
+    def fill(piece, window):
+        if piece == 3:
+            raise IndexError("of a decoder")
+        whole(piece, window)
+
+    source.fill = fill
+    with pytest.raises(IndexError):
+        source.open()
+    source.fill = whole
+    check(source.open())
+    assert source.filled[:2] == [1, 1]
+
+
 def test_twenty_problems_are_enough(cache, monkeypatch):
     one_thread(monkeypatch)
     source = Source([1] * 500)

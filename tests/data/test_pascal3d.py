@@ -48,6 +48,13 @@ def refusal(root, split="train", name="pascal3d"):
     return str(caught.value)
 
 
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("part", ["..", "", "Annotations", "CAD", "CAD/aeroplane"])
+def test_folders_without_permission_are_one_line(cache, archive, deny, part, listed):
+    deny((archive / part).resolve(), listed)
+    assert "may not be read: change its permissions" in refusal(archive)
+
+
 def test_the_rule_of_cmr_makes_the_splits(cache, archive, capsys):
     train, test = (open_collection("pascal3d", split, archive) for split in ("train", "test"))
     assert train.categories == CLASSES == test.categories

@@ -193,6 +193,7 @@ def change(root, edit):
         (lambda e: e[3].update(truncated="maybe"), "truncated is 'maybe', expected true or false"),
         (lambda e: e[3].update(truncated=True, occluded=None), "occluded is None, expected true or false"),
         (lambda e: e.__setitem__(3, "text"), "entry 3 lacks"),
+        (lambda e: e[3].update(focal_length=10**400), "entry 3 lacks"),
         (lambda e: [x.update(img="../" + x["img"]) for x in e], "links may only lead to files of the archive"),
         (lambda e: [x.update(img="/etc/passwd") for x in e[:1]], "links may only lead to files of the archive"),
     ],
@@ -206,6 +207,14 @@ def test_bad_annotations_are_refused(cache, copy, edit, said):
         except MsrnError as error:
             found += str(error)
     assert said in found
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("part", ["..", "", "lists"])
+def test_folders_without_permission_are_one_line(cache, official, copy, deny, part, listed):
+    write_lists(copy, official[1])
+    deny((copy / part).resolve(), listed)
+    assert "may not be read: change its permissions" in refusal(copy)
 
 
 def test_torn_files_are_named(cache, copy):

@@ -217,6 +217,78 @@ def test_a_picture_of_a_million_by_a_million_pixels_is_refused(root):
     assert "not a whole PNG or JPEG" in refusal(reading.read_picture, root, root / "a.png", "RGB")
 
 
+def test_whatever_pillow_raises_is_one_line(root, monkeypatch):
+    """Fuzzed palettes made it raise these; of an assertion nothing is said."""
+    path = save(root / "a.png", "P")
+    for error in (IndexError("index out of range"), AssertionError(), RecursionError("too deep")):
+
+        def convert(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(Image.Image, "convert", convert)
+        assert "a.png is not a whole PNG or JPEG (" in refusal(reading.read_picture, root, path, "RGB")
+
+
+def literal(shape):
+    """An array whose header has ``shape`` written as it is."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(12)
+
+
+@pytest.mark.parametrize("shape", ["(True, 3)", "(" * 4000, "-" * 5000 + "1", "1" * 5000, "(1e999, 3)", "('a', 3)"])
+def test_hostile_headers_are_one_line(root, shape):
+    (root / "a.npy").write_bytes(literal(shape))
+    assert "a.npy" in refusal(reading.read_array, root, root / "a.npy", (None, 3))
+    path = pack(root / "a.npz", literal(shape))
+    assert "a.npz" in refusal(arrays, path)
+    assert "a.npz" in refusal(reading.check_arrays, root, path, {"points": (None, 3)})
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "a\ud800b.png", "a\0b/c.png", "a\ud800/c.png"])
+def test_names_that_no_file_can_have_are_one_line(root, name):
+    assert "cannot be the name of a file" in refusal(reading.read_bytes, root, f"{root}/{name}").encode().decode()
+
+
+def test_arrays_that_unpack_to_more_than_any_has_are_refused(root):
+    """Zeros pack a thousand times; a megabyte would fill a gigabyte."""
+    points = np.zeros((1_500_000, 3))
+    path = root / "a.npz"
+    np.savez_compressed(path, points=points, normals=points)
+    assert path.stat().st_size < 100_000 and len(arrays(path)["points"]) == 1_500_000
+    said = refusal(reading.read_arrays, root, path, {"points": (None, 3), "normals": (None, 3)})
+    assert "claims 36,000,000 bytes of shape (1500000, 3): expected at most 31,108,864" in said
+    np.savez_compressed(path, points=np.zeros((3_000_000, 3)))
+    for read in (reading.read_arrays, reading.check_arrays):
+        said = refusal(read, root, path, {"points": (None, 3)})
+        assert "claims 72,000,000 bytes of shape (3000000, 3): expected at most 67,108,864" in said
+
+
+def test_links_that_were_changed_are_seen_when_the_root_is_opened_again(root, tmp_path):
+    link = root / "folder"
+    (root / "real.txt").write_text("outside")
+    for _ in range(2):
+        link.symlink_to(tmp_path)
+        assert "leads out" in refusal(reading.read_bytes, reading.open_root("x", root), link / "secret.txt")
+        link.unlink()
+        link.symlink_to(root / "inside")
+        assert reading.read_bytes(reading.open_root("x", root), link / "real.txt") == b"inside"
+        link.unlink()
+
+
+def test_a_place_that_may_not_be_asked_about_is_one_line(root, deny):
+    link = root / "loop"
+    link.symlink_to(link)
+    assert reading.exists(root / "inside" / "real.txt") and reading.is_folder(root / "inside")
+    assert not reading.is_folder(root / "inside" / "real.txt") and not reading.is_folder(root / "none")
+    assert not reading.exists(root / "inside" / "real.txt" / "x") and not reading.exists(f"{root}/a\0b")
+    assert "loop cannot be read (Too many levels" in refusal(reading.exists, link)
+    deny(root)
+    for ask in (reading.exists, reading.is_folder, reading.listing, reading.read_names):
+        given = (root, root / "inside") if ask is reading.read_names else (root / "inside",)
+        assert "inside may not be read: change its permissions, or those of the folders" in refusal(ask, *given)
+    assert "may not be read" in refusal(reading.open_root, "x", root / "inside")
+
+
 def test_a_wrong_root_says_what_was_wanted_and_found(tmp_path):
     assert "give its folder as data_root" in refusal(reading.open_root, "x", None)
     assert "found nothing" in refusal(reading.open_root, "x", tmp_path / "none")
