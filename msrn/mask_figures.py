@@ -50,6 +50,28 @@ def typical_photographs(collection: ImageCollection, saliency: Saliency) -> np.n
     return np.array(chosen)
 
 
+def coarse_iou(collection: ImageCollection, saliency: Saliency) -> np.ndarray:
+    """IoU of the off-the-shelf mask of every photograph (N,); only where there are true masks."""
+    return mask_iou(saliency.masks(collection.images, progress=False), np.asarray(collection.true_masks()))
+
+
+def histogram_figure(iou: np.ndarray) -> Figure:
+    """How many photographs have an off-the-shelf mask of which IoU, in tenths."""
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.hist(iou, 10, range=(0, 1), color=BLUE, rwidth=0.92)
+    axes.axvline(iou.mean(), color=INK, linestyle="--", linewidth=1)
+    axes.set_xlabel("IoU of the off-the-shelf mask; dashed, the mean", color=INK)
+    axes.set_ylabel("photographs", color=INK)
+    _quiet(axes)
+    return figure
+
+
+def histogram_alt(iou: np.ndarray) -> str:
+    counts = ", ".join(str(count) for count in np.histogram(iou, 10, (0, 1))[0])
+    return f"Histogram of IoU in tenths from 0 to 1: {counts} photographs. Mean {iou.mean():.2f}."
+
+
 def columns_of_figure8(
     ours: Foreground, theirs: Foreground, test: ImageCollection, rows: Sequence[int]
 ) -> dict[str, np.ndarray]:
@@ -131,7 +153,7 @@ def memory_figure(bank: MemoryBank) -> Figure:
         "between them": (units["foreground"] @ units["background"].T).ravel(),
     }
     for (name, values), color in zip(pairs.items(), (BLUE, ORANGE, INK), strict=True):
-        right.hist(values, 40, (-1, 1), density=True, histtype="step", color=color, label=name, linewidth=1.6)
+        right.hist(values, 40, range=(-1, 1), density=True, histtype="step", color=color, label=name, linewidth=1.6)
     right.set_title("cosines of pairs", color=INK, fontsize=11)
     for axes in (left, right):
         _quiet(axes)

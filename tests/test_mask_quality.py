@@ -165,6 +165,10 @@ def test_pictures_have_words(results):
     untrue = mask_figures.columns_of_figure8(ours, ours, replace(photographs.test, _true_masks=None), rows)
     assert list(untrue) == [title for title in mask_figures.COLUMNS if not title.endswith(mask_figures.TRUE)]
     assert "IoU" not in mask_figures.columns_alt(untrue, list("abc"))
+    iou = mask_figures.coarse_iou(photographs.test, ours.saliency)
+    assert len(iou) == len(photographs.test) and 0 < iou.min() and iou.max() < 1  # the stripe is false
+    assert sum(patch.get_height() for patch in mask_figures.histogram_figure(iou).axes[0].patches) == len(iou)
+    assert f"Mean {iou.mean():.2f}" in mask_figures.histogram_alt(iou)
     figure = mask_figures.columns_figure(columns, ["a", "b", "c"])
     assert len(figure.axes) == 21 and "IoU of (c) off-the-shelf: 0." in mask_figures.columns_alt(columns, list("abc"))
     assert len(mask_figures.tuning_figure(ours.log).axes) == 6 and "area of the cue" in mask_figures.tuning_alt(
