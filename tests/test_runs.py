@@ -94,7 +94,8 @@ def test_the_training_path_is_complete():
 
 KILLED = textwrap.dedent(
     """
-    import sys; sys.path.insert(0, {tests!r})
+    import signal, sys; sys.path.insert(0, {tests!r})
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
     import torch; torch.set_num_threads(1)
     from test_runs import run_once
     run_once(steps=400, log_every=2, checkpoint_every=10)
