@@ -204,6 +204,27 @@ def candidates(report: dict) -> str:
     return tables.plain_html(caption, ["", "s", "over floor", "MB"], lines, note)
 
 
+def pack(report: dict) -> str:
+    """The packing of archives of growing size."""
+    lines = [
+        [
+            f"{row['images']:,} images",
+            f"{row['images_per_second']:,.0f}",
+            f"{row['images'] / row['cpu']:,.0f}",
+            f"{row['anonymous_bytes'] / 2**20:,.0f}",
+            f"{row['resident_bytes'] / 2**20:,.0f}",
+            f"{row['open_seconds']:.2f}",
+        ]
+        for row in report["rows"]
+    ]
+    header = ["", "images/s", "a core second", "MB", "MB with mapped files", "s to open"]
+    note = (
+        f"Two PNG an image, from the page cache; time grows as N^{report['exponent_wall']:.2f}. MB: at most, beyond "
+        "what the imports held; mapped files are taken back by the system when it needs memory."
+    )
+    return tables.plain_html(f"A generated archive: {_device(report)}", header, lines, note)
+
+
 def _scene(row: dict) -> str:
     return f"{row['batch']} images of {row['size']} × {row['size']}, mesh level {row['level']}"
 
@@ -232,5 +253,6 @@ BENCHMARKS = {
     "step": (step, f"{_SCRIPT}step.py --json results/benchmarks/step-laptop.json"),
     "training": (training, f"{_SCRIPT}training.py --json results/benchmarks/training-gpu.json, on a GPU,"),
     "renderer": (renderer, f"{_SCRIPT}renderer.py --json results/benchmarks/renderer-cpu.json"),
+    "pack": (pack, f"{_SCRIPT}pack.py --json results/benchmarks/pack-laptop.json"),
     "candidates": (candidates, f"{_SCRIPT}candidates.py --json results/benchmarks/candidates-cpu.json"),
 }
