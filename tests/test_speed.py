@@ -60,11 +60,20 @@ def candidates_report() -> dict:
     }  # fmt: skip
 
 
+def pack_report() -> dict:
+    row = {
+        "images": 12000, "seconds": 6.0, "cpu": 8.0, "images_per_second": 2000.0, "anonymous_bytes": 2**23,
+        "resident_bytes": 2**29, "open_seconds": 0.17,
+    }  # fmt: skip
+    return {"machine": "x86_64", "cores": 2, "rows": [row], "exponent_wall": 0.97}
+
+
 REPORTS = {
     "step-laptop": step_report(),
     "training-h100": training_report("NVIDIA H100"),
     "training-other": training_report("Another GPU"),
     "renderer-cpu": renderer_report(),
+    "pack-cpu": pack_report(),
     "candidates-cpu": candidates_report(),
 }
 
@@ -108,7 +117,8 @@ class Rows(HTMLParser):
 
 
 def test_every_benchmark_is_shown_with_its_figures(filled):
-    step, training, renderer, candidates = (Rows(speed.tables_of(name)).found for name in speed.BENCHMARKS)
+    shown = {name: Rows(speed.tables_of(name)).found for name in speed.BENCHMARKS}
+    step, training, renderer, pack, candidates = shown.values()
     assert step["step"] == ["80.0"] * 3 and step["floor"] == ["30.0"] * 3
     assert step["step / floor"] == ["2.7 ×"] * 3 and step["helpers / step"] == ["6.2%"] * 3
     assert step["networks"] == ["30.0"] * 3 and step["log"] == ["1.0"] * 3
@@ -117,6 +127,7 @@ def test_every_benchmark_is_shown_with_its_figures(filled):
     assert training["PyTorch3D"] == ["20.0", "50.0[50.0, 50.0]", "1.0 ×"]
     assert renderer["Numba, 2 threads"] == ["30.0", "200 ×", "200 ×"]
     assert renderer["16 images of 64 × 64, mesh level 3"] == ["1", "50.0", "40.0"]
+    assert pack["12,000 images"] == ["2,000", "1,500", "8", "512", "0.17"]
     assert candidates["2,048 images, by the letter"] == ["0.50", "2.0 ×", "16"]
 
 
@@ -168,7 +179,7 @@ def test_the_page_has_a_mark_for_every_benchmark_and_is_filled(filled):
     application, source = Application(), [page]
     assert set(re.findall("<!-- (.*) -->", page)) == set(speed.BENCHMARKS)
     speed.fill(application, "book/speed", source)
-    assert "<!--" not in source[0] and source[0].count("<table>") == 6
+    assert "<!--" not in source[0] and source[0].count("<table>") == 7
     assert str(filled) in application.noted and str(filled / "training-h100.json") in application.noted
     other = [page]
     speed.fill(application, "book/start", other)
