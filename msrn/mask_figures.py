@@ -36,9 +36,10 @@ COLUMNS = (  # of Figure 8
 
 def typical_photographs(collection: ImageCollection, saliency: Saliency) -> np.ndarray:
     """Rows whose off-the-shelf masks are worth refining: of some photographs of each category, evenly spread, the one
-    at the lower quartile of its mask's IoU; the first one where there are no true masks."""
+    at the lower quartile of its mask's IoU; the first one where there are no true masks. A category without photographs
+    in this split has none here."""
     chosen = []
-    for term in range(len(collection.categories)):
+    for term in np.unique(collection.category):
         mine = np.flatnonzero(collection.category == term)
         some = mine[np.arange(min(ASKED, len(mine))) * len(mine) // min(ASKED, len(mine))]
         place = 0

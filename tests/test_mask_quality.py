@@ -160,6 +160,14 @@ def test_pictures_have_words(results):
     ours = mask_quality.foreground_of(mask_quality.row(REFINED), 0, request, photographs, progress=False)
     rows = mask_figures.typical_photographs(photographs.test, ours.saliency)
     assert photographs.test.category[rows].tolist() == [0, 1, 2]
+    kept = np.flatnonzero(photographs.test.category != 1)  # a category of one photograph has none for testing
+    fewer = replace(
+        photographs.test,
+        images=photographs.test.images[kept],
+        category=photographs.test.category[kept],
+        _true_masks=photographs.test.true_masks()[kept],
+    )
+    assert fewer.category[mask_figures.typical_photographs(fewer, ours.saliency)].tolist() == [0, 2]
     columns = mask_figures.columns_of_figure8(ours, ours, photographs.test, rows)
     assert list(columns) == list(mask_figures.COLUMNS) and all(len(shown) == 3 for shown in columns.values())
     untrue = mask_figures.columns_of_figure8(ours, ours, replace(photographs.test, _true_masks=None), rows)

@@ -5,10 +5,10 @@
     ROOT/masks/CATEGORY/anything.png ...       optional, one for every photograph, bright where the object is
     ROOT/masks/{train,val,test}/CATEGORY/...   the same beside splits of your own
 
-Without splits of your own every tenth photograph of a category is for validation and every fifth for testing, by the
-digest of its name. Photographs are turned as their EXIF data say, reduced to 128 pixels along the longer side and
-padded to a square with their border's colours. Without masks the collection is raw, and the foreground module (§3.1)
-makes some; with masks it is segmented already, on white. Files that are no whole image are named, counted and left out.
+Without splits of your own every tenth photograph is for validation and every fifth for testing (``data.shares``).
+Photographs are turned as their EXIF data say, reduced to 128 pixels along the longer side and padded to a square with
+their border's colours. Without masks the collection is raw, and the foreground module (§3.1) makes some; with masks it
+is segmented already, on white. Files that are no whole image are named, counted and left out.
 There is no true shape. Reading costs some milliseconds a photograph, once; memory does not grow with their number.
 """
 
@@ -31,15 +31,14 @@ from msrn.data.cache import Make, cached_arrays, digest_of
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.pack import WORKERS
 from msrn.data.reading import SHOWN, listing, named, open_file, open_root, wrong_root
+from msrn.data.shares import SPLITS, split_files
 from msrn.errors import MsrnError
 
 NAME, VERSION = "folder", 1  # raise the version when a photograph is reduced differently
 SIZE = 128
-SPLITS = ("train", "val", "test")
 MASKS = "masks"
 OF_CAMERAS = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}  # counted, not read
 BATCH = 256
-TENTHS = {"val": (0,), "test": (1, 2)}  # of the photographs, by the digest of their names; the rest are for training
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,10 @@ def open_split(split: str, root: Path | None = None) -> ImageCollection:
     root = open_root(NAME, root)
     categories, found = _photographs(root, split)
     if not found:
-        raise MsrnError(f"{root}: no photograph for split {split!r} among {len(categories)} categories: add some")
+        raise MsrnError(
+            f"{root}: no photograph for split {split!r} among {len(categories)} categories: add some (three in one "
+            f"do), or sort them into folders {', '.join(SPLITS)} of your own"
+        )
     stats = [(each.name, *_stamp(each.path), *(_stamp(each.mask) if each.mask else ())) for each in found]
     key, problems = digest_of(NAME, VERSION, SIZE, str(root.resolve()), split, stats), []
     arrays = cached_arrays(f"{NAME}-{split}", key, lambda make: problems.extend(_reduce(root, split, found, make)))
@@ -115,15 +117,16 @@ def _photographs(root: Path, split: str) -> tuple[list[str], list[Photograph]]:
     if not categories:
         raise wrong_root(NAME, root, "a folder for each category, with photographs in them")
     masked, found = (root / MASKS).is_dir(), []
-    for category in categories:
-        files = _files(bases[split] / category) if (bases[split] / category).is_dir() else []
-        chosen = files if own else [path for path in files if _split_of(f"{category}/{path.name}") == split]
+    folders = {category: bases[split] / category for category in categories}
+    all_files = {category: _files(folder) if folder.is_dir() else [] for category, folder in folders.items()}
+    chosen_of = all_files if own else split_files(all_files)[split]
+    for category, files in all_files.items():
         masks = root / MASKS / (split if own else "") / category
         if masked:
             _check_stems(files)
         found += [
             Photograph(f"{category}/{path.name}", category, path, _mask(masks, path) if masked else None)
-            for path in chosen
+            for path in chosen_of[category]
         ]
     return categories, found
 
@@ -138,11 +141,6 @@ def _files(folder: Path) -> list[Path]:
     known = Image.registered_extensions().keys() | OF_CAMERAS
     names = [name for name in listing(folder) if Path(name).suffix.lower() in known and not name.startswith(".")]
     return [folder / name for name in names if (folder / name).is_file()]
-
-
-def _split_of(name: str) -> str:
-    tenth = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 10
-    return next((split for split, tenths in TENTHS.items() if tenth in tenths), "train")
 
 
 def _check_stems(files: list[Path]) -> None:

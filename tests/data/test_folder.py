@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from msrn.data import open_collection
-from msrn.data.folder import SIZE, SPLITS
+from msrn.data.folder import SIZE
+from msrn.data.shares import SPLITS
 from msrn.errors import MsrnError
 
 
@@ -41,6 +42,27 @@ def test_every_photograph_is_in_one_split(root):
     picture().save(root / "cup" / "new.png")
     again = [set(opened(root, split).object_id) for split in SPLITS]
     assert all(before <= after for before, after in zip(names, again, strict=True))  # nothing changes its split
+
+
+@pytest.mark.parametrize("counts", [(3,), (1, 1, 1, 3), (2, 2), (1, 28), (5,), (9,)])
+def test_few_photographs_leave_no_split_empty_and_no_category_untrained(tmp_path, counts):
+    for number, count in enumerate(counts):
+        (tmp_path / "few" / f"kind {number}").mkdir(parents=True)
+        for k in range(count):
+            picture(30 + k).save(tmp_path / "few" / f"kind {number}" / f"{k}.jpg")
+    names = {split: list(opened(tmp_path / "few", split).object_id) for split in SPLITS}
+    assert all(names.values()) and sorted(sum(names.values(), [])) == sorted(
+        f"kind {number}/{k}.jpg" for number, count in enumerate(counts) for k in range(count)
+    )
+    assert set(opened(tmp_path / "few").category) == set(range(len(counts)))
+
+
+def test_too_few_photographs_for_a_split_are_one_line(tmp_path):
+    (tmp_path / "lone" / "cup").mkdir(parents=True)
+    picture().save(tmp_path / "lone" / "cup" / "a.jpg")
+    assert list(opened(tmp_path / "lone").object_id) == ["cup/a.jpg"]
+    with pytest.raises(MsrnError, match=r"no photograph for split 'val'.*: add some \(three in one do\)"):
+        opened(tmp_path / "lone", "val")
 
 
 def test_splits_of_ones_own(root, tmp_path):
