@@ -20,6 +20,7 @@ from msrn.data import ImageCollection, open_collection
 from msrn.errors import MsrnError, did_you_mean
 from msrn.evaluate import Mesh
 from msrn.features import extract_features
+from msrn.foreground import signs
 from msrn.foreground.pipeline import Foreground
 from msrn.params import Request
 from msrn.records import Record
@@ -160,6 +161,7 @@ class Bench:
             foreground = self.foreground(row, seed, until)
             other.whole = other.train = foreground.apply(self.whole)
             other.scored = foreground.apply(self.scored)
+            signs.warn(foreground)
             found = other.whole.masks.any((1, 2))
             if not found.all():  # an image without foreground teaches nothing
                 rows = np.flatnonzero(found) if rows is None else rows[found[rows]]

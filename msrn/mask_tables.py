@@ -18,6 +18,7 @@ from msrn.mask_quality import (
     difference,
     estimate,
 )
+from msrn.metrics import bootstrap_interval
 from msrn.report import many
 
 HEADER = (
@@ -105,9 +106,97 @@ def _line(name: str, rows: dict[str, list[MaskRecord]]) -> list[str]:
 
 
 def conclusions(found: Sequence[MaskRecord]) -> list[str]:
-    """A sentence for each claim whose two rows are there."""
+    """A sentence for each claim whose two rows are there, and why they come out as they do."""
     rows = rows_of(found)
-    return [_claim(rows, *pair) for pair in CLAIMS if rows.keys() >= set(pair)]
+    said = [_claim(rows, *pair) for pair in CLAIMS if rows.keys() >= set(pair)]
+    if any(record.profile in claims.SILENT_PROFILES for record in found):
+        return said
+    if rows.keys() >= {COARSE, PRINTED}:
+        said.append(_price_of_removing(rows[COARSE], rows[PRINTED]))
+    if rows.keys() >= {PRINTED, PRINTED_WITHOUT}:
+        said.append(_lost_cues(rows))
+    return [text for text in said if text]
+
+
+def _price_of_removing(coarse: Sequence[MaskRecord], printed: Sequence[MaskRecord]) -> str:
+    """Why Eq. 18 gains or loses. With t true and f false pixels in M_o, u in the union with the truth, removing the
+    shares a of f and b of t turns IoU t / u into (1 - b) t / (u - a f): more where b < a f / u. From the row's means,
+    f / u = IoU (1 - precision) / precision."""
+    precision, iou = _mean(coarse, "precision"), _mean(coarse, "iou")
+    rightly, wrongly = _mean(printed, "removed_rightly"), _mean(printed, "removed_wrongly")
+    if not precision:
+        return ""
+    false = iou * (1 - precision) / precision
+    return (
+        f"Why Eq. 18 {'gains' if wrongly < false * rightly else 'cannot gain'} here: of the union of M_o and the truth "
+        f"about {false:.0%} is false. Removing {rightly:.0%} of that raises IoU only while less than "
+        f"{false * rightly:.0%} of the true pixels go with it; {wrongly:.0%} do."
+    )
+
+
+LOST = 0.5
+"""Share of M_o's true pixels that Eq. 18 removes from a category when its cue is no longer on the object."""
+
+
+def _lost_cues(rows: dict[str, list[MaskRecord]]) -> str:
+    """Which categories' cues left the object without L_for, and what L_for gains among the others."""
+    pairs = _pairs(rows[PRINTED], rows[PRINTED_WITHOUT])
+    if not pairs:
+        return ""
+    category = np.array(pairs[0][1].objects["category"])
+    lost = {
+        name: {record.seed: _lost(record, category) for record in rows[name]} for name in (PRINTED_WITHOUT, PRINTED)
+    }
+    names = {name: _named(found, category) for name, found in lost.items()}
+    if not any(names.values()):
+        return "With and without L_for, every category's cue stays on the object in every seed."
+    text = (
+        f"Where the gain of L_for comes from: Eq. 18 removes more than half of the true pixels, so the cue is not on "
+        f"the object, in {names[PRINTED_WITHOUT] or 'no category'} without L_for, and in "
+        f"{names[PRINTED] or 'no category of any seed'} with it."
+    )
+    seeds = [one.seed for one, _ in pairs]
+    kept = np.array([~lost[PRINTED_WITHOUT][seed] & ~lost[PRINTED][seed] for seed in seeds])  # (seeds, objects)
+    parts = [
+        f"{_kept_gap(rows, better, worse, seeds, kept, category)} {words}"
+        for better, worse, words in ((PRINTED, PRINTED_WITHOUT, "as printed"), (REFINED, WITHOUT, "weighed"))
+        if rows.keys() >= {better, worse} and {record.seed for record in rows[better]} >= set(seeds)
+    ]
+    return f"{text} Everywhere else L_for changes IoU by {', '.join(parts)}." if kept.any() and parts else text
+
+
+def _lost(record: MaskRecord, category: np.ndarray) -> np.ndarray:
+    """(M,) bool, of each object whether its category's cue is not on the object."""
+    gone = np.array(record.objects["removed_wrongly"])
+    return np.array([gone[category == name].mean() > LOST for name in category])
+
+
+def _named(found: dict[int, np.ndarray], category: np.ndarray) -> str:
+    parts = [
+        f"{', '.join(np.unique(category[gone]).tolist())} (seed {seed})" for seed, gone in found.items() if gone.any()
+    ]
+    return ", ".join(parts)
+
+
+def _kept_gap(
+    rows: dict[str, list[MaskRecord]],
+    better: str,
+    worse: str,
+    seeds: Sequence[int],
+    kept: np.ndarray,
+    category: np.ndarray,
+) -> str:
+    """Macro mean of the difference over the objects and seeds that are ``kept``, with its interval over objects."""
+    values = [
+        {record.seed: np.array(record.objects["iou"]) for record in rows[name] if record.seed in seeds}
+        for name in (better, worse)
+    ]
+    gap = np.array([values[0][seed] - values[1][seed] for seed in seeds])
+    some = kept.any(0)
+    mean = (gap * kept).sum(0)[some] / kept.sum(0)[some]
+    category = category[some]
+    macro = float(np.mean([mean[category == name].mean() for name in np.unique(category)]))
+    return _three(Estimate(macro, *bootstrap_interval(mean, 0, strata=category)), sign=True)
 
 
 def conclusions_html(found: Sequence[MaskRecord]) -> str:
