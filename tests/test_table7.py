@@ -9,6 +9,7 @@ from toy_table import toy_split
 from msrn import experiments, report
 from msrn.data.folder import NoTruth
 from msrn.errors import MsrnError
+from msrn.foreground import signs
 from msrn.params import Request
 from msrn.variants import TABLE7
 
@@ -49,6 +50,18 @@ def test_an_image_without_foreground_is_kept_and_not_trained_on(table, monkeypat
     loud = replace(bench.foreground(TABLE7[1], 0), progress=True)
     loud.apply(bench.whole)
     assert "no foreground was found in 1 of 60 images (true masks)" in capsys.readouterr().err
+
+
+def test_a_cue_on_the_background_is_said_before_training_and_again_when_masks_are_loaded(monkeypatch, tmp_path, capsys):
+    use_raw_toy(monkeypatch, tmp_path)
+    monkeypatch.setattr(signs, "by_category", lambda foreground: {"chair": 0.2, "sofa": -0.31})
+    bench, row = experiments.Bench("table7", raw_request(), progress=False), TABLE7[2]
+    assert row.name == "M-SRN"
+    for _ in range(2):
+        bench.under(row, 0)
+        assert "for sofa -0.31: look at them" in capsys.readouterr().err
+    bench.under(TABLE7[1], 0)  # true masks need no cue
+    assert "look at them" not in capsys.readouterr().err
 
 
 def test_the_table_says_what_the_paper_claims(table):
