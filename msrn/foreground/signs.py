@@ -46,9 +46,9 @@ def said(found: dict[str, float]) -> str:
     values = ", ".join(f"{name} {value:+.2f}".replace("-", "−") for name, value in found.items())
     lost = astray(found)
     verdict = (
-        f"The cue of {', '.join(lost)} lies on the background: do not trust masks that it refines."
+        f"The cue of {', '.join(lost)} is no stronger inside M_o than outside: do not trust masks that it refines."
         if lost
-        else "No cue lies on the background."
+        else "Every cue is stronger inside."
     )
     return f"Agreement of each category's cue with M_o: {values or 'none could be measured'}. {verdict}"
 

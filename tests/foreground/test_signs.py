@@ -30,8 +30,8 @@ def test_each_category_has_its_own_agreement():
     found = signs.by_category(made)
     assert found == {"kind 0": pytest.approx(0.75), "kind 1": pytest.approx(-0.75)}  # the third has no photograph
     assert signs.astray(found) == ["kind 1"]
-    assert "kind 0 +0.75, kind 1 −0.75" in signs.said(found) and "of kind 1 lies on" in signs.said(found)
-    assert signs.said(signs.by_category(Made(photographs(40, 3)))).endswith("No cue lies on the background.")
+    assert "kind 0 +0.75, kind 1 −0.75" in signs.said(found) and "of kind 1 is no stronger" in signs.said(found)
+    assert signs.said(signs.by_category(Made(photographs(40, 3)))).endswith("Every cue is stronger inside.")
 
 
 def test_a_few_of_each_are_looked_at_and_those_where_nothing_was_found_are_not(monkeypatch):
