@@ -8,7 +8,8 @@ import numpy as np
 
 from msrn.data import pascal3d
 from msrn.data.collection import GroundTruth
-from msrn.data.pascal3d import CLASSES, NAME, Thing
+from msrn.data.pascal3d import CLASSES, NAME
+from msrn.data.pascal3d_annotations import Thing
 from msrn.data.reading import open_root
 from msrn.data.survey import Part, Proof, Survey, problems_of
 

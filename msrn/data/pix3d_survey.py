@@ -11,7 +11,7 @@ from msrn.data import pix3d
 from msrn.data.collection import GroundTruth
 from msrn.data.meshes import read_mesh
 from msrn.data.pack import SIZE
-from msrn.data.pix3d import NAME, Archive, Photograph
+from msrn.data.pix3d_annotations import NAME, Archive, Photograph
 from msrn.data.reading import open_root, read_picture
 from msrn.data.survey import Part, Proof, Survey, dots_mask, overlap, problems_of
 

@@ -19,7 +19,8 @@ from PIL import Image
 from scipy.io import loadmat
 
 from msrn.data import check, open_collection, pascal3d
-from msrn.data.pascal3d import CLASSES, SETS
+from msrn.data.pascal3d import CLASSES
+from msrn.data.pascal3d_annotations import SETS
 from msrn.errors import MsrnError
 
 
