@@ -3,6 +3,7 @@
 Each function says in one line what is wrong with a file: which, what was found, what was expected.
 """
 
+import errno
 import io
 import os
 import stat
@@ -11,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from msrn.errors import MsrnError
 
@@ -91,11 +92,21 @@ def open_file(root: Path, path: Path | str) -> io.FileIO:
             real, name = os.path.split(os.path.realpath(path))
         if not _within(str(root), real):
             raise MsrnError(f"{path} leads out of {root}, to {real}: links may only lead to files of the archive")
-        return open(os.path.join(real, name), "rb", buffering=0)
+        return open(os.path.join(real, name), "rb", buffering=0, opener=_open_regular)
     except OSError as error:
         raise unreadable(path, error) from None
     except ValueError as error:  # a NUL, or letters that the file system has no bytes for
         raise MsrnError(f"{str(path)!r} cannot be the name of a file ({said(error)})") from None
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """A file's descriptor. A pipe in its place would be waited for without end, were it not opened so."""
+    found = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(found).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # what is wrong with a folder is said by ``open``
+        os.close(found)
+        raise OSError(errno.EINVAL, "it is not a file but a pipe or a device")
+    return found
 
 
 @lru_cache(maxsize=1024)  # pictures lie many to a folder
@@ -162,7 +173,12 @@ def read_picture(root: Path, path: Path | str, mode: str, size: tuple[int, int] 
     except MsrnError:
         raise
     except Exception as error:  # the decoders of Pillow raise anything at all
-        raise MsrnError(f"{path} {f'is not a whole PNG or JPEG ({said(error)})' if content else 'is empty'}") from None
+        raise MsrnError(f"{path} {f'is not a whole PNG or JPEG ({_why(error)})' if content else 'is empty'}") from None
+
+
+def _why(error: Exception) -> str:
+    """Pillow names the object in memory that it could make nothing of, which differs each time."""
+    return "it is of another kind" if isinstance(error, UnidentifiedImageError) else said(error)
 
 
 def _size(size: tuple[int, int]) -> str:
@@ -188,4 +204,4 @@ def picture_size(root: Path, path: Path | str) -> tuple[int, int]:
     except MsrnError:
         raise
     except Exception as error:  # as with whole pictures
-        raise MsrnError(f"{path} is not a PNG or JPEG ({(str(error).splitlines() or [''])[0]})") from None
+        raise MsrnError(f"{path} is not a PNG or JPEG ({_why(error)})") from None

@@ -1,5 +1,6 @@
 """Hostile files: each is refused in one line, and nothing outside of the root is read."""
 
+import os
 import zlib
 
 import numpy as np
@@ -46,6 +47,20 @@ def test_a_folder_whose_name_begins_like_the_roots_is_outside(root, tmp_path):
 def test_what_cannot_be_read_says_why(root):
     assert "is missing" in refusal(reading.read_bytes, root, root / "nothing")
     assert "cannot be read (Is a directory)" in refusal(reading.read_bytes, root, root / "inside")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_not_waited_for(root):
+    os.mkfifo(root / "a.png")
+    for read in (reading.read_bytes, reading.picture_size):
+        assert "a.png cannot be read (it is not a file but a pipe or a device)" in refusal(read, root, root / "a.png")
+
+
+def test_a_file_of_another_kind_is_refused_in_the_same_words_each_time(root):
+    (root / "a.png").write_bytes(b"GIF89a" + bytes(50))
+    said = f"{root / 'a.png'} is not a whole PNG or JPEG (it is of another kind)"
+    assert refusal(reading.read_picture, root, root / "a.png", "RGB") == said
+    assert refusal(reading.picture_size, root, root / "a.png") == said.replace(" whole", "")
 
 
 def test_a_file_without_permission_says_so(root, monkeypatch):
