@@ -37,7 +37,7 @@ from tqdm import tqdm
 from msrn import camera
 from msrn.data.cache import digest_of
 from msrn.data.collection import GroundTruth, ImageCollection
-from msrn.data.left_out import sift, warn
+from msrn.data.left_out import refuse_torn, sift, warn
 from msrn.data.matlab import read_mat
 from msrn.data.meshes import check_box, check_mesh, crop_of, cut, in_our_frame, read_mesh
 from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
@@ -60,11 +60,13 @@ SAMPLES = 4  # of a mask along the edge of a pixel
 
 
 class Found(NamedTuple):
-    """The objects of a split that can be packed, what is wrong with others, and how many have no fine viewpoint."""
+    """The objects of a split that can be packed, what is wrong with others, how many have no fine viewpoint, and what
+    is wrong with annotations that cannot be read."""
 
     things: list[Thing]
     left_out: list[str]
     coarse: int
+    torn: list[str]
 
 
 def open_split(split: str, root: Path | None = None, name: str = NAME) -> ImageCollection:
@@ -123,8 +125,11 @@ def key_of(root: Path, split: str, classes: Sequence[str]) -> str:
 def usable(root: Path, split: str, classes: Sequence[str], name: str = NAME) -> Found:
     """The objects of a split, sifted."""
     read = list(tqdm(read_things(root, split, classes), desc=f"{name} {split}: annotations", unit="object"))
-    things, left_out = sift([thing for thing in read if thing], partial(_fault, root), f"{root}: {name} {split}")
-    return Found(things, left_out, read.count(None))
+    torn = [str(found) for found in read if isinstance(found, MsrnError)]
+    things, left_out = sift(
+        [found for found in read if isinstance(found, Thing)], partial(_fault, root), f"{root}: {name} {split}"
+    )
+    return Found(things, left_out, read.count(None), torn)
 
 
 def _fault(root: Path, thing: Thing) -> str:
@@ -146,7 +151,8 @@ def _fault(root: Path, thing: Thing) -> str:
 
 
 def _plan(root: Path, split: str, classes: tuple[str, ...], name: str) -> Plan:
-    things, left_out, coarse = usable(root, split, classes, name)
+    things, left_out, coarse, torn = usable(root, split, classes, name)
+    refuse_torn(torn, f"{name} {split}")
     counts = {category: sum(thing.category == category for thing in things) for category in classes}
     kept = ", ".join(f"{k} {n:,}" for k, n in counts.items())
     print(f"{name} {split} by CMR's rule: {kept}; {coarse:,} {PASSED}", file=sys.stderr)

@@ -57,8 +57,9 @@ def voc_ids(root: Path, split: str) -> frozenset[str]:
     return frozenset(line.split()[0] for line in lines)
 
 
-def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thing | None]:
-    """The objects of a split in the order of class, source and photograph, as ``read_annotation`` gives them."""
+def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thing | MsrnError | None]:
+    """The objects of a split in the order of class, source and photograph, as ``read_annotation`` gives them; what is
+    wrong with an annotation that cannot be read comes in its place. Files that begin with a dot are macOS's own."""
     wanted = voc_ids(root, "train" if split == "train" else "val")
     shared = voc_ids(root, "train") & voc_ids(root, "val")
     if shared:
@@ -68,8 +69,11 @@ def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thin
             folder = f"{name}_{source}"
             for file in listing(root / "Annotations" / folder):
                 stem, suffix = os.path.splitext(file)
-                if suffix == ".mat" and (source == "imagenet" or stem in wanted):
-                    yield from read_annotation(root, folder, stem, name)
+                if suffix == ".mat" and stem[0] != "." and (source == "imagenet" or stem in wanted):
+                    try:
+                        yield from read_annotation(root, folder, stem, name)
+                    except MsrnError as error:
+                        yield error
 
 
 def read_annotation(root: Path, folder: str, stem: str, category: str) -> Iterator[Thing | None]:

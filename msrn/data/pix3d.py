@@ -33,7 +33,7 @@ from msrn.data.arrays import read_array
 from msrn.data.cache import digest_of
 from msrn.data.clouds import CloudTruth, centered_cloud
 from msrn.data.collection import GroundTruth, ImageCollection
-from msrn.data.left_out import sift, warn
+from msrn.data.left_out import refuse_torn, sift, warn
 from msrn.data.meshes import centered, check_box, crop_of, cut, in_our_frame, on_white, read_mesh
 from msrn.data.pack import Piece, Plan, Window, content_digest, open_packed
 from msrn.data.pix3d_annotations import NAME, Archive, Photograph, read_archive
@@ -51,6 +51,7 @@ def open_split(split: str, root: Path | None = None, ours: bool = False) -> Imag
     """One split of the archive in the folder ``root``, packed into the cache if it is not there yet; with ``ours`` the
     lists are passed over."""
     archive = read_archive(open_root(NAME, root), ours)
+    refuse_torn(archive.torn, f"{archive.name} {split}")
     content = [vars(photo) for photo in archive.splits[split]]
     key = digest_of(NAME, VERSION, archive.masks, archive.categories, content)
     arrays = open_packed(f"{NAME}-{split}", key, partial(_plan, archive, split))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from msrn.data.left_out import refuse_torn
 from msrn.data.poses import check_different, is_rotation
 from msrn.data.reading import exists, is_folder, named, read_bytes, read_names, wrong_root
 from msrn.errors import MsrnError
@@ -48,6 +49,7 @@ class Archive:
     masks: bool
     clouds: bool  # the processed form: the truth is points
     annotated: int  # images, also those that are in no split
+    torn: tuple[str, ...] = ()  # what is wrong with annotations that cannot be read
 
     @property
     def name(self) -> str:
@@ -71,16 +73,18 @@ def read_archive(root: Path, ours: bool = False) -> Archive:
     lists = _read_lists(root)
     if processed and not lists:
         raise MsrnError(f"{root / 'lists'} has no CATEGORY_SPLIT.txt: expected the lists of the processed archive")
-    photos = _read_processed(root, lists) if processed else _read_official(root)
+    photos, torn = _read_processed(root, lists) if processed else (_read_official(root), {})
     official = bool(lists) and not ours
-    splits = _listed(root, photos, lists) if official else _our_split(photos)
+    splits = _listed(root, photos, lists, torn) if official else _our_split(photos)
     empty = [split for split in SPLITS if not splits[split]]
+    if empty and torn:
+        refuse_torn(list(torn.values()), f"{root}: no image for {' and '.join(empty)}")
     if empty:
         raise MsrnError(f"{root}: no image for {' and '.join(empty)} among {len(photos):,} annotations: is it whole?")
     masks = root / f"mask{'_processed' * processed}"
     if exists(masks) and not is_folder(masks):
         raise MsrnError(f"{masks} is a file: expected the folder of the masks, or nothing")
-    return Archive(root, splits, official, is_folder(masks), processed, len(photos))
+    return Archive(root, splits, official, is_folder(masks), processed, len(photos), tuple(torn.values()))
 
 
 def _read_official(root: Path) -> dict[tuple[str, str], Photograph]:
@@ -99,16 +103,24 @@ def _read_official(root: Path) -> dict[tuple[str, str], Photograph]:
     return photos
 
 
-def _read_processed(root: Path, lists: Mapping) -> dict[tuple[str, str], Photograph]:
+def _read_processed(root: Path, lists: Mapping) -> tuple[dict[tuple[str, str], Photograph], dict]:
+    """By category and name; and in the same way what is wrong with each annotation that cannot be read."""
     names = sorted({(category, name) for (category, _), listed in lists.items() for name in listed})
-    found = {}
+    found, torn = {}, {}
     for category, name in names:
-        path = root / "annotation" / category / f"{name}.json"
-        photo = _photograph(_read_json(root, path), str(path), "_processed")
-        if photo.object_id != f"{category}/{name}":
-            raise MsrnError(f"{path} is the annotation of {photo.object_id}: expected that of {category}/{name}")
-        found[category, name] = photo
-    return found
+        try:
+            found[category, name] = _read_one(root, category, name)
+        except MsrnError as error:
+            torn[category, name] = str(error)
+    return found, torn
+
+
+def _read_one(root: Path, category: str, name: str) -> Photograph:
+    path = root / "annotation" / category / f"{name}.json"
+    photo = _photograph(_read_json(root, path), str(path), "_processed")
+    if photo.object_id != f"{category}/{name}":
+        raise MsrnError(f"{path} is the annotation of {photo.object_id}: expected that of {category}/{name}")
+    return photo
 
 
 def _photograph(entry: Any, where: str, suffix: str) -> Photograph:
@@ -181,7 +193,7 @@ def _read_lists(root: Path) -> dict[tuple[str, str], list[str]]:
     return lists
 
 
-def _listed(root: Path, photos: Mapping, lists: Mapping) -> dict[str, tuple[Photograph, ...]]:
+def _listed(root: Path, photos: Mapping, lists: Mapping, torn: Mapping) -> dict[str, tuple[Photograph, ...]]:
     """The splits of the lists: every name must be annotated, and stand in one split."""
     splits: dict[str, list[Photograph]] = {split: [] for split in SPLITS}
     owner: dict[tuple[str, str], str] = {}
@@ -193,7 +205,7 @@ def _listed(root: Path, photos: Mapping, lists: Mapping) -> dict[str, tuple[Phot
                 raise MsrnError(f"{root / 'lists'}: {category}/{name} is in {owner[key]} and in {split}: expected one")
             if key in photos:
                 splits[split].append(photos[key])
-            else:
+            elif key not in torn:
                 absent.append(f"{category}/{name}")
     if absent:
         raise MsrnError(

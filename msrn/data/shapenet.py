@@ -101,11 +101,19 @@ def open_split(split: str, root: Path | None = None) -> ImageCollection:
 # ------------------------------------------------------------------------------------------------------------ the lists
 
 
-def read_lists(root: Path, split: str) -> list[Listed]:
-    """The objects of a split, category by category; none may be in another split too."""
-    found = []
+def read_lists(root: Path, split: str, shown: int = 3) -> list[Listed]:
+    """The objects of a split, category by category; none may be in another split too. Of lists that are missing, empty
+    or torn the message names ``shown`` and counts the rest."""
+    found, torn = [], []
     for folder in read_categories(root):
-        lists = {name: read_names(root, root / folder / f"softras_{name}.lst") for name in SPLITS}
+        lists = {}
+        for name in SPLITS:
+            try:
+                lists[name] = read_names(root, root / folder / f"softras_{name}.lst")
+            except MsrnError as error:
+                torn.append(str(error))
+        if torn:
+            continue
         for other in SPLITS:
             shared = sorted(set(lists[split]) & set(lists[other])) if other != split else []
             if shared:
@@ -114,6 +122,8 @@ def read_lists(root: Path, split: str) -> list[Listed]:
                     f"as {shared[0]}: expected none"
                 )
         found.append(Listed(folder, CATEGORIES[folder], tuple(lists[split])))
+    if torn:
+        raise MsrnError(named(torn, shown))
     return found
 
 

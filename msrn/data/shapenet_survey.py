@@ -10,7 +10,7 @@ import numpy as np
 from msrn.data import shapenet, shapenet_files, shapenet_npz
 from msrn.data.arrays import check_arrays
 from msrn.data.pack import SIZE
-from msrn.data.reading import exists, listing, open_root
+from msrn.data.reading import SHOWN, exists, listing, open_root
 from msrn.data.shapenet import CATEGORIES, NAME, SPLITS
 from msrn.data.shapenet_files import VIEWS
 from msrn.data.survey import Part, Proof, Survey, overlap, points_mask, problems_of, white_outside
@@ -36,7 +36,7 @@ def survey(root: Path | None) -> Survey:
             published[entry.folder] if split == "test" else None,
         )
         for split in SPLITS
-        for entry in shapenet.read_lists(root, split)
+        for entry in shapenet.read_lists(root, split, SHOWN)
     ]
     absent = [folder for folder in CATEGORIES if CATEGORIES[folder] not in {part.category for part in parts}]
     parts += [Part("test", CATEGORIES[folder], 0, 0, [], published[folder]) for folder in absent]
@@ -79,7 +79,7 @@ def _proofs(root: Path) -> Iterator[Proof]:
     )
     yield _white(white)
     yield Proof(
-        f"{sum(listed):,} of {len(listed):,} test objects have a published test view, the others their own", True
+        f"{sum(listed):,} of {len(listed):,} test objects have a published test view, the others their own", None
     )
 
 

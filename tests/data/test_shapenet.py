@@ -371,6 +371,29 @@ def test_the_npz_form_is_read_with_its_inverted_colours(cache, npz):
         collection.ground_truth("car/00000")
 
 
+def test_what_else_lies_in_an_archive_does_not_count(cache, archive, copy, npz):
+    """Depth of visual hulls, clouds of another format, other categories; voxels and masks of the .npz form."""
+    (copy / CAR / "w" / "visual_hull_depth").mkdir()
+    (copy / CAR / "w" / "pointcloud.ply").write_text("ply")
+    (copy / "04379243").mkdir()  # a category that the archive's own list does not have
+    one, other = (open_collection("shapenet", "val", root) for root in (archive, copy))
+    assert one.fingerprint == other.fingerprint and other.categories == ("car", "chair")
+    before = open_collection("shapenet", "train", npz).fingerprint
+    np.savez_compressed(npz / f"{CAR}_train_voxels.npz", np.zeros((2, 32, 32, 32), bool))
+    np.savez_compressed(npz / f"{CAR}_train_masks.npz", np.zeros((2, 24, 64, 64), np.uint8))
+    found = open_collection("shapenet", "train", npz)
+    assert found.fingerprint == before and found.masks.any()
+
+
+def test_masks_in_colour_are_read_as_grey(cache, archive, copy):
+    """Set above one half, whatever the mode of the file."""
+    for path in (copy / CAR / "w" / "mask").iterdir():
+        mask = np.array(Image.open(path))
+        Image.fromarray(np.where(mask > 0, 128, 127).astype(np.uint8)).convert("RGB").save(path)
+    one, other = (open_collection("shapenet", "val", root) for root in (archive, copy))
+    np.testing.assert_array_equal(one.masks, other.masks)
+
+
 def test_the_npz_form_gives_no_poses(cache, npz):
     """Whether view k stands 15 k degrees to the left or to the right is not in it: a guess could be mirrored."""
     with pytest.raises(MsrnError, match="has no cameras: take true poses from the folder archive"):
