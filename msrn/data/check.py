@@ -66,6 +66,9 @@ SETS = {
 }
 
 
+SAID = {True: "holds", False: "FAILS", None: "note"}  # of a proof
+
+
 def describe(name: str | None = None) -> Iterator[str]:
     """What is known of one of the data sets that are not embedded, or of all of them."""
     for key in [_known(name)] if name else SETS:
@@ -92,8 +95,8 @@ def check(name: str, root: Path | None) -> Iterator[str]:
     failed = 0
     if not problems:
         for proof in survey.proofs():
-            failed += not proof.holds
-            yield f"{'holds' if proof.holds else 'FAILS'}: {proof.said}"
+            failed += proof.holds is False
+            yield f"{SAID[proof.holds]}: {proof.said}"
     yield _cost(survey, seconds)
     if problems or failed:
         counted = f"{len(problems):,} bad files, {failed} conventions that fail"
@@ -129,7 +132,7 @@ def _count(split: str, category: str, count: int, published: int | None) -> str:
 
 def _read_all(name: str, survey: Survey) -> tuple[list[str], float]:
     """What is wrong with any file, and the seconds that reading took."""
-    problems: dict[str, None] = {}  # a model that is missing is missed by every photograph of it
+    problems = dict.fromkeys(survey.torn)  # a model that is missing is missed by every photograph of it
     started = time.perf_counter()
     pool = ThreadPoolExecutor(WORKERS)
     try:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from msrn.data.reading import named
+from msrn.data.reading import SHOWN, named
 from msrn.errors import MsrnError
 
 MOST = 0.2  # of a split: where more does not fit, it is half an archive or another one
@@ -26,6 +26,13 @@ def sift(photos: Sequence[T], fault: Callable[[T], str], what: str) -> tuple[lis
             f"at most {MOST:.0%}, which would be left out: is the archive whole?"
         )
     return [photo for photo, said in zip(photos, faults, strict=True) if not said], left_out
+
+
+def refuse_torn(torn: Sequence[str], what: str) -> None:
+    """Refuse a split of which annotations cannot be read; ``torn`` says what is wrong with each."""
+    if torn:
+        count = f"{len(torn):,} annotations cannot be read" if len(torn) > 1 else "an annotation cannot be read"
+        raise MsrnError(f"{what}: {count}: {named(torn, 3)}; put whole files there (data check names {SHOWN})")
 
 
 def warn(left_out: Sequence[str], kept: int, what: str) -> None:

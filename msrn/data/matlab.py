@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
+from msrn.data.arrays import LARGEST, RATIO
 from msrn.data.matlab5 import DEEPEST, VALUES, check_variable
-from msrn.data.reading import LARGEST, RATIO, read_bytes
+from msrn.data.reading import read_bytes
 from msrn.errors import MsrnError
 
 DEFLATE, SHUFFLE, CHECKSUM = 1, 2, 3  # filters that every HDF5 has

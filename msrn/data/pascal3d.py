@@ -23,14 +23,12 @@ cache is a digest of the lists and of the names, sizes and times of the annotati
 the same names are not noticed (delete the cache then).
 """
 
-import math
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -39,23 +37,13 @@ from tqdm import tqdm
 from msrn import camera
 from msrn.data.cache import digest_of
 from msrn.data.collection import GroundTruth, ImageCollection
-from msrn.data.left_out import sift, warn
+from msrn.data.left_out import refuse_torn, sift, warn
 from msrn.data.matlab import read_mat
 from msrn.data.meshes import check_box, check_mesh, crop_of, cut, in_our_frame, read_mesh
 from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
+from msrn.data.pascal3d_annotations import Thing, folders_of, read_things, voc_ids
 from msrn.data.poses import check_different, rows_of
-from msrn.data.reading import (
-    exists,
-    is_folder,
-    listing,
-    named,
-    open_root,
-    picture_size,
-    read_lines,
-    read_picture,
-    stat_of,
-    wrong_root,
-)
+from msrn.data.reading import exists, is_folder, listing, open_root, picture_size, read_picture, stat_of, wrong_root
 from msrn.data.zbuffer import draw_layer
 from msrn.errors import MsrnError
 
@@ -65,43 +53,20 @@ CLASSES = (
     "tvmonitor",
 )  # fmt: skip
 MARGIN = 1.2
-SETS = Path("PASCAL", "VOCdevkit", "VOC2012", "ImageSets", "Main")
-LEFT_OUT = ("difficult", "truncated", "occluded")
-VIEW = ("azimuth", "elevation", "theta", "distance", "focal", "viewport", "px", "py")  # a fine viewpoint has all
 TURN = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float64)  # v @ TURN: z is up and the front toward -y there
 PASSED = "without a fine viewpoint are passed over"
 IMAGES = 32  # of a piece of the packing
 SAMPLES = 4  # of a mask along the edge of a pixel
 
 
-@dataclass(frozen=True)
-class Thing:
-    """One annotated object of a photograph; pixels count from 0, a box ends behind its last."""
-
-    object_id: str  # class/photograph_number, its place in the annotation from 0
-    category: str
-    image: str  # relative to the root
-    box: tuple[float, float, float, float]
-    cad: int  # from 1, as the files are called
-    azimuth: float  # degrees, as elevation and theta
-    elevation: float
-    theta: float
-    distance: float
-    focal: float  # pixels
-    center: tuple[float, float]  # where the camera's axis meets the photograph
-
-    @property
-    def pose(self) -> tuple[float, float, float]:
-        """Azimuth, elevation, roll: our roll turns the other way."""
-        return self.azimuth % 360, self.elevation, -self.theta
-
-
 class Found(NamedTuple):
-    """The objects of a split that can be packed, what is wrong with others, and how many have no fine viewpoint."""
+    """The objects of a split that can be packed, what is wrong with others, how many have no fine viewpoint, and what
+    is wrong with annotations that cannot be read."""
 
     things: list[Thing]
     left_out: list[str]
     coarse: int
+    torn: list[str]
 
 
 def open_split(split: str, root: Path | None = None, name: str = NAME) -> ImageCollection:
@@ -146,42 +111,25 @@ def _checked(root: Path) -> Path:
     return root
 
 
-# ------------------------------------------------------------------------------------------------------ the annotations
-
-
 def key_of(root: Path, split: str, classes: Sequence[str]) -> str:
     """Of the lists and the names, sizes and times of the annotations and models."""
     files = []
     models = [path for name in classes for path in (root / "CAD" / name, root / "CAD" / f"{name}.mat") if exists(path)]
-    for folder in (*_folders(root, classes), *models):
+    for folder in (*folders_of(root, classes), *models):
         for path in [folder / name for name in listing(folder)] if is_folder(folder) else [folder]:
             stat = stat_of(path)
             files.append((folder.name, path.name, stat.st_size, stat.st_mtime_ns))
     return digest_of(NAME, VERSION, split, classes, sorted(voc_ids(root, "train")), sorted(voc_ids(root, "val")), files)
 
 
-def _folders(root: Path, classes: Sequence[str]) -> list[Path]:
-    folders = [root / "Annotations" / f"{name}_{source}" for name in classes for source in ("pascal", "imagenet")]
-    absent = [folder.name for folder in folders if not is_folder(folder)]
-    if absent:
-        found = ", ".join(listing(root / "Annotations")[:6]) or "nothing"
-        raise MsrnError(f"{root / 'Annotations'} is not whole: {named(absent, 5)} missing; found {found}")
-    return folders
-
-
-def voc_ids(root: Path, split: str) -> frozenset[str]:
-    """The photographs of a split of VOC 2012."""
-    lines = read_lines(root, root / SETS / f"{split}.txt")
-    if not lines:
-        raise MsrnError(f"{root / SETS / f'{split}.txt'} is empty: expected a photograph on each line")
-    return frozenset(line.split()[0] for line in lines)
-
-
 def usable(root: Path, split: str, classes: Sequence[str], name: str = NAME) -> Found:
     """The objects of a split, sifted."""
     read = list(tqdm(read_things(root, split, classes), desc=f"{name} {split}: annotations", unit="object"))
-    things, left_out = sift([thing for thing in read if thing], partial(_fault, root), f"{root}: {name} {split}")
-    return Found(things, left_out, read.count(None))
+    torn = [str(found) for found in read if isinstance(found, MsrnError)]
+    things, left_out = sift(
+        [found for found in read if isinstance(found, Thing)], partial(_fault, root), f"{root}: {name} {split}"
+    )
+    return Found(things, left_out, read.count(None), torn)
 
 
 def _fault(root: Path, thing: Thing) -> str:
@@ -199,76 +147,12 @@ def _fault(root: Path, thing: Thing) -> str:
     return ""
 
 
-def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thing | None]:
-    """The objects of a split in the order of class, source and photograph, as ``read_annotation`` gives them."""
-    wanted = voc_ids(root, "train" if split == "train" else "val")
-    shared = voc_ids(root, "train") & voc_ids(root, "val")
-    if shared:
-        raise MsrnError(f"{root / SETS}: train.txt and val.txt share photographs, such as {min(shared)}: expected none")
-    for name in classes:
-        for source in ("pascal", "imagenet") if split == "train" else ("pascal",):
-            folder = f"{name}_{source}"
-            for file in listing(root / "Annotations" / folder):
-                stem, suffix = os.path.splitext(file)
-                if suffix == ".mat" and (source == "imagenet" or stem in wanted):
-                    yield from read_annotation(root, folder, stem, name)
-
-
-def read_annotation(root: Path, folder: str, stem: str, category: str) -> Iterator[Thing | None]:
-    """The objects of ``category`` in one photograph that CMR's rule keeps; None for one without a fine viewpoint."""
-    path = root / "Annotations" / folder / f"{stem}.mat"
-    record = read_mat(root, path, "record")
-    try:
-        for number, entry in enumerate(np.atleast_1d(record.objects)):
-            if getattr(entry, "class") != category or any(np.any(getattr(entry, flag)) for flag in LEFT_OUT):
-                continue  # a flag that is empty is not set
-            yield _thing(entry, category, _image(root, folder, stem), f"{category}/{stem}_{number}")
-    except (AttributeError, TypeError, ValueError) as error:
-        raise MsrnError(f"{path} lacks what an annotation has ({type(error).__name__}: {error})") from None
-
-
-def _number(struct: Any, name: str) -> float:
-    """Not finite where the field is absent or empty, as many of ImageNet's objects have them."""
-    value = getattr(struct, name, ())
-    return float(value) if np.size(value) else math.nan
-
-
-def _thing(entry: Any, category: str, image: str, object_id: str) -> Thing | None:
-    view, box = getattr(entry, "viewpoint", None), [float(value) for value in np.ravel(entry.bbox)]
-    fine, cad = {name: _number(view, name) for name in VIEW}, _number(entry, "cad_index")
-    if not np.isfinite([*fine.values(), cad, *box]).all() or not box:
-        return None
-    if not (fine["distance"] > 0 and fine["focal"] * fine["viewport"] > 0):
-        return None
-    x0, y0, x1, y1 = box
-    if cad != int(cad):
-        raise ValueError(f"cad_index {cad} is not a whole number")
-    return Thing(
-        object_id=object_id,
-        category=category,
-        image=image,
-        box=(x0 - 1, y0 - 1, x1, y1),
-        cad=int(cad),
-        azimuth=fine["azimuth"],
-        elevation=fine["elevation"],
-        theta=fine["theta"],
-        distance=fine["distance"],
-        focal=fine["focal"] * fine["viewport"],
-        center=(fine["px"] - 0.5, fine["py"] - 0.5),
-    )
-
-
-def _image(root: Path, folder: str, stem: str) -> str:
-    """The photograph of an annotation: VOC writes jpg, ImageNet JPEG."""
-    names = [f"Images/{folder}/{stem}{suffix}" for suffix in (".jpg", ".JPEG")]
-    return next((name for name in names if exists(root / name)), names[folder.endswith("_imagenet")])
-
-
 # ---------------------------------------------------------------------------------------------------------- the packing
 
 
 def _plan(root: Path, split: str, classes: tuple[str, ...], name: str) -> Plan:
-    things, left_out, coarse = usable(root, split, classes, name)
+    things, left_out, coarse, torn = usable(root, split, classes, name)
+    refuse_torn(torn, f"{name} {split}")
     counts = {category: sum(thing.category == category for thing in things) for category in classes}
     kept = ", ".join(f"{k} {n:,}" for k, n in counts.items())
     print(f"{name} {split} by CMR's rule: {kept}; {coarse:,} {PASSED}", file=sys.stderr)

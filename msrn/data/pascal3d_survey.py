@@ -8,7 +8,8 @@ import numpy as np
 
 from msrn.data import pascal3d
 from msrn.data.collection import GroundTruth
-from msrn.data.pascal3d import CLASSES, NAME, Thing
+from msrn.data.pascal3d import CLASSES, NAME
+from msrn.data.pascal3d_annotations import Thing
 from msrn.data.reading import open_root
 from msrn.data.survey import Part, Proof, Survey, problems_of
 
@@ -17,20 +18,21 @@ SAMPLE, POINTS = 60, 5_000
 
 
 def survey(root: Path | None) -> Survey:
-    """Of the folder ``root``; annotations that cannot be read are an error."""
+    """Of the folder ``root``."""
     root = pascal3d._checked(open_root(NAME, root))
     pascal3d.key_of(root, "test", CLASSES)  # all folders are there
     found = {split: pascal3d.usable(root, split, CLASSES) for split in ("train", "test")}
     parts = []
-    for split, (things, _, _) in found.items():
+    for split, each in found.items():
         for category in CLASSES:
-            mine = [thing for thing in things if thing.category == category]
+            mine = [thing for thing in each.things if thing.category == category]
             parts.append(Part(split, category, len(mine), len(mine), [partial(_problems, root, t) for t in mine]))
     coarse = sum(each.coarse for each in found.values())
     form = "split by CMR's rule, without its filter by structure from motion; no masks, so that images are raw"
     form += f"; {coarse:,} objects {pascal3d.PASSED}"
     left_out = [said for each in found.values() for said in each.left_out]
-    return Survey(form, "objects", parts, partial(_proofs, root, found["test"].things), left_out)
+    torn = [said for each in found.values() for said in each.torn]
+    return Survey(form, "objects", parts, partial(_proofs, root, found["test"].things), left_out, torn)
 
 
 def _problems(root: Path, thing: Thing) -> list[str]:

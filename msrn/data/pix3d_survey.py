@@ -11,7 +11,7 @@ from msrn.data import pix3d
 from msrn.data.collection import GroundTruth
 from msrn.data.meshes import read_mesh
 from msrn.data.pack import SIZE
-from msrn.data.pix3d import NAME, Archive, Photograph
+from msrn.data.pix3d_annotations import NAME, Archive, Photograph
 from msrn.data.reading import open_root, read_picture
 from msrn.data.survey import Part, Proof, Survey, dots_mask, overlap, problems_of
 
@@ -22,7 +22,7 @@ CHAIRS = 2894  # of the official evaluation: neither truncated nor occluded, als
 
 
 def survey(root: Path | None) -> Survey:
-    """Of the folder ``root``; annotations that cannot be read are an error."""
+    """Of the folder ``root``; a ``pix3d.json`` that cannot be read is an error."""
     archive = pix3d.read_archive(open_root(NAME, root))
     by = "the lists of ShapeClipper" if archive.official else "a split of ours, by CAD model: no lists are there"
     form = f"{'processed by ShapeClipper' if archive.clouds else 'the official archive'}, {by}"
@@ -36,7 +36,7 @@ def survey(root: Path | None) -> Survey:
         for category in archive.categories:
             mine = [photo for photo in photos if photo.category == category]
             parts.append(Part(split, category, len(mine), len(mine), [partial(_problems, archive, p) for p in mine]))
-    return Survey(form, "images", parts, partial(_proofs, archive), left_out)
+    return Survey(form, "images", parts, partial(_proofs, archive), left_out, archive.torn)
 
 
 def _problems(archive: Archive, photo: Photograph) -> list[str]:
@@ -48,12 +48,12 @@ def _problems(archive: Archive, photo: Photograph) -> list[str]:
 def _proofs(archive: Archive) -> Iterator[Proof]:
     chairs = sum(photo.category == "chair" and photo.whole for split in archive.splits.values() for photo in split)
     if not archive.clouds:  # which holds the categories that somebody processed
-        yield Proof(f"{archive.annotated:,} images are annotated; the published archive has {IMAGES:,}", True)
-    yield Proof(f"{chairs:,} chairs are neither truncated nor occluded; the official evaluation has {CHAIRS:,}", True)
+        yield Proof(f"{archive.annotated:,} images are annotated; the published archive has {IMAGES:,}", None)
+    yield Proof(f"{chairs:,} chairs are neither truncated nor occluded; the official evaluation has {CHAIRS:,}", None)
     if not archive.clouds:
-        yield Proof("models are .obj, and one that was cut off behind a face cannot be told from a whole one", True)
+        yield Proof("models are .obj, and one that was cut off behind a face cannot be told from a whole one", None)
     if archive.clouds or not archive.masks:
-        yield Proof("poses are taken on trust: without boxes or without masks nothing can prove them", True)
+        yield Proof("poses are taken on trust: without boxes or without masks nothing can prove them", None)
         return
     photos = [photo for photo in archive.splits["test"] if photo.whole]
     chosen = [photos[k] for k in np.linspace(0, len(photos) - 1, min(SAMPLE, len(photos))).astype(int)]

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
+from msrn.data.arrays import most_bytes, read_header, torn_arrays
 from msrn.data.cache import digest_of
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
-from msrn.data.reading import exists, most_bytes, open_file, read_header, stat_of, torn_arrays
+from msrn.data.reading import exists, open_file, stat_of
 from msrn.errors import MsrnError
 
 VIEWS, VERSION = 24, 2  # raise the version when packing changes

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from msrn.data import shapenet, shapenet_npz
+from msrn.data import shapenet, shapenet_files, shapenet_npz
+from msrn.data.arrays import check_arrays
 from msrn.data.pack import SIZE
-from msrn.data.reading import check_arrays, exists, listing, open_root
-from msrn.data.shapenet import CATEGORIES, NAME, SPLITS, VIEWS
+from msrn.data.reading import SHOWN, exists, listing, open_root
+from msrn.data.shapenet import CATEGORIES, NAME, SPLITS
+from msrn.data.shapenet_files import VIEWS
 from msrn.data.survey import Part, Proof, Survey, overlap, points_mask, problems_of, white_outside
 
 LEAST_IOU = 0.9  # of projected true points and masks, mean over the sample
@@ -34,7 +36,7 @@ def survey(root: Path | None) -> Survey:
             published[entry.folder] if split == "test" else None,
         )
         for split in SPLITS
-        for entry in shapenet.read_lists(root, split)
+        for entry in shapenet.read_lists(root, split, SHOWN)
     ]
     absent = [folder for folder in CATEGORIES if CATEGORIES[folder] not in {part.category for part in parts}]
     parts += [Part("test", CATEGORIES[folder], 0, 0, [], published[folder]) for folder in absent]
@@ -48,10 +50,10 @@ def _problems(root: Path, folder: str) -> list[str]:
     cloud = {"points": (None, 3), "normals": (None, 3)}
     return problems_of(
         [
-            partial(shapenet.read_cameras, root, folder),
+            partial(shapenet_files.read_cameras, root, folder),
             partial(check_arrays, root, Path(folder, "pointcloud.npz"), cloud),
-            *(partial(shapenet.read_image, root, folder, view) for view in range(VIEWS)),
-            *(partial(shapenet.read_mask, root, folder, view) for view in range(VIEWS)),
+            *(partial(shapenet_files.read_image, root, folder, view) for view in range(VIEWS)),
+            *(partial(shapenet_files.read_mask, root, folder, view) for view in range(VIEWS)),
         ]
     )
 
@@ -61,13 +63,13 @@ def _proofs(root: Path) -> Iterator[Proof]:
     overlaps, white, listed = [], [], []
     for entry in shapenet.read_lists(root, "test"):
         folder = f"{root}/{entry.folder}/{entry.objects[0]}"
-        rotation, translation = shapenet.read_cameras(root, folder)
-        points, _ = shapenet.read_points(root, folder)
+        rotation, translation = shapenet_files.read_cameras(root, folder)
+        points, _ = shapenet_files.read_points(root, folder)
         for view in SAMPLED_VIEWS:
-            mask = shapenet.read_mask(root, folder, view)
+            mask = shapenet_files.read_mask(root, folder, view)
             projected = points_mask(points, rotation[view], translation[view], SIZE)
             overlaps.append(overlap(projected, mask))
-            white.append(white_outside(shapenet.read_image(root, folder, view), mask))
+            white.append(white_outside(shapenet_files.read_image(root, folder, view), mask))
         listed += [(entry.folder, name) in shapenet.test_views() for name in entry.objects]
     iou = float(np.mean(overlaps))
     yield Proof(
@@ -77,7 +79,7 @@ def _proofs(root: Path) -> Iterator[Proof]:
     )
     yield _white(white)
     yield Proof(
-        f"{sum(listed):,} of {len(listed):,} test objects have a published test view, the others their own", True
+        f"{sum(listed):,} of {len(listed):,} test objects have a published test view, the others their own", None
     )
 
 

@@ -27,10 +27,11 @@ class Part:
 
 
 class Proof(NamedTuple):
-    """A convention that was tried on a sample of the archive: what came out, in words, and whether it holds."""
+    """A convention that was tried on a sample of the archive: what came out, in words, and whether it holds; None for
+    a note, of what cannot be proved or may differ."""
 
     said: str
-    holds: bool
+    holds: bool | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Survey:
     parts: Sequence[Part]
     proofs: Callable[[], Iterator[Proof]]
     left_out: Sequence[str] = ()  # what is wrong with each photograph that is not among the parts for it
+    torn: Sequence[str] = ()  # what is wrong with files that would have said what belongs to the parts
 
 
 def problems_of(readers: Sequence[Callable[[], object]]) -> list[str]:

@@ -38,7 +38,8 @@ def report(root, name="shapenet"):
 def test_a_whole_archive_holds(cache, archive):
     lines, refused = report(archive)
     assert refused == "" and "files: all read, 0 missing or unreadable" in lines
-    assert sum(line.startswith("holds: ") for line in lines) == 3
+    assert sum(line.startswith("holds: ") for line in lines) == 2
+    assert "note: 0 of 2 test objects have a published test view, the others their own" in lines
     assert any(line.split() == ["train", "car", "2", "–"] for line in lines)
     assert any(line.split() == ["test", "chair", "1", "1,356", "differs"] for line in lines)
     assert any(line.split() == ["test", "vessel", "0", "388", "differs"] for line in lines)  # in no list
@@ -66,6 +67,15 @@ def test_bad_files_are_named_up_to_twenty(cache, copy):
     lines, _ = report(copy)
     assert "files: all read, 28 missing or unreadable" in lines and "  and 8 more" in lines
     assert sum(line.startswith("  /") for line in lines) == 20
+
+
+def test_bad_lists_are_named_together(cache, copy):
+    for name in ("val", "test"):
+        (copy / CAR / f"softras_{name}.lst").unlink()
+    (copy / CHAIR / "softras_train.lst").write_text("\n")
+    lines, refused = report(copy)
+    assert lines == [] and f"{CAR}/softras_val.lst is missing" in refused
+    assert f"{CAR}/softras_test.lst is missing" in refused and f"{CHAIR}/softras_train.lst is empty" in refused
 
 
 def test_an_object_without_permission_is_one_bad_file(cache, copy, deny):

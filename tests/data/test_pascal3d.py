@@ -19,7 +19,8 @@ from PIL import Image
 from scipy.io import loadmat
 
 from msrn.data import check, open_collection, pascal3d
-from msrn.data.pascal3d import CLASSES, SETS
+from msrn.data.pascal3d import CLASSES
+from msrn.data.pascal3d_annotations import SETS
 from msrn.errors import MsrnError
 
 
@@ -206,6 +207,30 @@ def test_torn_files_are_named(cache, copy):
     picture = first(copy / "Images" / "car_imagenet")
     picture.write_bytes(picture.read_bytes()[:500])
     assert "not a whole PNG or JPEG" in refusal(copy, "train", "pascal3d-car")
+
+
+def test_torn_annotations_are_named_together_up_to_twenty(cache, copy):
+    """Reading all of them takes minutes: one at a time would cost an hour."""
+    folder = copy / "Annotations" / "car_imagenet"
+    path = first(folder)
+    for number in range(25):
+        (folder / f"n98_{number:02d}.mat").write_bytes((b"", b"torn", path.read_bytes()[:300])[number % 3])
+    said = refusal(copy, "train", "pascal3d-car")
+    assert "pascal3d-car train: 25 annotations cannot be read: " in said and "; and 22 more; put whole files" in said
+    assert "n98_02.mat" in said and "n98_03.mat" not in said
+    lines = []
+    with pytest.raises(MsrnError, match="25 bad files"):
+        for line in check.check("pascal3d", copy):
+            lines.append(line)
+    assert "files: all read, 25 missing or unreadable" in lines and "  and 5 more" in lines
+    assert sum("n98_" in line for line in lines) == 20
+    assert any(line.split() == ["train", "car", "6", "–"] for line in lines)  # the others are counted
+
+
+def test_hidden_files_that_macos_leaves_are_passed_over(cache, copy):
+    path = first(copy / "Annotations" / "car_imagenet")
+    path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07" + bytes(100))
+    assert len(open_collection("pascal3d-car", "train", copy)) == 6
 
 
 def test_a_photograph_that_cannot_be_used_costs_itself_alone(cache, copy, capsys):

@@ -136,6 +136,46 @@ def test_the_processed_tree_gives_the_same(cache, official, tmp_path):
         other.ground_truth(name)
 
 
+def test_torn_annotations_are_named_together_and_counted(cache, official, tmp_path):
+    root = tmp_path / "processed"
+    write_processed(root, *official)
+    paths = sorted((root / "annotation" / "table").iterdir())
+    paths[3].write_text('{"img": ')
+    paths[5].unlink()
+    paths[7].write_text(paths[8].read_text())
+    said = (f"{paths[3]} is not whole JSON", f"{paths[5]} is missing", f"{paths[7]} is the annotation of table/0009")
+    refused = refusal(root)
+    assert "pix3d train: 3 annotations cannot be read: " in refused and all(part in refused for part in said)
+    lines = []
+    with pytest.raises(MsrnError, match="3 bad files"):
+        for line in check.check("pix3d", root):
+            lines.append(line)
+    assert "files: all read, 3 missing or unreadable" in lines
+    assert all(any(line.startswith(f"  {part}") for line in lines) for part in said)
+    assert sum(int(line.split()[2]) for line in lines if " all " in line and "files" not in line) == 37
+    for path in (root / "annotation").glob("*/*"):
+        path.unlink()
+    assert "no image for train and val and test: 40 annotations cannot be read" in refusal(root)
+
+
+def test_photographs_may_be_jpeg_beside_masks_in_png(cache, official, copy):
+    """The published ones are both; a name has one mask and one annotation whatever its photograph is."""
+    whole = open_collection("pix3d", "test", copy)
+
+    def to_jpeg(entries):
+        for entry in entries[::2]:
+            path = copy / entry["img"]
+            entry["img"] = entry["img"].replace(".png", ".jpg")
+            Image.open(path).save(copy / entry["img"], quality=95)
+            path.unlink()
+
+    change(copy, to_jpeg)
+    found = open_collection("pix3d", "test", copy)
+    np.testing.assert_array_equal(found.object_id, whole.object_id)
+    np.testing.assert_array_equal(found.masks, whole.masks)
+    assert np.abs(found.images.astype(int) - whole.images).mean() < 4 and found.fingerprint != whole.fingerprint
+
+
 def test_without_masks_images_are_raw(cache, copy):
     shutil.rmtree(copy / "mask")
     collection = open_collection("pix3d", "test", copy)
@@ -153,7 +193,7 @@ def test_check_proves_the_cameras(cache, official, copy):
     lines = list(check.check("pix3d", official[0]))
     assert any(line.startswith("holds: models, seen by their photographs' cameras") for line in lines)
     assert "by CAD model" in lines[0]
-    assert "holds: 40 images are annotated; the published archive has 10,069" in lines
+    assert "note: 40 images are annotated; the published archive has 10,069" in lines
     entries = json.loads((copy / "pix3d.json").read_text())
     for entry in entries:  # another convention: transposed
         entry["rot_mat"] = np.array(entry["rot_mat"]).T.tolist()
@@ -356,4 +396,4 @@ def test_an_annotation_under_anothers_name_is_refused(cache, official, tmp_path)
     folder = tmp_path / "processed" / "annotation" / "chair"
     shutil.copy(folder / "0002.json", folder / "0003.json")
     said = refusal(tmp_path / "processed")
-    assert said.endswith("0003.json is the annotation of chair/0002: expected that of chair/0003")
+    assert "chair/0003.json is the annotation of chair/0002: expected that of chair/0003; put whole" in said

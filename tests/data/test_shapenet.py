@@ -18,7 +18,7 @@ from msrn.evaluate import evaluate_meshes
 from msrn.metrics import chamfer_l1
 
 CAR, CHAIR = "02958343", "03001627"
-LISTED = "1a0bc9ab92c915167ae33d942430658c"  # a car of the published list of test views
+LISTED = "1079efee042629d4ce28f0f1b509eda"  # a car of the published list of test views
 LISTS = {
     CHAIR: {"train": ["stuhl mit lehne", "椅子"], "val": ["v"], "test": ["t"]},
     CAR: {"train": ["a", "b", "c"], "val": ["w"], "test": [LISTED, "t"]},
@@ -127,7 +127,7 @@ def test_each_object_is_evaluated_in_its_own_view(cache, archive):
     collection = open_collection("shapenet", "test", archive)
     chosen = collection.evaluation_index
     assert collection.object_id[chosen].tolist() == [f"car/{LISTED}", "car/t", "chair/t"]
-    assert collection.view[chosen[0]] == shapenet.test_views().get((CAR, LISTED), collection.view[chosen[0]])
+    assert collection.view[chosen[0]] == shapenet.test_views()[CAR, LISTED] == 15
     assert collection.view[chosen[1]] != collection.view[chosen[2]]  # by category and name
 
 
@@ -369,6 +369,29 @@ def test_the_npz_form_is_read_with_its_inverted_colours(cache, npz):
     assert collection.object_id[-1] == "chair/00000"
     with pytest.raises(MsrnError, match="no surface of car/00000: evaluate with the folder archive"):
         collection.ground_truth("car/00000")
+
+
+def test_what_else_lies_in_an_archive_does_not_count(cache, archive, copy, npz):
+    """Depth of visual hulls, clouds of another format, other categories; voxels and masks of the .npz form."""
+    (copy / CAR / "w" / "visual_hull_depth").mkdir()
+    (copy / CAR / "w" / "pointcloud.ply").write_text("ply")
+    (copy / "04379243").mkdir()  # a category that the archive's own list does not have
+    one, other = (open_collection("shapenet", "val", root) for root in (archive, copy))
+    assert one.fingerprint == other.fingerprint and other.categories == ("car", "chair")
+    before = open_collection("shapenet", "train", npz).fingerprint
+    np.savez_compressed(npz / f"{CAR}_train_voxels.npz", np.zeros((2, 32, 32, 32), bool))
+    np.savez_compressed(npz / f"{CAR}_train_masks.npz", np.zeros((2, 24, 64, 64), np.uint8))
+    found = open_collection("shapenet", "train", npz)
+    assert found.fingerprint == before and found.masks.any()
+
+
+def test_masks_in_colour_are_read_as_grey(cache, archive, copy):
+    """Set above one half, whatever the mode of the file."""
+    for path in (copy / CAR / "w" / "mask").iterdir():
+        mask = np.array(Image.open(path))
+        Image.fromarray(np.where(mask > 0, 128, 127).astype(np.uint8)).convert("RGB").save(path)
+    one, other = (open_collection("shapenet", "val", root) for root in (archive, copy))
+    np.testing.assert_array_equal(one.masks, other.masks)
 
 
 def test_the_npz_form_gives_no_poses(cache, npz):
