@@ -38,7 +38,7 @@ def record(
     waiting: list[tuple[Variant | str, int]] = [(row, seed) for seed in request.seeds for row in rows]
     if not only:
         waiting.sort(key=lambda work: _expected(bench, *work), reverse=True)
-    waiting = [(name, scoring.SEED) for name in BASELINES if name in only or not only] + waiting
+    waiting = [(name, scoring.SEED) for name in BASELINES if name in (only or bench.yardsticks)] + waiting
     left = len(waiting)
     for row, seed in waiting:
         if time.monotonic() > until:

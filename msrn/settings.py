@@ -85,7 +85,10 @@ class Settings(BaseModel):
     sigma: float = _setting(1e-4, "3.3", gt=0, le=0.1)
     """Softness of silhouettes: a face's probability is sigmoid(+-d^2 / sigma), d in units of half an image.
 
-    Choice: the paper names the renderer (SoftRas) and no value; 1e-4 is that of its reconstruction training."""
+    Choice: the paper names the renderer (SoftRas) and no value; 1e-4 is that of its reconstruction training, on 64 x 64
+    pixels, where an edge is soft for about one pixel on either side. Images of half the side need four times the value
+    for an edge as soft in pixels. With 1e-4 there, thin things fall between the pixels, and even meshes fitted to all
+    masks at the true poses miss them; what networks make of it is in the study above."""
     gamma: float = _setting(1e-4, "3.3", gt=0, le=1)
     """Softness of the depth order: the temperature of the softmax over normalised inverse depth that blends colours.
 

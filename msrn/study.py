@@ -20,6 +20,8 @@ STUDY = (
     # resolution and mesh
     _row("64 pixels", "Do finer images pay for their time?", image_size=64),
     _row("finer mesh", "Does a mesh of four times the faces?", mesh_level=3),
+    # the renderer's edge: 4e-4 is as soft in pixels of 32 x 32 as 1e-4 in those of 64 x 64
+    _row("softer edges", "Do edges as soft in pixels as the paper's teach more?", sigma=4e-4),
     # capacity
     _row("narrow encoder", "Is half the encoder enough?", encoder_width=16),
     _row("wide encoder", "Does twice the encoder help?", encoder_width=64),
@@ -29,6 +31,8 @@ STUDY = (
     # length and schedule
     _row("half the steps", "What is learned early?", steps=2500),
     _row("twice the steps", "What does the next doubling of the time buy?", steps=10_000),
+    _row("four times the steps", "And the next?", steps=20_000),
+    _row("softer edges, four times the steps", "Do softer edges pay in the long run?", sigma=4e-4, steps=20_000),
     _row("early switch", "When may the codes open and neighbours count?", stage_switch=500),
     _row("late switch", "Should codes and neighbours wait for better shapes?", stage_switch=2000),
     _row("learning rate 2e-4", "Are the steps too long?", learning_rate=2e-4),

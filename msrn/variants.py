@@ -14,12 +14,14 @@ from msrn.settings import Settings, make_settings
 COPIED_AT_ONCE = 4096  # images
 WHOLE = "M-SRN"
 RETRIEVAL = "retrieval, category known"
+FITTED = "fitted to all its masks, poses known"
 BASELINES = (  # rows that train nothing, in the order of the tables
     "starting ellipsoid",
     "mean shape, category known",
     "random object, category known",
     RETRIEVAL,
     "retrieval",
+    FITTED,
 )
 
 

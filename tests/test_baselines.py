@@ -8,9 +8,10 @@ import pytest
 from msrn import baselines
 from msrn.baselines import retrieval
 from msrn.baselines.mean_shape import marching_tetrahedra
-from msrn.data import GroundTruth
+from msrn.data import GroundTruth, views
 from msrn.errors import MsrnError
-from msrn.metrics import sample_surface
+from msrn.metrics import chamfer_l1, sample_surface
+from msrn.settings import make_settings
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -135,6 +136,25 @@ def test_marching_tetrahedra_follow_a_smooth_field():
     assert set(counts[1].tolist()) == {2}  # closed: every edge has two sides
     with pytest.raises(MsrnError, match="no value passes"):
         marching_tetrahedra(np.zeros((4, 4, 4)), 0.5)
+
+
+def test_meshes_are_fitted_to_the_masks_of_their_own_object():
+    boxes, view = {"wide": box(1, 0.4, 0.5), "tall": box(0.3, 1, 0.4)}, np.arange(views.VIEWS)
+    drawn = [views.draw_views(mesh, view) for mesh in boxes.values()]
+    seen = SimpleNamespace(
+        object_id=np.repeat(list(boxes), views.VIEWS),
+        images=np.concatenate([images for images, _ in drawn]),
+        masks=np.concatenate([masks for _, masks in drawn]),
+        true_pose=lambda: views.poses_of(np.tile(view, 2)),
+    )
+    settings = make_settings({"image_size": 32, "mesh_level": 2, "encoder": "small", "sigma": 4e-4})
+    meshes = baselines.fitted(seen, [30, 5], settings)  # a view of "tall", then one of "wide"
+    for name, (vertices, faces) in zip(("tall", "wide"), meshes, strict=True):
+        extent = boxes[name].vertices.max(0)  # half an edge; the underside, seen from above, stays open a little
+        assert np.stack([-vertices.min(0), vertices.max(0)]) == pytest.approx(np.stack([extent] * 2), abs=0.08)
+        points, true = sample_surface(vertices, faces, 2000, 0), boxes[name].points(2000, 1)
+        start = sample_surface(*baselines.ellipsoid(1, settings.ellipsoid, 2)[0], 2000, 0)
+        assert chamfer_l1(points, true) < 0.75 * chamfer_l1(start, true)
 
 
 def test_refusals(tested, training):

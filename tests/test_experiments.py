@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from toy_table import record, toy_data, toy_request, toy_result, toy_split  # no
 from msrn import camera, evaluate, experiments, paths, records, scoring, storage
 from msrn.errors import MsrnError
 from msrn.predictions import predict
-from msrn.variants import TABLE8
+from msrn.variants import BASELINES, FITTED, TABLE8
 
 
 def test_rows_are_the_papers():
@@ -48,6 +49,22 @@ def test_every_row_is_there_and_recorded(toy_result):  # noqa: F811
         )
         assert made.n_objects == 15 and made.n_images == 60 and made.kind == "model"
         assert {key.split(".")[0] for key in made.metrics} - set(made.units) <= {"objects", "points"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "profile", "there"),
+    [
+        ("procedural13-5", "laptop", True), ("homeware", "paper", True), ("homeware", "smoke", False),
+        ("homeware-wild-2", "laptop", False), ("pix3d-ours", "laptop", False), ("toy", "laptop", False),
+    ],
+)  # fmt: skip
+def test_meshes_are_fitted_to_masks_where_cameras_are_known(dataset, profile, there):
+    bench = object.__new__(experiments.Bench)
+    bench.scored, bench.request = SimpleNamespace(name=dataset), SimpleNamespace(profile=profile)
+    assert (FITTED in bench.yardsticks) == there and set(bench.yardsticks) | {FITTED} == set(BASELINES)
+    if not there:
+        with pytest.raises(MsrnError, match=f"{FITTED}: no row of {dataset} at profile {profile}: expected one of"):
+            bench.baseline(FITTED)
 
 
 def test_objects_of_a_record_belong_together(toy_result):  # noqa: F811
