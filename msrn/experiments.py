@@ -44,9 +44,9 @@ EXPERIMENTS = {
     **{name: Experiment(table.rows, "test") for name, table in ABLATIONS.items()},
     "study": Experiment(STUDY, "val"),
 }
-# Settings that decide the candidates, of which a row that changes one has its own.
 MASKED = ("homeware", "procedural13")  # data sets that come with masks and have no photographs
 ON_A_RING = (*MASKED, "shapenet")  # those whose cameras are at one distance and look at the centre, as the network's
+# Settings that decide the candidates, of which a row that changes one has its own.
 OF_CANDIDATES = ("candidate", "features", "clip")
 
 
