@@ -38,6 +38,7 @@ CODE_OF_CUES = (
     *("losses.py", "memory.py", "data/collection.py"),
 )
 CODE_OF_MASKS = (*CODE_OF_CUES, "foreground/masks.py", "foreground/saliency.py", "foreground/pipeline.py")
+FOUND, EMPTY = 1, 2  # states of a segmented image: whether it has any foreground
 OF_REFINEMENT = ("refinement", "cue_threshold", "cue_share")
 OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", "saliency_weights", *OF_REFINEMENT}
 OF_THE_BANK = {"memory_slots", "memory_momentum", "memory_fill_first"}
@@ -120,8 +121,8 @@ class Foreground:
         key = self._key(collection)
         if not is_cached("foreground", key):
             self._prepare(collection)
-        arrays = cached_arrays("foreground", key, lambda make: self._segment(collection, make))
-        empty = int((~arrays["found"]).sum())
+        arrays = cached_arrays("foreground", key, lambda make: self._segment(collection, make), resume=True)
+        empty = int((arrays["state"] == EMPTY).sum())
         if empty:
             print(
                 f"warning: {collection.name}/{collection.split}: no foreground was found in {empty:,} of "
@@ -191,21 +192,23 @@ class Foreground:
             _ = self.perceptron
 
     def _segment(self, collection: ImageCollection, make: Make) -> None:
-        """Segment block by block. Categories are known in training alone; elsewhere the perceptron has to say."""
+        """Segment block by block; one that was interrupted goes on. Categories are known in training alone; elsewhere
+        the perceptron has to say."""
         count, shape = len(collection), (len(collection), SIZE, SIZE)
         made = {"images": make("images", (count, 3, SIZE, SIZE), "uint8"), "masks": make("masks", shape, "bool")}
         if collection.has_true_masks:
             made["true_masks"] = make("true_masks", shape, "bool")
-        found = make("found", (count,), "bool")
+        state = make("state", (count,), "uint8")  # of each image; an array begins as zeros
+        starts = [start for start in range(0, count, BATCH) if not state[start : start + BATCH].all()]
         label = f"segmenting {collection.name}/{collection.split}"
-        for start in tqdm(range(0, count, BATCH), label, unit="batch", disable=not self.progress, mininterval=1):
+        for start in tqdm(starts, label, unit="batch", disable=not self.progress, mininterval=1):
             rows = slice(start, start + BATCH)
             images, masks = np.asarray(collection.images[rows]), self._masks(collection, rows)
             true = collection.true_masks()[rows] if collection.has_true_masks else masks
             cut = cut_out(images, masks, true, SIZE)._asdict()
-            found[rows] = cut["masks"].any((1, 2))
             for name in made:
                 made[name][rows] = cut[name]
+            state[rows] = np.where(cut["masks"].any((1, 2)), FOUND, EMPTY)  # last, so that it vouches for the rest
 
     def _masks(self, collection: ImageCollection, rows: slice) -> np.ndarray:
         if self.settings.masks == "true":

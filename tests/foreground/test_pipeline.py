@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from photographs import bright, onnx_file, photographs, tiny
 
+from msrn.data.cache import cached_arrays
+from msrn.foreground import pipeline
 from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
 
@@ -46,6 +48,30 @@ def test_an_object_too_thin_for_the_frame_counts_as_none(network, monkeypatch, c
     monkeypatch.setattr(Saliency, "_map", lambda self, image: diagonal)
     made = make(network).apply(photographs(3, shape=(128, 128)))
     assert not made.masks.any() and "no foreground was found in 3 of 3 images" in capsys.readouterr().err
+
+
+def test_segmenting_goes_on_where_it_was_interrupted(network, monkeypatch):
+    monkeypatch.setattr(pipeline, "BATCH", 2)
+    collection, asked, masks = photographs(7), [], Foreground._masks
+
+    def interrupted(self, images, rows):
+        if rows.start == 4 and 4 not in asked:
+            asked.append(4)
+            raise KeyboardInterrupt
+        asked.append(rows.start)
+        return masks(self, images, rows)
+
+    monkeypatch.setattr(Foreground, "_masks", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make(network).apply(collection)
+    assert asked == [0, 2, 4]
+    made = make(network).apply(collection)
+    assert asked == [0, 2, 4, 4, 6]  # the first two batches were kept
+    monkeypatch.setattr(pipeline, "cached_arrays", lambda kind, key, build, resume: cached_arrays("anew", key, build))
+    anew = make(network).apply(collection)
+    assert asked[5:] == [0, 2, 4, 6]
+    for name in ("images", "masks"):
+        assert np.array_equal(getattr(made, name), getattr(anew, name))
 
 
 def test_a_collection_with_masks_passes_through(network):
