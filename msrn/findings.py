@@ -149,7 +149,8 @@ def recorded_conclusions(kept: Sequence[Record]) -> list[str]:
 def _as_recorded(group: Group) -> str:
     rows, profile = group.rows(), group.first.profile
     said = [
-        f"better than {checked.worse}: {checked.verdict(profile)} ({checked.measured.text('cd', sign=True)})"
+        f"{checked.better} better than {checked.worse}: {checked.verdict(profile)} "
+        f"({checked.measured.text('cd', sign=True)})"
         for checked in claims(rows, group.table)
         if checked.metric == "cd"
     ]
@@ -160,7 +161,7 @@ def _as_recorded(group: Group) -> str:
     ]
     seeds = many(len(group.some_seeds), "seed")
     where = f"On {group.first.dataset} as recorded ({seeds} of {group.steps:,} steps), in CD"
-    return f"{where}, {WHOLE} {'; '.join(said)}.{_beaten(group)}"
+    return f"{where}: {'; '.join(said)}.{_beaten(group)}"
 
 
 def _beaten(group: Group) -> str:

@@ -6,7 +6,7 @@ import pytest
 from raw_toy import raw_request, raw_split, use_raw_toy
 from toy_table import toy_split
 
-from msrn import experiments, report
+from msrn import experiments, findings, report
 from msrn.data.folder import NoTruth
 from msrn.errors import MsrnError
 from msrn.foreground import signs
@@ -120,3 +120,8 @@ def test_settings_of_the_foreground_reach_the_network_by_its_images_alone(monkey
     assert bench.under(row, 0).train.fingerprint != bench.under(row, 1).train.fingerprint  # other cues
     of_truth = [made.under(TABLE7[1], seed).train.fingerprint for made in (bench, other) for seed in (0, 1)]
     assert len(set(of_truth)) == 1
+
+
+def test_recorded_conclusions_say_which_row_is_better_than_which():
+    said = " ".join(findings.recorded_conclusions(experiments.recorded("table7")))
+    assert ": M-SRN better than M-SRN/OF: " in said and "; M-SRN/GT better than M-SRN: " in said
