@@ -217,7 +217,7 @@ class Bench:
             (anything, [train.fingerprint]),
             (lambda: alike(True), by_features),
             (lambda: alike(False), by_features),
-            (lambda: baselines.fitted(self.scored, index, s), [getattr(s, name) for name in FITTED_BY]),
+            (lambda: baselines.fitted(self.scored, index, s, self.progress), [getattr(s, name) for name in FITTED_BY]),
         )
         make, depends = dict(zip(BASELINES, rows, strict=True))[name]
         folder = paths.runs_folder() / "baselines"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from msrn import camera, losses
 from msrn.evaluate import Mesh
@@ -26,7 +27,7 @@ SLOW_FROM, SLOWER = 0.75, 0.1  # the last quarter of the steps, at a tenth of th
 WHITE = (1.0, 1.0, 1.0)
 
 
-def fitted(collection: Any, indices: Sequence[int], s: Settings) -> list[Mesh]:
+def fitted(collection: Any, indices: Sequence[int], s: Settings, progress: bool = False) -> list[Mesh]:
     """For each of the images ``indices``, the mesh of its object, from all images of it in ``collection``.
 
     Of the settings, ``variants.FITTED_BY`` have a say. The cameras are those of ``true_pose`` at distance 2.732, as the
@@ -34,7 +35,8 @@ def fitted(collection: Any, indices: Sequence[int], s: Settings) -> list[Mesh]:
     one core.
     """
     poses, ids = torch.from_numpy(collection.true_pose()), collection.object_id
-    return [_fit(collection, np.flatnonzero(ids == ids[index]), poses, s) for index in indices]
+    shown = tqdm(indices, "fitting to masks", unit="object", disable=not progress)
+    return [_fit(collection, np.flatnonzero(ids == ids[index]), poses, s) for index in shown]
 
 
 def _fit(collection: Any, rows: np.ndarray, poses: Tensor, s: Settings) -> Mesh:
