@@ -16,7 +16,6 @@ from functools import cached_property, partial
 import numpy as np
 
 from msrn import baselines, paths, records, runs, scoring
-from msrn.baselines import silhouettes
 from msrn.candidates import find_candidates
 from msrn.claims import SILENT_PROFILES
 from msrn.data import ImageCollection, open_collection
@@ -29,7 +28,7 @@ from msrn.params import Request
 from msrn.records import Record
 from msrn.runs import Run
 from msrn.study import STUDY
-from msrn.variants import ABLATIONS, BASELINES, FITTED, WHOLE, Ablation, Variant, portion
+from msrn.variants import ABLATIONS, BASELINES, FITTED, FITTED_BY, WHOLE, Ablation, Variant, portion
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ class Bench:
             (anything, [train.fingerprint]),
             (lambda: alike(True), by_features),
             (lambda: alike(False), by_features),
-            (lambda: baselines.fitted(self.scored, index, s), [getattr(s, name) for name in silhouettes.DECIDES]),
+            (lambda: baselines.fitted(self.scored, index, s, self.progress), [getattr(s, name) for name in FITTED_BY]),
         )
         make, depends = dict(zip(BASELINES, rows, strict=True))[name]
         folder = paths.runs_folder() / "baselines"

@@ -15,7 +15,7 @@ from msrn.claims import SEEDS_FOR_A_VERDICT, in_common
 from msrn.params import Request
 from msrn.records import Record, digest
 from msrn.settings import Settings
-from msrn.variants import ABLATIONS, BASELINES, WHOLE, Ablation
+from msrn.variants import ABLATIONS, BASELINES, FITTED, FITTED_BY, WHOLE, Ablation
 
 NO_MATTER = {"log_every", "checkpoint_every", "eval_points"}  # settings that change no training
 
@@ -130,12 +130,16 @@ def _base(settings: dict[str, Any], table: Ablation) -> dict[str, Any]:
 
 
 def _baselines(model: Record, recorded: Sequence[Record]) -> tuple[Record, ...]:
-    """The baselines on the objects of ``model``, at as many points; those of its own profile before others."""
+    """The baselines on the objects of ``model``, at as many points; those of its own profile before others. Meshes
+    fitted to masks are only those of its renderer and mesh."""
     alike = [
         record
         for record in recorded
         if record.kind == "baseline"
         and (record.dataset, record.fingerprint, record.points) == (model.dataset, model.fingerprint, model.points)
+        and (
+            record.variant != FITTED or all(record.settings.get(name) == model.settings.get(name) for name in FITTED_BY)
+        )
     ]
     alike.sort(key=lambda record: record.profile == model.profile)  # the last of a name stays
     found = {record.variant: record for record in alike}

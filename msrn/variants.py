@@ -15,6 +15,9 @@ COPIED_AT_ONCE = 4096  # images
 WHOLE = "M-SRN"
 RETRIEVAL = "retrieval, category known"
 FITTED = "fitted to all its masks, poses known"
+FITTED_BY = (  # settings that those meshes depend on
+    "image_size mesh_level ellipsoid sigma gamma affinity_weight affinity_literal normal_weight laplacian_weight"
+).split()
 BASELINES = (  # rows that train nothing, in the order of the tables
     "starting ellipsoid",
     "mean shape, category known",

@@ -6,7 +6,7 @@ import pytest
 from toy_table import record, toy_request
 
 from msrn import shelf
-from msrn.variants import BASELINES, TABLE8
+from msrn.variants import BASELINES, FITTED, TABLE8
 
 
 def table(steps: int = 100, seeds: tuple[int, ...] = (0,), **changes) -> list:
@@ -58,6 +58,13 @@ def test_baselines_are_those_of_the_same_objects_and_points_the_own_profile_firs
         [group] = shelf.groups(order)
         found = {made.variant: made for made in group.baselines}
         assert list(found) == [BASELINES[1], "retrieval"] and found["retrieval"].profile == "laptop"
+
+
+def test_meshes_fitted_to_masks_stand_beside_runs_of_the_same_renderer():
+    fitted = record(FITTED, kind="baseline", settings={"sigma": 4e-4})
+    [alike], [other] = (shelf.groups([fitted, *table(settings={"sigma": sigma})]) for sigma in (4e-4, 1e-4))
+    assert FITTED in {made.variant for made in alike.baselines}
+    assert FITTED not in {made.variant for made in other.baselines}
 
 
 def test_the_group_with_a_verdict_comes_before_the_longer_one():

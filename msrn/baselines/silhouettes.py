@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from msrn import camera, losses
 from msrn.evaluate import Mesh
@@ -24,19 +25,18 @@ from msrn.settings import Settings
 STEPS, RATE = 100, 0.02  # of Adam, in units of the object's longest edge
 SLOW_FROM, SLOWER = 0.75, 0.1  # the last quarter of the steps, at a tenth of the rate
 WHITE = (1.0, 1.0, 1.0)
-DECIDES = (  # settings that the fitted meshes depend on
-    "image_size mesh_level ellipsoid sigma gamma affinity_weight affinity_literal normal_weight laplacian_weight"
-).split()
 
 
-def fitted(collection: Any, indices: Sequence[int], s: Settings) -> list[Mesh]:
+def fitted(collection: Any, indices: Sequence[int], s: Settings, progress: bool = False) -> list[Mesh]:
     """For each of the images ``indices``, the mesh of its object, from all images of it in ``collection``.
 
-    The cameras are those of ``true_pose`` at distance 2.732, as the network's own. Time grows as objects x views x
-    pixels; some two seconds an object of 24 views at profile laptop on one core.
+    Of the settings, ``variants.FITTED_BY`` have a say. The cameras are those of ``true_pose`` at distance 2.732, as the
+    network's own. Time grows as objects x views x pixels; some two seconds an object of 24 views at profile laptop on
+    one core.
     """
     poses, ids = torch.from_numpy(collection.true_pose()), collection.object_id
-    return [_fit(collection, np.flatnonzero(ids == ids[index]), poses, s) for index in indices]
+    shown = tqdm(indices, "fitting to masks", unit="object", disable=not progress)
+    return [_fit(collection, np.flatnonzero(ids == ids[index]), poses, s) for index in shown]
 
 
 def _fit(collection: Any, rows: np.ndarray, poses: Tensor, s: Settings) -> Mesh:
