@@ -40,7 +40,7 @@ def table(found: Sequence[Record]) -> str:
     lines = [_line(name, rows) for name in rows]
     first = found[0]
     caption = f"{first.dataset}, val split ({first.n_objects} objects), profile {first.profile}"
-    return tables.plain_html(caption, HEADER, lines, f"{NOTE}, {_devices(rows)}.")
+    return tables.plain_html(caption, HEADER, lines, f"{NOTE}{_devices(rows)}.")
 
 
 def changed(name: str, rows: Rows) -> str:
@@ -99,14 +99,15 @@ def _settings(record: Record) -> dict[str, Any]:
 
 
 def _devices(rows: Rows) -> str:
-    """What trained the rows: one device for all, or each with its rows."""
+    """What trained the rows, with a comma before it: one device for all, or each with its rows; nothing where none
+    was trained."""
     found: dict[str, list[str]] = {}
     for name, made in rows.items():
         for device in {record.device for record in made if record.kind == "model"}:
             found.setdefault(device, []).append(name)
     if len(found) == 1:
-        return f"on {next(iter(found))}"
-    return ", ".join(f"on {device} for {', '.join(names)}" for device, names in found.items())
+        return f", on {next(iter(found))}"
+    return "".join(f", on {device} for {', '.join(names)}" for device, names in found.items())
 
 
 def _core_minutes(made: Sequence[Record]) -> str:

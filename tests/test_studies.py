@@ -74,6 +74,11 @@ def test_differences_are_over_the_seeds_of_both(study):
     assert list(body(studies.html())[0].values())[1][1] == "no seed in common"
 
 
+def test_rows_that_train_nothing_name_no_device(study):
+    study(row(RETRIEVAL, kind="baseline", settings={}))
+    assert "processor minutes of one training run." in studies.html()
+
+
 def test_processor_time_is_shown_only_where_it_says_something(study):
     study(row("laptop"), row("64 pixels", device="GPU"), row("8 views", train_cpu_seconds=None))
     [rows] = body(studies.html())
