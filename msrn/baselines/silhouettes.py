@@ -4,7 +4,8 @@ Evaluation only, and no rival: it is told what a network must find out (the pose
 (the other sides). Vertices move by themselves, with the mask terms of Eq. 42 and the smoothness of Eq. 45, the
 renderer, the mesh and the resolution of the profile. What is left of the distance is what this renderer does not get
 out of the masks, and what they do not tell: seen all around from elevation 30, a box may wear a roof and a keel that
-rise by half its width times tan 30 without a change in any mask.
+rise by half its width times tan 30 without a change in any mask. It is no strict bound: a network may carry over from
+other objects what the masks of one leave open.
 """
 
 from collections.abc import Sequence
