@@ -32,6 +32,7 @@ STUDY = (
     _row("half the steps", "What is learned early?", steps=2500),
     _row("twice the steps", "What does the next doubling of the time buy?", steps=10_000),
     _row("four times the steps", "And the next?", steps=20_000),
+    _row("one night", "What does a night buy, in which a laptop trains all three rows of Table 8?", steps=80_000),
     _row("softer edges, four times the steps", "Do softer edges pay in the long run?", sigma=4e-4, steps=20_000),
     _row("early switch", "When may the codes open and neighbours count?", stage_switch=500),
     _row("late switch", "Should codes and neighbours wait for better shapes?", stage_switch=2000),
