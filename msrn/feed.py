@@ -150,5 +150,6 @@ def _shrink(values: Tensor, size: int) -> Tensor:
     if stored == size:
         return values
     if stored % size == 0 and values.shape[-2] == stored:
-        return functional.avg_pool2d(values, stored // size)
+        side = stored // size  # of an area; summing whole images is faster than pooling, which goes pixel by pixel
+        return sum(values[..., i::side, j::side] for i in range(side) for j in range(side)) / side**2
     return functional.interpolate(values, (size, size), mode="area")

@@ -148,14 +148,14 @@ class Reconstruction:
 class MSRN(nn.Module):
     """The network of Figure 1(b) with its memory bank and prototypes, so that a checkpoint holds all that a test needs.
 
-    In the first stage of training all but the first entries of the codes are held at zero (``open_codes``);
-    ``compensating`` is True once feature compensation is on.
+    In the first stage of training all but the first entries of the codes are held at zero (``open_codes``), or, with
+    ``sharing``, every image has the batch's mean codes; ``compensating`` is True once feature compensation is on.
     """
 
     def __init__(self, s: Settings, categories: int):
         super().__init__()
         self.settings = s
-        self.compensating = False
+        self.compensating = self.sharing = False
         self.shape_encoder, self.texture_encoder, self.pose_encoder = encoder(s), encoder(s), encoder(s)
         self.shape_head = mlp([FEATURES, 128, 128, s.shape_code], zero=True)
         self.scale_head = mlp([FEATURES, 128, 128, 3], zero=True)
@@ -212,7 +212,7 @@ class MSRN(nn.Module):
     def encode_shape(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """z_s (B, Q) of Eq. 1 and the axis scale (B, 3)."""
         features = self.shape_encoder(images)
-        code = self.shape_head(features) * self.live_shape
+        code = self._shared(self.shape_head(features) * self.live_shape)
         return code, 1 + self.settings.axis_scale * torch.tanh(self.scale_head(features))
 
     def shape(self, images: torch.Tensor) -> Shape:
@@ -227,7 +227,7 @@ class MSRN(nn.Module):
         A vertex (x, y, z) of the sphere reads the map at u = (atan2(x, z) + pi) / 2 pi, v = acos(y) / pi. The map's
         first column is repeated after its last, so that colours run on across the seam.
         """
-        code = self.texture_head(self.texture_encoder(images)) * self.live_texture
+        code = self._shared(self.texture_head(self.texture_encoder(images)) * self.live_texture)
         texture = self.texture_decoder(code)
         texture = torch.cat((texture, texture[..., :1]), dim=-1)
         uv = self.corner_uv.expand(len(images), -1, -1, -1)
@@ -243,6 +243,10 @@ class MSRN(nn.Module):
         offset = torch.tanh(self.translation_head(features)).unflatten(1, (s.pose_candidates, 3))
         translation = self.pose_centre + self.pose_reach * offset
         return Poses(torch.softmax(self.probability_head(features), 1), azimuth, rotation, translation)
+
+    def _shared(self, code: torch.Tensor) -> torch.Tensor:
+        """One code for the whole batch (B, Q) while ``sharing``."""
+        return code.mean(0, keepdim=True).expand_as(code) if self.sharing else code
 
     @torch.no_grad()
     def open_codes(self, everything: bool) -> None:

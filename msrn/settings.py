@@ -272,6 +272,17 @@ class Settings(BaseModel):
     Choice: the paper has no such term; without it all poses collapse into one candidate. 0.02 is Unicorn's; with few
     objects and a high learning rate it is too weak to prevent that, so profile laptop takes 1."""
 
+    responsibility_weight: float = _setting(0.0, "3.4", "absent", ge=0)
+    """Weight, in pose steps, of the cross-entropy between the candidates' probabilities and their responsibilities
+    softmax(-L_k / ``responsibility_temperature``); 0 leaves it out.
+
+    Choice: not in the paper, so off. By the expected loss sum p_k L_k alone the gradient of a logit is
+    p_k (L_k - sum p_j L_j), which vanishes as soon as the network is sure, also where another candidate fits better:
+    front and back, once confused, stay so. That of the cross-entropy, p_k minus the responsibility, does not. Weights
+    of 1 let the first guess harden."""
+    responsibility_temperature: float = _setting(0.02, "3.4", "absent", gt=0, le=10)
+    """Difference of the reconstruction loss L_k that makes a candidate e times as responsible."""
+
     # training, §4.3
     steps: int = _setting(400_000, "4.3", ge=1)
     """Training steps.
@@ -297,6 +308,14 @@ class Settings(BaseModel):
     Choice: codes of the first stage are the full ones with all but their first entries held at zero, as in Unicorn. The
     paper starts the neighbour term here; that the bank is written from here on is ours, since codes of one entry would
     fill it with nothing."""
+    first_codes: Literal["small", "category"] = _setting("small", "4.3", "small")
+    """What codes hold before the stage switch: the first entries of every image's own (the next two settings), or all
+    entries of the batch's mean, so that the images of a category share one shape and one texture.
+
+    Choice: small, as printed. But already one entry lets an image that was taken from behind have a shape turned about,
+    and then nothing tells that its pose is wrong: front and back stay confused for good. A shape that is shared cannot
+    turn about for some images; with ``responsibility_weight`` the images turn instead, one category after another.
+    ``category`` needs ``batches`` of one category."""
     small_shape_code: int = _setting(1, "4.3", "1", ge=0)
     """Live entries of z_s before the stage switch."""
     small_texture_code: int = _setting(2, "4.3", "2", ge=0)
@@ -342,6 +361,7 @@ def _check_together(s: Settings) -> None:
         (s.candidate_pool == 0 or s.candidate_pool >= s.candidates, "candidate_pool", f"0 or at least {s.candidates}"),
         (s.prototypes <= s.memory_slots, "prototypes", f"at most memory_slots ({s.memory_slots})"),
         (s.small_shape_code <= s.shape_code, "small_shape_code", f"at most shape_code ({s.shape_code})"),
+        (s.first_codes == "small" or s.batches == "category", "first_codes", "small, or choose batches 'category'"),
         (s.small_texture_code <= s.texture_code, "small_texture_code", f"at most texture_code ({s.texture_code})"),
         (s.checkpoint_every % s.log_every == 0, "checkpoint_every", f"a multiple of log_every ({s.log_every})"),
         (s.texture_size & (s.texture_size - 1) == 0, "texture_size", "a power of two"),

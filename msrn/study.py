@@ -10,6 +10,8 @@ from msrn.variants import Variant
 
 REFERENCE = "laptop"
 
+CATEGORY_CODES = {"first_codes": "category", "responsibility_weight": 0.1, "stage_switch": 2000}
+
 
 def _row(name: str, question: str, **overrides: Any) -> Variant:
     return Variant(name, overrides=overrides, question=question)
@@ -57,6 +59,14 @@ STUDY = (
     _row("12 candidates", "Do more candidates give more views?", candidates=12),
     _row("every neighbour", "Is one neighbour per step too noisy?", neighbor_samples=0),
     _row("weak pose prior", "Unicorn's weight of the pose prior.", pose_prior_weight=0.02),
+    _row("responsibilities", "Must a pose that fits better be taken up at once?", responsibility_weight=0.1),
+    _row("category codes", "Which side is front, if a category shares its first shape?", **CATEGORY_CODES),
+    _row(
+        "category codes, four times the steps",
+        "Does that need longer?",
+        **{**CATEGORY_CODES, "stage_switch": 8000},
+        steps=20_000,
+    ),
     _row("w/o NC", "What is left without neighbours?", neighbor_consistency=False),
     _row("stiffer mesh", "Ten times the smoothing.", normal_weight=0.1, laplacian_weight=0.1),
 )

@@ -127,8 +127,10 @@ def take_step(run: Training, terms: dict[str, Tensor]) -> dict[str, Tensor]:
 def begin_stage(run: Training, images: TrainingImages) -> None:
     """What changes between steps: codes open, k-means runs, compensation starts, the learning rate falls (§4.3)."""
     network, step, s = run.network, run.step, run.settings
+    sharing = s.first_codes == "category"
     if step in (0, s.stage_switch):
-        network.open_codes(step >= s.stage_switch)
+        network.open_codes(sharing or step >= s.stage_switch)
+    network.sharing = sharing and step < s.stage_switch
     epoch_starts = step % images.steps_per_epoch == 0
     # The bank is empty at the switch itself: for the rest of that epoch, look again at every log line.
     same_epoch = step // images.steps_per_epoch == s.stage_switch // images.steps_per_epoch
@@ -150,7 +152,8 @@ def purify(network: MSRN, s: Settings, seed: int) -> None:
 
 
 def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Expected reconstruction loss over the candidate poses, the mesh held fixed, plus the pose prior."""
+    """Expected reconstruction loss over the candidate poses, the mesh held fixed, plus the pose prior and the
+    candidates' responsibilities."""
     network, s = run.network, run.settings
     batch = prepare(inputs["image"], inputs["mask"], inputs["category"], s.image_size)
     with torch.no_grad():
@@ -159,14 +162,16 @@ def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     terms, _ = render_and_compare(network, shape.vertices, colors, poses.rotation, poses.translation, batch, s)
     expected = (poses.probability * terms["total"]).sum(1).mean()
     prior = losses.pose_prior(poses.probability)
+    total = expected + s.pose_prior_weight * prior
+    result = {"pose_expected": expected, "pose_prior": prior}
+    if s.responsibility_weight:
+        result["responsibility"] = losses.responsibility(
+            poses.probability, terms["total"], s.responsibility_temperature
+        )
+        total = total + s.responsibility_weight * result["responsibility"]
     remember(run, inputs, shape)
     likeliest = poses.probability.argmax(1, keepdim=True) == torch.arange(s.pose_candidates, device=colors.device)
-    return {
-        "total": expected + s.pose_prior_weight * prior,
-        "pose_expected": expected,
-        "pose_prior": prior,
-        "pose_histogram": likeliest.float().mean(0),
-    }
+    return {"total": total, **result, "pose_histogram": likeliest.float().mean(0)}
 
 
 def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:

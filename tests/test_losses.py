@@ -353,3 +353,14 @@ def test_pose_prior():
     collapsed = torch.eye(6)[[2, 2, 2]]
     assert losses.pose_prior(collapsed).item() == pytest.approx((5 / 6 + 5 / 6) / 6)
     assert gradcheck(losses.pose_prior, random(3, 4).requires_grad_())
+
+
+def test_responsibility():
+    loss = torch.tensor([[0.0, 0.02, 5.0]], dtype=torch.float64)
+    target = torch.tensor([[math.e, 1.0, 0.0]], dtype=torch.float64) / (math.e + 1)
+    entropy = -(target * target.clamp_min(1e-30).log()).sum()
+    assert losses.responsibility(target, loss, 0.02).item() == pytest.approx(entropy.item())
+    logits = torch.tensor([[-40.0, 3.0, 1.0]], dtype=torch.float64, requires_grad=True)  # sure, and wrong
+    losses.responsibility(logits.softmax(1), loss.requires_grad_(), 0.02).backward()
+    assert torch.allclose(logits.grad, logits.detach().softmax(1) - target, atol=1e-12)
+    assert loss.grad is None

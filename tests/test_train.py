@@ -37,8 +37,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
 
 
 @pytest.mark.parametrize("stop", [2, 8, 14, 22])
-def test_resumed_from_any_log_line_is_bit_equal(stop, tmp_path):
-    s = tiny_settings()
+@pytest.mark.parametrize("first_codes", ["small", "category"])
+def test_resumed_from_any_log_line_is_bit_equal(stop, first_codes, tmp_path):
+    s = tiny_settings(first_codes=first_codes, batches="category")
     whole, log = finish(s)
     run, images = start(s)
     records = []
@@ -104,6 +105,18 @@ def test_a_pose_step_moves_poses_only_and_a_shape_step_the_rest():
             assert not moved & set(pose_branch) and "shape_decoder" in moved and "texture_decoder" in moved
 
 
+def test_responsibilities_are_a_part_of_pose_steps():
+    s = tiny_settings(responsibility_weight=0.1, log_every=1, checkpoint_every=1)
+    run, images = start(s)
+    for record in train(run, images):
+        expected = record.get("pose_expected", 0) + s.pose_prior_weight * record.get("pose_prior", 0)
+        if run.step % 2:
+            assert record["total"] == pytest.approx(expected + 0.1 * record["responsibility"])
+        else:
+            assert "responsibility" not in record
+    assert not any("responsibility" in record for record in finish(tiny_settings())[1])
+
+
 def test_stages():
     s = tiny_settings(steps=40, stage_switch=8, decay_at=0.5)
     run, images = start(s)
@@ -117,6 +130,20 @@ def test_stages():
     assert run.network.compensating
     assert run.network.prototypes_valid.any(1).all()
     assert run.network.bank.filled.min() > 0
+
+
+def test_a_category_shares_its_codes_until_the_stage_switch():
+    s = tiny_settings(first_codes="category", batches="category", responsibility_weight=0.1)
+    run, images = start(s)
+    seen = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for _ in train(run, images):
+        with torch.no_grad():
+            code, colors = run.network.encode_shape(seen)[0], run.network.paint(seen)
+        shared = run.step - 1 < s.stage_switch  # in the step that was just made
+        assert torch.equal(code, code[:1].expand_as(code)) == shared
+        assert torch.equal(colors, colors[:1].expand_as(colors)) == shared
+        assert run.step < 8 or code.abs().amax(0).min() > 0  # all entries live
+    assert run.step == s.steps
 
 
 def test_variants_leave_their_part_out():
