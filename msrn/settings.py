@@ -278,8 +278,7 @@ class Settings(BaseModel):
 
     Choice: not in the paper, so off. By the expected loss sum p_k L_k alone the gradient of a logit is
     p_k (L_k - sum p_j L_j), which vanishes as soon as the network is sure, also where another candidate fits better:
-    front and back, once confused, stay so. That of the cross-entropy, p_k minus the responsibility, does not. Weights
-    of 1 let the first guess harden."""
+    front and back, once confused, stay so. That of the cross-entropy, p_k minus the responsibility, does not."""
     responsibility_temperature: float = _setting(0.02, "3.4", "absent", gt=0, le=10)
     """Difference of the reconstruction loss L_k that makes a candidate e times as responsible."""
 
@@ -312,9 +311,9 @@ class Settings(BaseModel):
     """What codes hold before the stage switch: the first entries of every image's own (the next two settings), or all
     entries of the batch's mean, so that the images of a category share one shape and one texture.
 
-    Choice: small, as printed. But already one entry lets an image that was taken from behind have a shape turned about,
-    and then nothing tells that its pose is wrong: front and back stay confused for good. A shape that is shared cannot
-    turn about for some images; with ``responsibility_weight`` the images turn instead, one category after another.
+    Choice: small, as printed. But already one entry lets an image whose pose is the wrong way round have a shape turned
+    round, and nothing then tells that the pose is wrong. A shape that a category shares cannot turn for some images;
+    with ``responsibility_weight`` their poses turn instead (the study above says where, and at what price).
     ``category`` needs ``batches`` of one category."""
     small_shape_code: int = _setting(1, "4.3", "1", ge=0)
     """Live entries of z_s before the stage switch."""
