@@ -21,6 +21,7 @@ OBJECTS = 4  # of each category, with all of their views
 EVERY = 4  # of those images, one in so many is asked for its neighbours
 AGREES = 30.0  # degrees by which a predicted turn between two images may be off
 PAIRS, POINTS = 20, 1000  # pairs of objects of a category whose shapes are compared, points on each
+SECTORS = 12  # of azimuth, by which the sides are counted from which a category is seen
 SHUFFLES = 20  # random domains, for what chance gives
 BATCH = 96
 
@@ -50,6 +51,9 @@ class Diagnosis:
     """Neighbours whose predicted turn from the image is within 30 degrees of the true one; share."""
     agrees_by_halves: Measure
     """The same up to half turns."""
+    sides: Measure
+    """Sectors of azimuth from which the likeliest poses see a category: exponential of the entropy, mean of categories.
+    Half of them: front and back are taken for one, and no pose ever shows the other half."""
     told: Measure
     """Codes whose nearest prototype of all categories is one of their own; share."""
     one_domain: Measure
@@ -86,6 +90,7 @@ def diagnose(network: MSRN, train: ImageCollection, candidates: np.ndarray, seed
     seen = look(network, train, np.union1d(asked, candidates[inputs]))
     return Diagnosis(
         **_neighbors(network, train, candidates, inputs, seen),
+        sides=_sides(train, asked, seen, np.random.default_rng(seed)),
         **_domains(network, train, asked, seen, np.random.default_rng(seed)),
         **_attention(network, train, asked, seen),
     )
@@ -136,6 +141,22 @@ def _neighbors(
         "agrees": Measure(share(_angle(wrong) < AGREES), AGREES / 180),
         "agrees_by_halves": Measure(share(_angle(2 * wrong) < 2 * AGREES), AGREES / 90),
     }
+
+
+def _sides(train: ImageCollection, asked: np.ndarray, seen: Seen, generator: np.random.Generator) -> Measure:
+    """From how many sides the images ``asked`` are seen, and from how many they would be at random."""
+    category, azimuth = np.asarray(train.category[asked]), seen.azimuth[seen.at(asked)]
+    return Measure(_sectors(azimuth, category), _sectors(generator.uniform(0, 360, len(azimuth)), category))
+
+
+def _sectors(azimuth: np.ndarray, category: np.ndarray) -> float:
+    """Effective number of sectors in which azimuths of a category lie, mean over categories."""
+    sector = (azimuth % 360 // (360 / SECTORS)).astype(int) % SECTORS
+    found = []
+    for term in np.unique(category):
+        share = np.unique(sector[category == term], return_counts=True)[1] / (category == term).sum()
+        found.append(np.exp(-(share * np.log(share)).sum()))
+    return float(np.mean(found))
 
 
 def _domains(

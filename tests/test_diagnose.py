@@ -97,6 +97,17 @@ def test_a_pose_that_is_half_a_turn_off_agrees_by_halves_only(train):
     assert made.agrees.value == pytest.approx(alike.mean()) and made.agrees_by_halves.value == 1
 
 
+def test_sides_are_those_from_which_a_category_is_seen(train):
+    def sides(azimuth):
+        return diagnose.diagnose(*asked(train, corner(np.zeros(60, int)), azimuth)).sides
+
+    true = train.true_pose()[:, 0]  # four directions, a quarter turn apart
+    assert sides(true).value == pytest.approx(4)
+    assert 4 < sides(true).chance < 12
+    assert sides(true % 180).value == pytest.approx(2)  # front and back taken for one
+    assert sides(np.full(60, -1e-9)).value == sides(np.full(60, 360.0)).value == 1
+
+
 def test_domains_by_view_are_told_from_domains_by_object(train):
     by_view = diagnose.diagnose(*asked(train, corner(train.view % 2), prototypes=PLANES))
     objects = np.unique(train.object_id, return_inverse=True)[1]
