@@ -53,7 +53,7 @@ class Diagnosis:
     """The same up to half turns."""
     sides: Measure
     """Sectors of azimuth from which the likeliest poses see a category: exponential of the entropy, mean of categories.
-    Half of them: front and back are taken for one, and no pose ever shows the other half."""
+    Few of them: much of its shapes is never compared with an image."""
     told: Measure
     """Codes whose nearest prototype of all categories is one of their own; share."""
     one_domain: Measure

@@ -278,7 +278,7 @@ class Settings(BaseModel):
 
     Choice: not in the paper, so off. By the expected loss sum p_k L_k alone the gradient of a logit is
     p_k (L_k - sum p_j L_j), which vanishes as soon as the network is sure, also where another candidate fits better:
-    front and back, once confused, stay so. That of the cross-entropy, p_k minus the responsibility, does not."""
+    front and back, once confused, may stay so. That of the cross-entropy, p_k minus the responsibility, does not."""
     responsibility_temperature: float = _setting(0.02, "3.4", "absent", gt=0, le=10)
     """Difference of the reconstruction loss L_k that makes a candidate e times as responsible."""
 
@@ -311,9 +311,9 @@ class Settings(BaseModel):
     """What codes hold before the stage switch: the first entries of every image's own (the next two settings), or all
     entries of the batch's mean, so that the images of a category share one shape and one texture.
 
-    Choice: small, as printed. But already one entry lets an image whose pose is the wrong way round have a shape turned
-    round, and nothing then tells that the pose is wrong. A shape that a category shares cannot turn for some images;
-    with ``responsibility_weight`` their poses turn instead (the study above says where, and at what price).
+    Choice: small, as printed. But already one entry may let an image whose pose is the wrong way round have a shape
+    turned round, so that nothing tells. A shape that a category shares cannot turn for some images only; the study
+    above says what it does together with ``responsibility_weight``, and at what price.
     ``category`` needs ``batches`` of one category."""
     small_shape_code: int = _setting(1, "4.3", "1", ge=0)
     """Live entries of z_s before the stage switch."""
