@@ -128,6 +128,27 @@ def pose_prior(probabilities: Tensor) -> Tensor:
     return (probabilities.mean(0) - 1 / probabilities.shape[1]).abs().mean()
 
 
+def azimuth_prior(probabilities: Tensor, azimuth: Tensor, category: Tensor) -> Tensor:
+    """How far the azimuths of a category are from even ones: Fourier coefficients, squared, mean of orders 1 to K.
+
+        mean over pairs b != c of one category and orders m of Re f_bm conj(f_cm),   f_bm = sum_k p_bk exp(i m a_bk)
+
+    (B, candidates) twice, azimuth in degrees, category (B,) -> a scalar: 1 when all look from one side, 0 without
+    pairs. Pairs of an image with itself are left out, so that the expected value is the squared coefficient of all
+    images of the category, 0 when they are even all around, however small the batch and however sure the network.
+
+    Not in the paper: ``pose_prior`` sees which candidates are likely and not to where within its bin each has turned,
+    and in a small batch it asks for probabilities that are undecided.
+    """
+    orders = torch.arange(1, azimuth.shape[1] + 1, device=azimuth.device)
+    angles = orders * torch.deg2rad(azimuth)[..., None]  # (B, candidates, orders)
+    waves = torch.stack((angles.cos(), angles.sin()), -1)
+    waves = (probabilities[..., None, None] * waves).sum(1).flatten(1)  # f, (B, 2 orders)
+    pair = (category[:, None] == category).to(waves.dtype)
+    pair = pair - torch.eye(len(pair), dtype=pair.dtype, device=pair.device)
+    return (pair * (waves @ waves.T)).sum() / (pair.sum().clamp(min=1) * len(orders))
+
+
 def responsibility(probabilities: Tensor, loss: Tensor, temperature: float) -> Tensor:
     """Cross-entropy, in nats, of the candidates' probabilities against their responsibilities softmax(-L_k / T), which
     carry no gradient. (B, candidates) twice -> a scalar.

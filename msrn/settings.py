@@ -242,6 +242,11 @@ class Settings(BaseModel):
 
     Choice: a random subset leaves the expected value of Eq. 44 as it is and saves most of its cost; the paper renders
     all. With N_re = 0, where Eq. 44 divides by zero, the term is zero."""
+    neighbor_scale: Literal["neighbor", "own"] = _setting("neighbor", "3.3", "silent")
+    """Whose axis scale (``axis_scale``) the shape wears in the neighbour's pose: the neighbour's or its own.
+
+    Choice: the paper has no axis scale; the neighbour's is Unicorn's. Then nothing ever supervises the scale along the
+    line of sight of the own image. The own one is supervised there by all neighbours, which are other objects."""
     neighbor_texture_gradient: bool = _setting(False, "3.3", "silent")
     """Let the neighbour term train the texture branch through T^n; the pose C^n never receives its gradient.
 
@@ -271,7 +276,13 @@ class Settings(BaseModel):
 
     Choice: the paper has no such term; without it all poses collapse into one candidate. 0.02 is Unicorn's; with few
     objects and a high learning rate it is too weak to prevent that, so profile laptop takes 1."""
+    azimuth_prior_weight: float = _setting(0.0, "3.4", "absent", ge=0)
+    """Weight, in pose steps, of the squared Fourier coefficients of a category's azimuths (orders 1 to K, their mean,
+    estimated from the pairs of a batch), which vanish when azimuths are even all around.
 
+    Choice: not in the paper, so off. The pose prior asks that every candidate be used and leaves to each where in its
+    bin, 30 degrees to either side, it looks; and since 16 images never use six candidates evenly, it asks for undecided
+    probabilities too."""
     responsibility_weight: float = _setting(0.0, "3.4", "absent", ge=0)
     """Weight, in pose steps, of the cross-entropy between the candidates' probabilities and their responsibilities
     softmax(-L_k / ``responsibility_temperature``); 0 leaves it out.

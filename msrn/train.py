@@ -164,6 +164,9 @@ def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     prior = losses.pose_prior(poses.probability)
     total = expected + s.pose_prior_weight * prior
     result = {"pose_expected": expected, "pose_prior": prior}
+    if s.azimuth_prior_weight:
+        result["azimuth_prior"] = losses.azimuth_prior(poses.probability, poses.azimuth, batch.category)
+        total = total + s.azimuth_prior_weight * result["azimuth_prior"]
     if s.responsibility_weight:
         result["responsibility"] = losses.responsibility(
             poses.probability, terms["total"], s.responsibility_temperature
@@ -204,8 +207,8 @@ def neighbor_term(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tup
     """L_ne (Eqs 35-38, 43-44) and N_re, the mean number of candidates that were neighbours.
 
     The own shape is rendered with a neighbour's texture and pose and compared with the neighbour's image. Its axis
-    scale is the neighbour's, as in Unicorn: the scale is not part of the code by which neighbours are chosen. A
-    candidate whose code is not known yet counts as a neighbour.
+    scale is the neighbour's, as in Unicorn, unless ``neighbor_scale`` keeps the own: the scale is not part of the code
+    by which neighbours are chosen. A candidate whose code is not known yet counts as a neighbour.
     """
     network, s = run.network, run.settings
     rows, category = inputs["candidate_rows"], inputs["category"]  # (B, k), (B,)
@@ -217,10 +220,13 @@ def neighbor_term(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tup
     batch = prepare(image, mask, category.repeat_interleave(column.shape[1]), s.image_size)  # B m images
     with torch.no_grad(), network.frozen_statistics():
         _, rotation, translation = network.poses(batch.image).likeliest()
-        scale = network.encode_shape(batch.image)[1]
+        neighbors_scale = network.encode_shape(batch.image)[1] if s.neighbor_scale == "neighbor" else None
     with torch.set_grad_enabled(s.neighbor_texture_gradient), network.frozen_statistics():
         colors = network.paint(batch.image)
-    vertices = shape.unscaled.repeat_interleave(column.shape[1], 0) * scale[:, None]
+    if neighbors_scale is None:
+        vertices = shape.vertices.repeat_interleave(column.shape[1], 0)
+    else:
+        vertices = shape.unscaled.repeat_interleave(column.shape[1], 0) * neighbors_scale[:, None]
     terms, _ = render_and_compare(network, vertices, colors, rotation[:, None], translation[:, None], batch, s)
     loss = (terms["total"].view_as(share) * share).sum(1).mean()
     return loss, selected.sum(1).float().mean()

@@ -355,6 +355,58 @@ def test_pose_prior():
     assert gradcheck(losses.pose_prior, random(3, 4).requires_grad_())
 
 
+def sure_of(azimuth: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images that are sure of these azimuths, by one candidate after the other; all others look somewhere else."""
+    azimuth = torch.tensor(azimuth, dtype=torch.float64)
+    images, best = torch.arange(len(azimuth)), torch.arange(len(azimuth)) % 6
+    all_azimuths = 123 * random(len(azimuth), 6).detach()
+    all_azimuths[images, best] = azimuth
+    return torch.eye(6, dtype=torch.float64)[best], all_azimuths
+
+
+def test_azimuth_prior_is_an_unbiased_square():
+    """Against the sum over pairs as it stands in the docstring; and its mean over small batches is that of all."""
+    probabilities, azimuth, category = random(7, 4).softmax(1), 360 * random(7, 4), torch.tensor([0, 1, 0, 0, 1, 1, 2])
+    total, pairs = 0.0, 0
+    for b, c in itertools.permutations(range(7), 2):
+        if category[b] == category[c]:
+            for m in range(1, 5):
+                f_b, f_c = ((probabilities[i] * torch.exp(1j * m * azimuth[i].deg2rad())).sum() for i in (b, c))
+                total += (f_b * f_c.conj()).real.item()
+                pairs += 1
+    assert losses.azimuth_prior(probabilities, azimuth, category).item() == pytest.approx(total / pairs)
+    # all 15 azimuths that are 24 degrees apart are even; so are pairs of them on average
+    probabilities, azimuth = sure_of([24.0 * i for i in range(15)])
+    small = [
+        losses.azimuth_prior(probabilities[[b, c]], azimuth[[b, c]], torch.zeros(2))
+        for b, c in itertools.combinations(range(15), 2)
+    ]
+    assert torch.stack(small).mean().item() == pytest.approx(-1 / 14)  # pairs drawn without replacement
+
+
+def test_azimuth_prior_of_one_side_and_of_no_pair():
+    probabilities, azimuth = sure_of([77.0] * 5)
+    assert losses.azimuth_prior(probabilities, azimuth, torch.zeros(5)).item() == pytest.approx(1)
+    assert losses.azimuth_prior(probabilities, azimuth, torch.arange(5)).item() == 0
+
+
+def test_azimuth_prior_sees_what_the_pose_prior_does_not():
+    """All candidates are in use, but each has turned as far to the front or the back as its bin lets it."""
+    turned = sure_of([0, 30, 150, 180, 210, 330] * 3)
+    spread = sure_of([-15, 45, 105, 165, 225, 285, 15, 75, 135, 195, 255, 315])
+    assert losses.pose_prior(turned[0]).item() == losses.pose_prior(spread[0]).item() == pytest.approx(0)
+    assert losses.azimuth_prior(*turned, torch.zeros(18)).item() == pytest.approx((18 * 5 / 54 - 1) / 17)
+    assert losses.azimuth_prior(*spread, torch.zeros(12)).item() == pytest.approx(-1 / 11)
+
+
+def test_azimuth_prior_does_not_care_where_zero_is():
+    probabilities, azimuth, category = random(5, 4).softmax(1), 360 * random(5, 4), torch.tensor([0, 0, 1, 1, 1])
+    turned = losses.azimuth_prior(probabilities, azimuth + 77, category)
+    assert losses.azimuth_prior(probabilities, azimuth, category).item() == pytest.approx(turned.item())
+    logits, angles = random(5, 4).requires_grad_(), (90 * random(5, 4)).detach().requires_grad_()
+    assert gradcheck(lambda x, a: losses.azimuth_prior(x.softmax(1), a, category), (logits, angles))
+
+
 def test_responsibility():
     loss = torch.tensor([[0.0, 0.02, 5.0]], dtype=torch.float64)
     target = torch.tensor([[math.e, 1.0, 0.0]], dtype=torch.float64) / (math.e + 1)

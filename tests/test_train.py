@@ -9,8 +9,8 @@ from toy import tiny_settings, toy_candidates, toy_collection
 
 from msrn import train as training
 from msrn.errors import MsrnError
-from msrn.feed import TrainingImages, prepare
-from msrn.train import Training, train
+from msrn.feed import TrainingImages, has_neighbors, prepare
+from msrn.train import Training, neighbor_term, train
 
 
 def start(s, seed: int = 0, collection=None):
@@ -105,16 +105,17 @@ def test_a_pose_step_moves_poses_only_and_a_shape_step_the_rest():
             assert not moved & set(pose_branch) and "shape_decoder" in moved and "texture_decoder" in moved
 
 
-def test_responsibilities_are_a_part_of_pose_steps():
-    s = tiny_settings(responsibility_weight=0.1, log_every=1, checkpoint_every=1)
+@pytest.mark.parametrize("name", ["responsibility", "azimuth_prior"])
+def test_what_pose_steps_may_add(name):
+    s = tiny_settings(**{f"{name}_weight": 0.1}, log_every=1, checkpoint_every=1)
     run, images = start(s)
     for record in train(run, images):
         expected = record.get("pose_expected", 0) + s.pose_prior_weight * record.get("pose_prior", 0)
         if run.step % 2:
-            assert record["total"] == pytest.approx(expected + 0.1 * record["responsibility"])
+            assert record["total"] == pytest.approx(expected + 0.1 * record[name])
         else:
-            assert "responsibility" not in record
-    assert not any("responsibility" in record for record in finish(tiny_settings())[1])
+            assert name not in record
+    assert not any(name in record for record in finish(tiny_settings())[1])
 
 
 def test_stages():
@@ -253,3 +254,18 @@ def test_bad_collections_are_refused():
         start(tiny_settings(), collection=dataclasses.replace(whole, masks=None))
     with pytest.raises(MsrnError, match="'ball' has 20 training images, fewer.*prototypes = 21.*at most 20, or add"):
         start(tiny_settings(prototypes=21, memory_slots=32))
+
+
+@pytest.mark.parametrize("whose, supervised", [("neighbor", False), ("own", True)])
+def test_neighbours_supervise_the_own_axis_scale_alone(whose, supervised):
+    run, images = start(tiny_settings(neighbor_scale=whose, axis_scale=0.5))
+    for _ in train(run, images):
+        pass
+    step = next(i for i in range(run.step) if has_neighbors(i, run.settings))
+    inputs = images.inputs(run.seed, step)
+    shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).image)
+    run.network.zero_grad(set_to_none=True)
+    neighbor_term(run, shape, inputs)[0].backward()
+    moved = [weight.grad is not None and bool(weight.grad.any()) for weight in run.network.scale_head.parameters()]
+    assert any(moved) == supervised
+    assert any(weight.grad is not None and bool(weight.grad.any()) for weight in run.network.shape_head.parameters())
