@@ -11,6 +11,7 @@ from msrn.variants import Variant
 REFERENCE = "laptop"
 
 CATEGORY_CODES = {"first_codes": "category", "responsibility_weight": 0.1, "stage_switch": 2000}
+EVEN_AZIMUTHS = {"azimuth_prior_weight": 2.0, "pose_prior_weight": 0.0}
 
 
 def _row(name: str, question: str, **overrides: Any) -> Variant:
@@ -40,6 +41,7 @@ STUDY = (
     _row("late switch", "Should codes and neighbours wait for better shapes?", stage_switch=2000),
     _row("learning rate 2e-4", "Are the steps too long?", learning_rate=2e-4),
     _row("learning rate 1e-3", "Are the steps too short?", learning_rate=1e-3),
+    _row("decay", "Should the steps become shorter at the end?", decay_at=0.6),
     # data
     Variant("20 objects", objects=20, question="How many objects of a category must be seen?"),
     Variant("8 views", views=8, question="How many images of an object must be seen?"),
@@ -59,6 +61,7 @@ STUDY = (
     _row("12 candidates", "Do more candidates give more views?", candidates=12),
     _row("every neighbour", "Is one neighbour per step too noisy?", neighbor_samples=0),
     _row("weak pose prior", "Unicorn's weight of the pose prior.", pose_prior_weight=0.02),
+    _row("even azimuths", "Do azimuths spread if that is what is asked of them?", **EVEN_AZIMUTHS),
     _row("responsibilities", "Must a pose that fits better be taken up at once?", responsibility_weight=0.1),
     _row("category codes", "Which side is front, if a category shares its first shape?", **CATEGORY_CODES),
     _row(
