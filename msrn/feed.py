@@ -19,6 +19,7 @@ from msrn.data import ImageCollection
 from msrn.errors import MsrnError
 from msrn.settings import Settings
 
+GROUPS = 4  # of a batch, each of one category, where batches are of groups
 AHEAD = 3  # steps read in advance next to a GPU
 
 
@@ -47,25 +48,40 @@ class TrainingImages:
             check_images(name, number, "prototypes", s.prototypes)
             if s.batches == "category":  # one that fills no batch would never be seen
                 check_images(name, number, "batch_size", s.batch_size, ", choose batches 'mixed'")
+            if s.batches == "groups" and number * GROUPS < s.batch_size:
+                raise MsrnError(
+                    f"category {name!r} has {number} training images, fewer than a quarter of the setting batch_size = "
+                    f"{s.batch_size}: lower it to at most {number * GROUPS}, or choose batches 'mixed'"
+                )
         self.images, self.masks, self.category = collection.images, collection.masks, collection.category
         self.candidates, self.device, self.settings = candidates, device, s
         self.count, self.categories = len(collection.category), len(collection.categories)
         self.batch_size = s.batch_size
         self._epochs: dict[tuple[int, int], np.ndarray] = {}
+        if not self.steps_per_epoch:
+            raise MsrnError(
+                f"setting batches = 'groups': {self.count} training images fill no batch of {GROUPS} groups of one "
+                "category; choose a smaller batch_size, or batches 'mixed'"
+            )
 
     @property
     def steps_per_epoch(self) -> int:
         """Full batches in the collection; the images left over sit out this epoch."""
-        return sum(len(group) // self.batch_size for group in self._groups)
+        return sum(len(rows) // self._together for rows in self._sources) // (self.batch_size // self._together)
 
     def indices(self, seed: int, step: int) -> np.ndarray:
         """Row numbers (B,) of the batch at ``step``: each epoch walks through batches of its own, drawn at random."""
         epoch, position = divmod(step, self.steps_per_epoch)
         return self._epoch(seed, epoch)[position]
 
+    @property
+    def _together(self) -> int:
+        """Images that a batch takes from one source at a time."""
+        return self.batch_size // GROUPS if self.settings.batches == "groups" else self.batch_size
+
     @functools.cached_property
-    def _groups(self) -> list[np.ndarray]:
-        """Rows that may share a batch."""
+    def _sources(self) -> list[np.ndarray]:
+        """Rows among which the images of a batch, or of a group, are drawn."""
         if self.settings.batches == "mixed":
             return [np.arange(self.count)]
         return [np.flatnonzero(self.category == term) for term in range(self.categories)]
@@ -73,12 +89,15 @@ class TrainingImages:
     def _epoch(self, seed: int, epoch: int) -> np.ndarray:
         """The batches of an epoch, (steps_per_epoch, B); the last two are kept, since reading ahead crosses over."""
         if (seed, epoch) not in self._epochs:
-            generator = np.random.default_rng((seed, epoch))
-            shuffled = [generator.permutation(group) for group in self._groups]
-            batches = [rows[: len(rows) // self.batch_size * self.batch_size] for rows in shuffled]
-            batches = np.concatenate(batches).reshape(-1, self.batch_size)
+            generator, together = np.random.default_rng((seed, epoch)), self._together
+            shuffled = [generator.permutation(rows) for rows in self._sources]
+            groups = [rows[: len(rows) // together * together] for rows in shuffled]
+            groups = np.concatenate(groups).reshape(-1, together)
+            if len(self._sources) > 1:
+                groups = generator.permutation(groups)
             self._epochs = dict([*self._epochs.items()][-1:])
-            self._epochs[seed, epoch] = batches if len(self._groups) == 1 else generator.permutation(batches)
+            whole = self.steps_per_epoch * self.batch_size
+            self._epochs[seed, epoch] = groups.reshape(-1)[:whole].reshape(-1, self.batch_size)
         return self._epochs[seed, epoch]
 
     def inputs(self, seed: int, step: int) -> dict[str, Tensor]:

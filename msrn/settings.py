@@ -300,12 +300,13 @@ class Settings(BaseModel):
     Choice: the paper gives no length; its predecessor trains 850,000 steps for a category."""
     batch_size: int = _setting(16, "4.3", "16", ge=1)
     """Images per step."""
-    batches: Literal["mixed", "category"] = _setting("mixed", "4.3", "silent")
-    """What a batch holds: images of any category, or of one category.
+    batches: Literal["mixed", "groups", "category"] = _setting("mixed", "4.3", "silent")
+    """What a batch holds: images of any category, four groups of images of one category each, or one category.
 
     Choice: mixed, as one would read the paper. But the prior over a batch's poses is Unicorn's, which trains a category
     at a time: in mixed batches it is content when every category keeps to some candidates of its own, and then half of
-    each object is never seen. Batches of one category spread the poses of each."""
+    each object is never seen. Batches of one category spread the poses of each, but every step then pulls the decoder
+    that all categories share towards one of them. Groups suit ``azimuth_prior_weight``, which needs pairs alone."""
     learning_rate: float = _setting(1e-4, "4.3", "1e-4", gt=0, le=1)
     """Adam's learning rate."""
     decay_at: float = _setting(1.0, "4.3", ge=0, le=1)
@@ -372,6 +373,7 @@ def _check_together(s: Settings) -> None:
         (s.prototypes <= s.memory_slots, "prototypes", f"at most memory_slots ({s.memory_slots})"),
         (s.small_shape_code <= s.shape_code, "small_shape_code", f"at most shape_code ({s.shape_code})"),
         (s.first_codes == "small" or s.batches == "category", "first_codes", "small, or choose batches 'category'"),
+        (s.batches != "groups" or s.batch_size % 4 == 0, "batch_size", "a multiple of 4, or choose batches 'mixed'"),
         (s.small_texture_code <= s.texture_code, "small_texture_code", f"at most texture_code ({s.texture_code})"),
         (s.checkpoint_every % s.log_every == 0, "checkpoint_every", f"a multiple of log_every ({s.log_every})"),
         (s.texture_size & (s.texture_size - 1) == 0, "texture_size", "a power of two"),

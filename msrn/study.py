@@ -12,6 +12,16 @@ REFERENCE = "laptop"
 
 CATEGORY_CODES = {"first_codes": "category", "responsibility_weight": 0.1, "stage_switch": 2000}
 EVEN_AZIMUTHS = {"azimuth_prior_weight": 2.0, "pose_prior_weight": 0.0}
+IN_GROUPS = {
+    **EVEN_AZIMUTHS,
+    "batches": "groups",
+    "neighbor_scale": "own",
+    "neighbor_prototypes": 1,
+    "small_shape_code": 32,
+    "small_texture_code": 64,
+    "stage_switch": 500,
+    "decay_at": 0.6,
+}
 
 
 def _row(name: str, question: str, **overrides: Any) -> Variant:
@@ -62,6 +72,8 @@ STUDY = (
     _row("every neighbour", "Is one neighbour per step too noisy?", neighbor_samples=0),
     _row("weak pose prior", "Unicorn's weight of the pose prior.", pose_prior_weight=0.02),
     _row("even azimuths", "Do azimuths spread if that is what is asked of them?", **EVEN_AZIMUTHS),
+    _row("even azimuths in groups", "And with all that seems to help besides?", **IN_GROUPS),
+    _row("even azimuths in groups, four times the steps", "Does that need longer?", **IN_GROUPS, steps=20_000),
     _row("responsibilities", "Must a pose that fits better be taken up at once?", responsibility_weight=0.1),
     _row("category codes", "Which side is front, if a category shares its first shape?", **CATEGORY_CODES),
     _row(

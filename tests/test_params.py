@@ -64,6 +64,7 @@ def test_unknown_and_wrong_settings():
     refused(lambda: params.make_settings({"encoder": "resnet"}), "encoder = 'resnet'", "small")
     refused(lambda: params.make_settings({"neighbor_prototypes": 11}), "neighbor_prototypes = 11", "prototypes (10)")
     refused(lambda: params.make_settings({"first_codes": "category"}), "first_codes = 'category'", "batches 'category'")
+    refused(lambda: params.make_settings({"batches": "groups", "batch_size": 6}), "batch_size = 6", "multiple of 4")
     refused(lambda: params.make_settings({"memory_slots": 5}), "prototypes = 10", "memory_slots (5)")
     refused(lambda: params.make_settings({"image_size": 32}), "image_size = 32", "resnet18")
     refused(lambda: params.make_settings({"texture_size": 48}), "texture_size = 48", "power of two")

@@ -188,6 +188,22 @@ def test_batches_of_one_category_see_every_image_once_but_the_left_over():
     assert terms[0] != sorted(terms[0]) and terms[0] != terms[1]
 
 
+def test_batches_of_groups_hold_four_categories_at_most():
+    collection = toy_collection()  # 3 categories of 20 images: 6 groups of 3 images each
+    _, images = start(tiny_settings(batch_size=12, batches="groups"), collection=collection)
+    assert images.steps_per_epoch == 3 * 6 // 4
+    epochs = [
+        [images.indices(0, e * images.steps_per_epoch + i) for i in range(images.steps_per_epoch)] for e in (0, 1)
+    ]
+    for epoch in epochs:
+        rows = np.concatenate(epoch)
+        assert len(rows) == len(set(rows)) == 48
+        groups = [collection.category[group] for batch in epoch for group in batch.reshape(4, 3)]
+        assert all(len(set(group)) == 1 for group in groups)
+        assert any(len(set(collection.category[batch])) > 1 for batch in epoch)
+    assert not np.array_equal(*map(np.concatenate, epochs))
+
+
 @pytest.mark.parametrize("size", [32, 16])
 def test_images_are_averaged_to_the_size_that_is_asked_for(size):
     collection = toy_collection(size=32)
@@ -250,6 +266,11 @@ def test_bad_collections_are_refused():
         start(tiny_settings(batch_size=100))
     with pytest.raises(MsrnError, match="'ball' has 20 training.*batch_size = 21 .*at most 20, choose batches"):
         start(tiny_settings(batch_size=21, batches="category"))
+    with pytest.raises(MsrnError, match="'ball' has 3 training.*a quarter.*batch_size = 16: lower.*at most 12, or"):
+        few = dataclasses.replace(whole, category=np.repeat([0, 1, 2], [3, 28, 29]))
+        TrainingImages(few, None, tiny_settings(batch_size=16, batches="groups"), "cpu")
+    with pytest.raises(MsrnError, match="batches = 'groups': 18 training images fill no batch of 4 groups"):
+        TrainingImages(toy_collection(3, 2), None, tiny_settings(batch_size=16, batches="groups"), "cpu")
     with pytest.raises(MsrnError, match="no masks"):
         start(tiny_settings(), collection=dataclasses.replace(whole, masks=None))
     with pytest.raises(MsrnError, match="'ball' has 20 training images, fewer.*prototypes = 21.*at most 20, or add"):
