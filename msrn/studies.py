@@ -9,7 +9,7 @@ import numpy as np
 from msrn import experiments, tables
 from msrn.claims import difference, estimate, in_common
 from msrn.records import Record
-from msrn.settings import Settings
+from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.shelf import NO_MATTER
 from msrn.study import REFERENCE
 from msrn.variants import BASELINES
@@ -93,9 +93,9 @@ def _set(record: Record) -> tuple[Any, ...]:
 
 
 def _settings(record: Record) -> dict[str, Any]:
-    """Those that change numbers; one that was added since the record was made had its default."""
+    """Those that change numbers of given masks; one that was added since the record was made had its default."""
     known = {**Settings().model_dump(mode="json"), **record.settings}
-    return {name: value for name, value in known.items() if name not in NO_MATTER}
+    return {name: value for name, value in known.items() if name not in NO_MATTER | FOREGROUND_SETTINGS}
 
 
 def _devices(rows: Rows) -> str:
