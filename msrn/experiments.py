@@ -9,13 +9,14 @@ the settings of profile laptop were chosen (``msrn.study``), on val.
 import re
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 
-from msrn import baselines, paths, records, runs, scoring
+from msrn import baselines, paths, records, runs, scoring, side_by_side
 from msrn.candidates import find_candidates
 from msrn.claims import SILENT_PROFILES
 from msrn.data import ImageCollection, open_collection
@@ -26,6 +27,7 @@ from msrn.foreground import signs
 from msrn.foreground.pipeline import Foreground
 from msrn.params import Request
 from msrn.records import Record
+from msrn.resume import OutOfTime
 from msrn.runs import Run
 from msrn.study import STUDY
 from msrn.variants import ABLATIONS, BASELINES, FITTED, FITTED_BY, WHOLE, Ablation, Variant, portion
@@ -118,17 +120,58 @@ class Bench:
         self.scored = open_collection(request.dataset, EXPERIMENTS[experiment].split, request.data_root)
         self.scored.ground_truth(self.scored.object_id[0])  # one that has no true shapes is refused before any training
 
-    def outcome(self, row: Variant, seed: int, until: float | None = None) -> Outcome:
-        """A row with one seed, trained or loaded, scored or loaded; a line on standard error says which and why."""
-        label = f"{row.name}, seed {seed}"
-        bench = self.under(row, seed, until)
+    def outcomes(self, work: Sequence[tuple[Variant, int]], until: float | None = None) -> Iterator[Outcome]:
+        """Every row and seed of ``work``, trained or loaded, scored or loaded; those that are trained side by side come
+        as they are done. There a run that cannot go on stops no other one: what they said is raised at the end."""
+        steps = sum(row.settings(self.request.settings).steps for row, _ in work)
+        threads = side_by_side.threads_each(len(work), steps, self.request.device)
+        waiting = [item for item in work if threads and self._steps_left(*item, until)]
+        for row, seed in work:
+            if (row, seed) not in waiting:
+                yield self._outcome(row, seed, self.run(row, seed, until))
+        if not waiting:
+            return
+        stopped: list[Exception] = []
+        for i, made in side_by_side.train([self._apart(*item, until) for item in waiting], threads, self.progress):
+            if isinstance(made, Exception):
+                stopped.append(made)
+            else:
+                yield self._outcome(*waiting[i], made)
+        for error in stopped:
+            if isinstance(error, MsrnError):
+                raise error
+        if stopped:
+            raise OutOfTime("\n".join(map(str, stopped)))
+
+    def run(self, row: Variant, seed: int, until: float | None = None) -> Run:
+        """A row with one seed, trained or loaded; a line on standard error says which and why."""
+        label, bench = _label(row, seed), self.under(row, seed, until)
+        if until is not None and time.monotonic() > until:
+            raise OutOfTime(f"{label}: the time is over before it began")
         settings = row.settings(self.request.settings)
-        run = runs.train_or_load(
+        made = runs.train_or_load(
             settings, bench.train, lambda: bench.candidates, seed, self.request.device, self.progress, label, until
         )
-        if self.progress and not run.trained_now:
-            print(run.how, file=sys.stderr, flush=True)
-        return Outcome(row, run, scoring.score_run(run, self._row(row.name), self.request, bench.scored, self.progress))
+        if self.progress and not made.trained_now:
+            print(made.how, file=sys.stderr, flush=True)
+        return made
+
+    def _outcome(self, row: Variant, seed: int, made: Run) -> Outcome:
+        scored = self.under(row, seed).scored
+        return Outcome(row, made, scoring.score_run(made, self._row(row.name), self.request, scored, self.progress))
+
+    def _steps_left(self, row: Variant, seed: int, until: float | None) -> int:
+        settings = row.settings(self.request.settings)
+        return settings.steps - runs.last_step(settings, self.under(row, seed, until).train, seed)
+
+    def _apart(self, row: Variant, seed: int, until: float | None) -> side_by_side.Work:
+        """A run for a process of its own. What all of them read is in the caches when they start."""
+        bench, settings = self.under(row, seed, until), row.settings(self.request.settings)
+        if settings.neighbor_consistency:
+            bench._features(bench.train)
+        folder = runs.folder_of(settings, bench.train, seed)
+        train = partial(_run, self.experiment, self.request, row, seed, until)
+        return side_by_side.Work(_label(row, seed), folder, settings.steps, train)
 
     @property
     def raw(self) -> bool:
@@ -252,6 +295,18 @@ class Bench:
         return self.experiment, name
 
 
+def _run(experiment: str, request: Request, row: Variant, seed: int, until: float | None) -> Run | Exception:
+    """``Bench.run`` in a process of its own; what stopped it is returned, so that the others go on."""
+    try:
+        return Bench(experiment, request, progress=False).run(row, seed, until)
+    except (MsrnError, OutOfTime) as stopped:
+        return stopped
+
+
+def _label(row: Variant, seed: int) -> str:
+    return f"{row.name}, seed {seed}"
+
+
 def _unfit(name: str, said: str) -> MsrnError:
     wanted = "choose photographs with true shapes, such as pascal3d or homeware-wild"
     return MsrnError(f"{ABLATIONS[name].title} {said}: {wanted}")
@@ -276,7 +331,8 @@ def make_table(name: str, request: Request, progress: bool = True) -> Table:
     started, request = time.perf_counter(), suited(name, request)
     past = tuple(recorded(name))
     bench = Bench(name, request, progress)
-    outcomes = tuple(bench.outcome(row, seed) for row in variants(name) for seed in request.seeds)
+    work = [(row, seed) for row in variants(name) for seed in request.seeds]
+    outcomes = tuple(sorted(bench.outcomes(work), key=lambda made: work.index((made.variant, made.run.seed))))
     as_seen = bench.under(variant(name, WHOLE), request.seeds[0])
     request = replace(request, dataset=as_seen.scored.name)  # pix3d has another name when its split is ours
     return Table(name, request, as_seen.scored, outcomes, as_seen.baselines(), past, time.perf_counter() - started)

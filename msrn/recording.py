@@ -35,23 +35,31 @@ def record(
     until, request = time.monotonic() + seconds, suited(experiment, request)
     rows = _rows(experiment, request, only)
     bench = Bench(experiment, request, progress)
-    waiting: list[tuple[Variant | str, int]] = [(row, seed) for seed in request.seeds for row in rows]
+    waiting = [(row, seed) for seed in request.seeds for row in rows]
     if not only:
         waiting.sort(key=lambda work: _expected(bench, *work), reverse=True)
-    waiting = [(name, scoring.SEED) for name in BASELINES if name in (only or bench.yardsticks)] + waiting
-    left = len(waiting)
-    for row, seed in waiting:
-        if time.monotonic() > until:
-            break
-        try:
-            made = _baseline(bench, row) if isinstance(row, str) else bench.outcome(row, seed, until).record
-        except resume.OutOfTime as stopped:
-            yield str(stopped)
-            break
-        left -= 1
-        yield _keep(made)
-    done = "everything is recorded" if not left else f"{left} of {len(waiting)} left: the same command goes on"
+    yardsticks = [name for name in BASELINES if name in (only or bench.yardsticks)]
+    every = left = len(yardsticks) + len(waiting)
+    try:
+        for made in _made(bench, yardsticks, waiting, until):
+            left -= 1
+            yield _keep(made)
+    except resume.OutOfTime as stopped:
+        yield str(stopped)
+    done = "everything is recorded" if not left else f"{left} of {every} left: the same command goes on"
     yield f"{experiment}, profile {request.label}, on {request.dataset}: {done}"
+
+
+def _made(
+    bench: Bench, yardsticks: Sequence[str], work: Sequence[tuple[Variant, int]], until: float
+) -> Iterator[Record]:
+    """Each result as soon as it is there, until the time is over."""
+    for name in yardsticks:
+        if time.monotonic() > until:
+            raise resume.OutOfTime(f"{name}: the time is over before it began")
+        yield _baseline(bench, name)
+    for outcome in bench.outcomes(work, until):
+        yield outcome.record
 
 
 def _rows(experiment: str, request: Request, only: Sequence[str]) -> list[Variant]:

@@ -102,7 +102,7 @@ def train_or_load(
     ``candidates`` (N, k_cos), or a function that finds them, is only used when there is something left to train.
     ``until`` is a time of ``time.monotonic`` past which training stops at its next log line, with ``OutOfTime``.
     """
-    folder = paths.runs_folder() / run_name(settings, collection, seed)
+    folder = folder_of(settings, collection, seed)
 
     def begin() -> tuple[Training, Iterator[dict]]:
         found = None
@@ -128,9 +128,14 @@ def run_name(settings: Settings, collection: ImageCollection, seed: int) -> str:
     return f"{collection.name}-seed{seed}-{digest}"
 
 
+def folder_of(settings: Settings, collection: ImageCollection, seed: int) -> Path:
+    """Where the run is stored."""
+    return paths.runs_folder() / run_name(settings, collection, seed)
+
+
 def last_step(settings: Settings, collection: ImageCollection, seed: int) -> int:
     """The last logged step of a run, 0 when there is none; cheap, loads no tensors."""
-    records = read_log(paths.runs_folder() / run_name(settings, collection, seed))
+    records = read_log(folder_of(settings, collection, seed))
     return records[-1]["step"] if records else 0
 
 
