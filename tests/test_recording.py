@@ -94,9 +94,9 @@ def test_single_rows_may_be_those_that_train_nothing(study):
     assert len(said) == 3 and said[-1].endswith("everything is recorded")
     found = records.recorded("study")
     assert {record.variant for record in found} == set(asked) and {record.kind for record in found} == {"baseline"}
-    assert list(recording.record("study", toy_request(), 0, False, only=asked))[0].endswith(
-        "2 of 2 left: the same command goes on"
-    )
+    said = list(recording.record("study", toy_request(), 0, False, only=asked))
+    assert said[0] == "starting ellipsoid: the time is over before it began"
+    assert said[1].endswith("2 of 2 left: the same command goes on")
 
 
 def test_a_changed_profile_is_recorded_under_its_own_name(study):
