@@ -117,6 +117,7 @@ class Bench:
         self.whole = self.train = open_collection(request.dataset, "train", request.data_root)
         self._check_masks()
         self.rows = slice(None)  # of the whole split, the images that ``train`` holds
+        self._under: dict[tuple[str, int], Bench] = {}
         self.scored = open_collection(request.dataset, EXPERIMENTS[experiment].split, request.data_root)
         self.scored.ground_truth(self.scored.object_id[0])  # one that has no true shapes is refused before any training
 
@@ -195,7 +196,13 @@ class Bench:
 
     def under(self, row: Variant, seed: int, until: float | None = None) -> "Bench":
         """The bench that a row is trained on: another one when the row has its own candidates, training images or
-        masks."""
+        masks. It is made once."""
+        key = row.name, seed
+        if key not in self._under:
+            self._under[key] = self._made_for(row, seed, until)
+        return self._under[key]
+
+    def _made_for(self, row: Variant, seed: int, until: float | None) -> "Bench":
         rows = row.training_rows(self.whole)
         own_candidates = any(name.startswith(OF_CANDIDATES) for name in row.overrides)
         if rows is None and not own_candidates and not self.raw:

@@ -55,9 +55,10 @@ def test_an_image_without_foreground_is_kept_and_not_trained_on(table, monkeypat
 def test_a_cue_on_the_background_is_said_before_training_and_again_when_masks_are_loaded(monkeypatch, tmp_path, capsys):
     use_raw_toy(monkeypatch, tmp_path)
     monkeypatch.setattr(signs, "by_category", lambda foreground: {"chair": 0.2, "sofa": -0.31})
-    bench, row = experiments.Bench("table7", raw_request(), progress=False), TABLE7[2]
+    row = TABLE7[2]
     assert row.name == "M-SRN"
     for _ in range(2):
+        bench = experiments.Bench("table7", raw_request(), progress=False)
         bench.under(row, 0)
         assert "for sofa -0.31: look at them" in capsys.readouterr().err
     bench.under(TABLE7[1], 0)  # true masks need no cue
