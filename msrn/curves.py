@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from msrn import sets
+from msrn import experiments, sets, studies, tables
 from msrn.experiments import Outcome, Table
 from msrn.figures import INK, show
 from msrn.records import Record
@@ -27,6 +27,7 @@ CURVES = {  # log key -> title
     "neighbor": "neighbours, Eq. 44",
     "n_re": "neighbours per image, $N_{re}$",
 }
+STUDY_MEASURES = {**sets.MEASURES, "pose_m2": "pose consistency, m=2 ↑"}
 
 
 def learning_figure(result: Table) -> Figure:
@@ -138,6 +139,42 @@ def lengths_alt(several: Mapping[str, Sequence[Group]]) -> str:
     return f"Chamfer distance, F-score and mask IoU over steps, a line per variant. CD of M-SRN, {'; '.join(parts)}."
 
 
+def study_lengths_html() -> HTML:
+    """What more steps buy the whole network on the study's val split: a panel for each measure, a line for each set."""
+    several = studies.lengths(experiments.recorded("study"))
+    if not several:
+        return HTML(tables.note_html("The study has one length only so far."))
+    figure = Figure(figsize=(9.5, 2.6), layout="constrained")
+    panels = figure.subplots(1, len(STUDY_MEASURES))
+    for axes, (metric, title) in zip(panels, STUDY_MEASURES.items(), strict=True):
+        for style, (dataset, found) in zip(("solid", DASHED, DOTTED), several.items(), strict=False):
+            axes.plot(
+                [steps / 1000 for steps in found], [_mean(made, metric) for made in found.values()],
+                marker="o", markersize=4, color=BLUE, linestyle=style, linewidth=1.7, label=dataset,
+            )  # fmt: skip
+        _quiet(axes)
+        _log_steps(axes, sorted({steps / 1000 for found in several.values() for steps in found}))
+        axes.set_title(title, color=INK, fontsize=11)
+        axes.set_xlabel("thousand steps", color=INK)
+    if len(several) > 1:
+        handles = panels[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper center", ncols=3, frameon=False, labelcolor=INK)
+    return show(figure, _study_lengths_alt(several))
+
+
+def _study_lengths_alt(several: Mapping[str, Mapping[int, Sequence[Record]]]) -> str:
+    parts = []
+    for dataset, found in several.items():
+        for metric, title in STUDY_MEASURES.items():
+            values = ", ".join(f"{_mean(made, metric):.2f} at {steps:,}" for steps, made in found.items())
+            parts.append(f"{dataset}, {title[:-2]}: {values}")
+    return f"Four panels over training steps, M-SRN on the val split. {'; '.join(parts)}."
+
+
+def _mean(made: Sequence[Record], metric: str) -> float:
+    return float(np.mean([record.metrics[metric] for record in made]))
+
+
 def _lengths(axes: Axes, found: Sequence[Group], metric: str) -> None:
     for row in found[0].table.rows:
         mine = [group for group in found if group.rows()[row.name]]
@@ -149,9 +186,14 @@ def _lengths(axes: Axes, found: Sequence[Group], metric: str) -> None:
         best = min(known) if metric == "cd" else max(known)
         axes.axhline(best, color=INK, linewidth=1, linestyle=":", label="best row without training")
     _quiet(axes)
+    _log_steps(axes, sorted({group.steps for group in found}))
+
+
+def _log_steps(axes: Axes, steps: Sequence[float]) -> None:
+    """Steps on a logarithmic scale, with a tick at each length there is."""
     axes.set_xscale("log")
-    axes.set_xticks(sorted({group.steps for group in found}), minor=False)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_xticks(steps, minor=False)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:,g}")
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -1,9 +1,9 @@
 """Several runs of a table at once, each in a process of its own with its share of the cores.
 
-A step on small images is many small operations, which a second thread speeds up by a third (``bench_step.py``). Runs
-side by side on a thread each are done sooner than one after the other on all of them. At most one run more than there
-are cores is under way: three rows keep two cores busy to the end. Each process takes the memory of a training, half a
-gigabyte at profile laptop. On a GPU runs follow each other: there a step is one graph that fills the device.
+A step on small images is many small operations, of whose time a second thread saves no more than a third
+(``bench_step.py``), so runs side by side, on a thread each, are done sooner than one after the other on all threads. At
+most one run more than there are cores is under way: three rows keep two cores busy to the end. Each process takes some
+0.8 GB at profile laptop. On a GPU runs follow each other: there a step is one graph that fills the device.
 
 Whether runs go side by side, and on how many threads, depends on the table and the machine alone, not on what is left
 to train, so that a run that resumes repeats the bits of an uninterrupted one.

@@ -43,6 +43,21 @@ def table(found: Sequence[Record]) -> str:
     return tables.plain_html(caption, HEADER, lines, f"{NOTE}{_devices(rows)}.")
 
 
+def lengths(found: Sequence[Record]) -> dict[str, dict[int, list[Record]]]:
+    """For each data set of the study that has several: steps -> records of the first row and of those that are longer
+    or shorter and nothing else, of the seeds that all of these have."""
+    several: dict[str, dict[int, list[Record]]] = {}
+    for alike, made in groupby(sorted(found, key=_set), key=_set):
+        trained = [record for record in made if record.kind == "model"]
+        first = next((_settings(record) for record in trained if record.variant == REFERENCE), {})
+        same = [r for r in trained if not _portion(r) and _settings(r) | {"steps": 0} == first | {"steps": 0}]
+        steps = sorted({record.settings["steps"] for record in same})
+        if len(steps) > 1:
+            each = in_common({count: [r for r in same if r.settings["steps"] == count] for count in steps})
+            several |= {alike[0]: each} if each[steps[0]] else {}
+    return several
+
+
 def changed(name: str, rows: Rows) -> str:
     """What sets a row apart from the first: settings as ``image_size 64 for 32``, and a share of the data."""
     row = experiments.variant("study", name)
@@ -53,6 +68,12 @@ def changed(name: str, rows: Rows) -> str:
     mine, first = _settings(rows[name][0]), _settings(rows[REFERENCE][0])
     keys = [key for key in mine if mine[key] != first.get(key)]
     return ", ".join([f"{key} {_plain(mine[key])} for {_plain(first.get(key))}" for key in keys] + parts)
+
+
+def _portion(record: Record) -> bool:
+    """Whether it was trained on a share of the data."""
+    row = experiments.variant("study", record.variant)
+    return bool(row.objects or row.views)
 
 
 def _line(name: str, rows: Rows) -> list[str]:

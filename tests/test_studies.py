@@ -5,7 +5,7 @@ from test_report import Cells
 from test_sets import tables_of
 from toy_table import record
 
-from msrn import experiments, paths, records, storage, studies
+from msrn import curves, experiments, paths, records, storage, studies
 from msrn.variants import RETRIEVAL, Variant
 
 ROWS = (
@@ -99,3 +99,30 @@ def test_a_profile_that_moved_on_shows(study):
 def test_data_sets_and_profiles_have_a_table_each(study):
     study(row("laptop"), row("laptop", dataset="zoo"), row("laptop", profile="laptop with steps 9"))
     assert len(body(studies.html())) == 3
+
+
+LENGTHS = (
+    *ROWS,
+    Variant("longer", overrides={"steps": 8000}, question="What do more steps buy?"),
+    Variant("finer and longer", overrides={"steps": 8000, "image_size": 64}, question="And finer?"),
+)
+
+
+def test_lengths_are_those_of_the_same_network_and_seeds(study, monkeypatch):
+    monkeypatch.setitem(experiments.EXPERIMENTS, "study", experiments.Experiment(LENGTHS, "val"))
+    assert "one length only" in curves.study_lengths_html().data
+    long = {"steps": 8000}
+    study(
+        *(row("laptop", seed=seed) for seed in (0, 1)),
+        row("8 views"),
+        row("longer", settings=long, metrics={"cd": 1.75, "f": 0.3, "mask_iou": 0.9, "pose_m2": 0.7}),
+        row("finer and longer", settings={**long, "image_size": 64}),
+        row(RETRIEVAL, kind="baseline", settings={}),
+    )
+    [(dataset, found)] = studies.lengths(experiments.recorded("study")).items()
+    assert {steps: [(r.variant, r.seed) for r in made] for steps, made in found.items()} == {
+        4000: [("laptop", 0)],
+        8000: [("longer", 0)],
+    }
+    shown = curves.study_lengths_html().data
+    assert f"{dataset}, Chamfer distance: 2.50 at 4,000, 1.75 at 8,000" in shown and "<img" in shown
