@@ -77,7 +77,6 @@ def source_line(result: Table, notebook: str) -> str:
     """Which notebook, parameters, commit, device and data made the table, and what was computed for it."""
     request, record, count = result.request, result.outcomes[-1].record, len(result.outcomes)
     commit, dirty = source_state()
-    trained = sum(outcome.record.train_seconds for outcome in result.outcomes)
     now = (
         f"{result.trained_now} of {count} runs trained now"
         if result.trained_now
@@ -87,12 +86,20 @@ def source_line(result: Table, notebook: str) -> str:
         f"Source: {notebook or f'msrn.experiments.{result.name}'}",
         f"params/{request.profile}.yaml{request.label.removeprefix(request.profile)}",
         f"commit {commit}{' with uncommitted changes' if dirty else ''}",
-        f"trained on {record.device} in {duration(trained)}",
+        f"trained on {record.device} in {_training_time(result)}",
         f"{now}, table made in {duration(result.seconds)}",
         f"{record.n_objects} test objects, {record.points:,} points a surface",
         f"features {record.features}, masks {record.masks}",
     ]
     return "; ".join(parts) + "."
+
+
+def _training_time(result: Table) -> str:
+    """Of all runs: processor time where it is known, since runs that are trained side by side share the clock."""
+    found = [outcome.record for outcome in result.outcomes]
+    if all(record.train_cpu_seconds is not None and record.device.startswith("CPU") for record in found):
+        return f"{duration(sum(record.train_cpu_seconds for record in found))} of processor time"
+    return duration(sum(record.train_seconds for record in found))
 
 
 def wants_progress() -> bool:

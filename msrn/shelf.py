@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from msrn.claims import SEEDS_FOR_A_VERDICT, in_common
+from msrn.data import ImageCollection
 from msrn.params import Request
 from msrn.records import Record, digest
-from msrn.settings import Settings
+from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.variants import ABLATIONS, BASELINES, FITTED, FITTED_BY, WHOLE, Ablation
 
 NO_MATTER = {"log_every", "checkpoint_every", "eval_points"}  # settings that change no training
@@ -63,7 +64,7 @@ class Group:
     def follows(self, request: Request) -> bool:
         """Whether it was made with the settings that a request has now."""
         asked = request.settings.model_dump(mode="json")
-        return _base(self.first.settings, self.table) == _base(asked, self.table)
+        return _base(self.first.settings, self.first) == _base(asked, self.first)
 
     def rows(self) -> dict[str, list[Record]]:
         """The records of every row of the table, by seed; none for a row that is not recorded."""
@@ -118,15 +119,18 @@ def _alike(record: Record) -> tuple[Any, ...]:
         record.fingerprint,
         record.profile,
         record.points,
-        digest(_base(record.settings, ABLATIONS[record.experiment])),
+        digest(_base(record.settings, record)),
     )
 
 
-def _base(settings: dict[str, Any], table: Ablation) -> dict[str, Any]:
-    """Settings that all rows share and that change numbers; one that was added since then had its default."""
+def _base(settings: dict[str, Any], of: Record) -> dict[str, Any]:
+    """Settings that all rows of a record's table share and that change numbers, which those of the foreground module do
+    not where masks are given; a setting that was added since then had its default."""
     known = {**Settings().model_dump(mode="json"), **settings}
-    changed = {name for row in table.rows for name in row.overrides}
-    return {name: value for name, value in known.items() if name not in changed | NO_MATTER}
+    without = {name for row in ABLATIONS[of.experiment].rows for name in row.overrides} | NO_MATTER
+    if of.masks == ImageCollection.masks_from:
+        without |= FOREGROUND_SETTINGS
+    return {name: value for name, value in known.items() if name not in without}
 
 
 def _baselines(model: Record, recorded: Sequence[Record]) -> tuple[Record, ...]:

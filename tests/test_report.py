@@ -109,6 +109,7 @@ def test_the_rule_and_the_source_stand_under_the_table(toy_result):  # noqa: F81
     shown = report.table_html(toy_result, "notebooks/x.ipynb")
     assert "at least three seeds" in shown and "compare signs, not values" in shown
     assert "Source: notebooks/x.ipynb" in shown and "commit " in shown and "trained on CPU" in shown
+    assert "of processor time; 3 of 3 runs trained now" in shown
     loaded = replace(
         toy_result, outcomes=tuple(replace(o, run=replace(o.run, trained_now=False)) for o in toy_result.outcomes)
     )

@@ -88,6 +88,16 @@ def test_beside_a_request_stand_its_own_settings():
     assert [group.follows(request) for group in shelf.groups(kept)] == [True, False]
 
 
+def test_settings_that_find_masks_matter_only_where_they_found_them():
+    request = toy_request(steps=24)
+    settings = {**request.settings.model_dump(mode="json"), "cue_share": 0.17}
+    for masks, follows in (("of the data set", True), ("refined", False)):
+        [group] = shelf.groups(table(24, settings=settings, masks=masks))
+        assert group.follows(request) == follows
+        both = [*table(24, masks=masks, settings={"cue_share": 0.1}), *table(24, masks=masks)]
+        assert len(shelf.groups(both)) == (1 if follows else 2)
+
+
 def test_else_beside_a_request_stands_its_own_profile():
     request = toy_request()
     kept = [*table(100), *table(900, profile="paper"), *table(9, profile="laptop with steps 9"), *table(dataset="x")]
