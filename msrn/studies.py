@@ -28,7 +28,8 @@ def html() -> str:
     if not found:
         how = "python -m msrn record study --profile laptop --dataset procedural13 --budget 25m"
         return tables.note_html(f"Nothing of the study is recorded yet; {how} begins it.")
-    return "".join(table(list(alike)) for _, alike in groupby(sorted(found, key=_set), key=_set))
+    tables_of_sets = "".join(table(list(alike)) for _, alike in groupby(sorted(found, key=_set), key=_set))
+    return f'<div class="full-width">{tables_of_sets}</div>'  # the theme's, as wide as the margin allows
 
 
 def table(found: Sequence[Record]) -> str:

@@ -70,7 +70,7 @@ STUDY = (
     _row("small code 8", "Does a first stage with several shapes settle directions?", small_shape_code=8),
     _row("12 candidates", "Do more candidates give more views?", candidates=12),
     _row("every neighbour", "Is one neighbour per step too noisy?", neighbor_samples=0),
-    _row("weak pose prior", "Unicorn's weight of the pose prior.", pose_prior_weight=0.02),
+    _row("weak pose prior", "Does Unicorn's weight of the pose prior do?", pose_prior_weight=0.02),
     _row("even azimuths", "Do azimuths spread if that is what is asked of them?", **EVEN_AZIMUTHS),
     _row("even azimuths in groups", "And with all that seems to help besides?", **IN_GROUPS),
     _row("even azimuths in groups, four times the steps", "Does that need longer?", **IN_GROUPS, steps=20_000),

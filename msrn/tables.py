@@ -17,8 +17,8 @@ STYLE = """<style>
 .msrn thead th.group {text-align: center; white-space: nowrap}
 .msrn td small {opacity: .8; white-space: nowrap}
 .msrn.msrn .words {text-align: left; min-width: 14em} /* named twice, to outweigh JupyterLab's own rule */
-.msrn.msrn tbody th {text-align: left; white-space: nowrap}
-.msrn tbody th small {display: block; max-width: 19em; font-weight: 400; opacity: .8; white-space: normal}
+.msrn.msrn tbody th {text-align: left; min-width: 9em; max-width: 24em}
+.msrn tbody th small {display: block; font-weight: 400; opacity: .8}
 .msrn tbody tr {border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); background: none}
 .msrn tbody tr.apart {border-top: 2px solid color-mix(in srgb, currentColor 60%, transparent)}
 .msrn tbody tr.beside th {font-weight: 400; font-style: italic}
