@@ -150,15 +150,14 @@ def study_lengths_html() -> HTML:
         for style, (dataset, found) in zip(("solid", DASHED, DOTTED), several.items(), strict=False):
             axes.plot(
                 [steps / 1000 for steps in found], [_mean(made, metric) for made in found.values()],
-                marker="o", markersize=4, color=BLUE, linestyle=style, linewidth=1.7, label=dataset,
+                marker="o", markersize=4, color=BLUE, linestyle=style, linewidth=1.7, label=f"{dataset}, val split",
             )  # fmt: skip
         _quiet(axes)
         _log_steps(axes, sorted({steps / 1000 for found in several.values() for steps in found}))
         axes.set_title(title, color=INK, fontsize=11)
         axes.set_xlabel("thousand steps", color=INK)
-    if len(several) > 1:
-        handles = panels[0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=3, frameon=False, labelcolor=INK)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=3, frameon=False, labelcolor=INK)
     return show(figure, _study_lengths_alt(several))
 
 
