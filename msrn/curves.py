@@ -149,7 +149,7 @@ def study_lengths_html() -> HTML:
     for axes, (metric, title) in zip(panels, STUDY_MEASURES.items(), strict=True):
         for style, (dataset, found) in zip(("solid", DASHED, DOTTED), several.items(), strict=False):
             axes.plot(
-                [steps / 1000 for steps in found], [_mean(made, metric) for made in found.values()],
+                [steps / 1000 for steps in found], [studies.mean(made, metric) for made in found.values()],
                 marker="o", markersize=4, color=BLUE, linestyle=style, linewidth=1.7, label=f"{dataset}, val split",
             )  # fmt: skip
         _quiet(axes)
@@ -165,13 +165,9 @@ def _study_lengths_alt(several: Mapping[str, Mapping[int, Sequence[Record]]]) ->
     parts = []
     for dataset, found in several.items():
         for metric, title in STUDY_MEASURES.items():
-            values = ", ".join(f"{_mean(made, metric):.2f} at {steps:,}" for steps, made in found.items())
+            values = ", ".join(f"{studies.mean(made, metric):.2f} at {steps:,}" for steps, made in found.items())
             parts.append(f"{dataset}, {title[:-2]}: {values}")
     return f"Four panels over training steps, M-SRN on the val split. {'; '.join(parts)}."
-
-
-def _mean(made: Sequence[Record], metric: str) -> float:
-    return float(np.mean([record.metrics[metric] for record in made]))
 
 
 def _lengths(axes: Axes, found: Sequence[Group], metric: str) -> None:

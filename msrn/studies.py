@@ -84,8 +84,8 @@ def _line(name: str, rows: Rows) -> list[str]:
         f"{name} [{_words(name, rows)}]" if model else name,
         estimate(made, "cd").text("cd"),
         _beside_first(name, rows),
-        f"{_mean(made, 'f'):.3f}",
-        *(f"{_mean(made, key):.2f}" if model else "" for key in ("mask_iou", "pose_m1", "pose_m2")),
+        f"{mean(made, 'f'):.3f}",
+        *(f"{mean(made, key):.2f}" if model else "" for key in ("mask_iou", "pose_m1", "pose_m2")),
         _core_minutes(made) if model else "",
         ", ".join(str(record.seed) for record in made) if model else "",
     ]
@@ -138,7 +138,8 @@ def _core_minutes(made: Sequence[Record]) -> str:
     return f"{np.mean(known) / 60:.1f}" if known else "–"
 
 
-def _mean(made: Sequence[Record], metric: str) -> float:
+def mean(made: Sequence[Record], metric: str) -> float:
+    """The mean of a metric over the seeds of a row."""
     return float(np.mean([record.metrics[metric] for record in made]))
 
 
