@@ -73,7 +73,8 @@ def record(experiment: str, budget: str, only: tuple[str, ...], **asked: Any) ->
     budget.
     """
     given = _given(experiment, asked, RECORDED)
-    from msrn import densities, experiments, mask_quality, params, recording
+    from msrn import densities, mask_quality, params, recording
+    from msrn.bench import suited
 
     table = "table7" if experiment in ("table7", mask_quality.EXPERIMENT) else "table8"
     request, seconds = params.resolve(**given, table=table), recording.seconds_of(budget)
@@ -82,7 +83,7 @@ def record(experiment: str, budget: str, only: tuple[str, ...], **asked: Any) ->
     if experiment == densities.EXPERIMENT:
         lines = densities.record(request)
     elif experiment == mask_quality.EXPERIMENT:
-        lines = mask_quality.record(experiments.suited("table7", request), seconds, only=only)
+        lines = mask_quality.record(suited("table7", request), seconds, only=only)
     else:
         lines = recording.record(experiment, request, seconds, only=only)
     for line in lines:
@@ -136,9 +137,9 @@ def _run(experiment: str, given: dict[str, Any]) -> None:
     from msrn.params import resolve  # torch loads with these: seconds, so not for --help
 
     request = resolve(**given, table=experiment)
-    from msrn import experiments, report
+    from msrn import ablation, report
 
-    result = getattr(experiments, experiment)(request)
+    result = getattr(ablation, experiment)(request)
     name = NOTEBOOKS[experiment]
     output = execute_notebook(name, {**given, "profile": request.profile})
     click.echo(report.table_text(result, f"notebooks/{name}.ipynb"))

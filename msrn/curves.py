@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from msrn import experiments, sets, studies, tables
-from msrn.experiments import Outcome, Table
+from msrn.ablation import Table
+from msrn.bench import Outcome
 from msrn.figures import INK, show
 from msrn.records import Record
 from msrn.shelf import Group

@@ -12,10 +12,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from msrn import paths, records, runs, storage
+from msrn.bench import Bench
 from msrn.data.cache import digest_of
 from msrn.density import neighbor_density
 from msrn.errors import MsrnError
-from msrn.experiments import Bench
 from msrn.params import Request
 from msrn.recording import keep, plain
 

@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from msrn import camera
+from msrn.ablation import Table
+from msrn.bench import Outcome
 from msrn.data import ImageCollection, zbuffer
 from msrn.evaluate import Mesh
-from msrn.experiments import Outcome, Table
 from msrn.predictions import predict
 from msrn.report import many
 from msrn.variants import WHOLE

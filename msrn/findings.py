@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from msrn import shelf
-from msrn.ablation import claims, order
+from msrn.ablation import Table, claims, order
 from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Claim, Estimate, difference, order_verdict, signed
 from msrn.evaluate import ALIGNMENTS
-from msrn.experiments import Table, recorded
+from msrn.experiments import recorded
 from msrn.params import Request
 from msrn.records import Record
 from msrn.report import duration, many, now

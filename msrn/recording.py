@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msrn import paths, records, resume, runs, scoring, storage
+from msrn.bench import Bench, suited
 from msrn.errors import MsrnError
-from msrn.experiments import Bench, suited, variant, variants
+from msrn.experiments import variant, variants
 from msrn.params import Request
 from msrn.records import Record
 from msrn.variants import BASELINES, Variant

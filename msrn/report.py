@@ -8,9 +8,8 @@ import os
 import numpy as np
 
 from msrn import shelf, tables
-from msrn.ablation import TITLES, published, standing_beside, verdicts
+from msrn.ablation import TITLES, Table, published, standing_beside, verdicts
 from msrn.claims import RULE, SILENT_PROFILES, estimate, unsigned
-from msrn.experiments import Table
 from msrn.records import Record, source_state
 from msrn.shelf import Group
 from msrn.tables import Row
@@ -83,7 +82,7 @@ def source_line(result: Table, notebook: str) -> str:
         else f"all {many(count, 'run')} loaded"
     )
     parts = [
-        f"Source: {notebook or f'msrn.experiments.{result.name}'}",
+        f"Source: {notebook or f'msrn.ablation.{result.name}'}",
         f"params/{request.profile}.yaml{request.label.removeprefix(request.profile)}",
         f"commit {commit}{' with uncommitted changes' if dirty else ''}",
         f"trained on {record.device} in {_training_time(result)}",

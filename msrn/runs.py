@@ -5,7 +5,7 @@ A run is (settings, data fingerprint, digest of the training code, seed). Its fo
     params.yaml      all settings, the seed and what the run was trained on
     checkpoint.pt    tensors only, written under a temporary name and renamed; checkpoint.previous.pt is the one before
     log.jsonl        one line per logged step
-    result.json      what evaluation measured, written by ``experiments``
+    result.json      what evaluation measured, written by ``scoring``
 
 A second process that wants the same run waits for the first and then loads. Resuming repeats the uninterrupted run
 bit by bit on the same CPU. Docstrings and comments do not enter the code digest, so explaining the code better costs

@@ -17,8 +17,8 @@ from IPython.display import display
 from PIL import Image
 
 from msrn import storage
+from msrn.ablation import Table
 from msrn.evaluate import Mesh
-from msrn.experiments import Table
 from msrn.figures import data_url, draw_mesh
 from msrn.predictions import predict
 from msrn.runs import Run

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from msrn import ablation, shelf
+from msrn.ablation import Table
+from msrn.bench import Bench
 from msrn.claims import Claim, signed
 from msrn.diagnose import Diagnosis, Measure, diagnose
-from msrn.experiments import Bench, Table
 from msrn.records import Record
 from msrn.shelf import Group
 from msrn.tables import note_html, plain_html

@@ -6,7 +6,6 @@ import numpy as np
 from toy import tiny_settings
 from toy_table import toy_features, toy_split
 
-from msrn import experiments, mask_quality
 from msrn.foreground import pipeline
 from msrn.params import Request
 
@@ -51,6 +50,6 @@ def use_raw_toy(patch, folder) -> None:
     patch.setenv("MSRN_CACHE", str(folder / "cache"))
     patch.setattr(pipeline, "Saliency", Coarse)
     patch.setattr(pipeline, "SIZE", 16)
-    for module in (experiments, mask_quality):
-        patch.setattr(module, "open_collection", raw_split)
-    patch.setattr(experiments, "extract_features", toy_features)
+    for module in ("bench", "mask_quality"):
+        patch.setattr(f"msrn.{module}.open_collection", raw_split)
+    patch.setattr("msrn.bench.extract_features", toy_features)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from toy_table import toy_data, toy_request  # noqa: F401
 
-from msrn import candidates, experiments
+from msrn import candidates
+from msrn.bench import Bench
 from msrn.errors import MsrnError
 from msrn.settings import make_settings
 
@@ -186,7 +187,7 @@ def test_an_experiment_takes_its_candidates_from_the_settings(toy_data):  # noqa
     found = {}
     for overrides in ({}, {"candidate_objects": "distinct"}, {"candidate_pool": 8}, {"candidate_scope": "all"}):
         request = toy_request(**overrides)
-        bench = experiments.Bench("table8", request, progress=False)
+        bench = Bench("table8", request, progress=False)
         s, train = request.settings, bench.train
         found[str(overrides)] = bench.candidates
         assert np.array_equal(

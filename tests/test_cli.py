@@ -7,7 +7,7 @@ from toy import toy_candidates, toy_collection
 from toy_table import toy_data, toy_request, toy_result  # noqa: F401
 
 import msrn.__main__ as command
-from msrn import densities, experiments, mask_quality, params, runs
+from msrn import ablation, densities, experiments, mask_quality, params, runs
 from msrn.doctor import optional_parts
 from msrn.errors import MsrnError
 
@@ -122,7 +122,7 @@ def test_an_interruption_says_how_to_go_on(call, toy_run, monkeypatch):
     def interrupted(request):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiments, "table8", interrupted)
+    monkeypatch.setattr(ablation, "table8", interrupted)
     code, out, err = call("run", "table8")
     assert code == 130 and out == "" and "the same command goes on" in err and "Traceback" not in err
 

@@ -9,7 +9,8 @@ import pytest
 from toy import Forbidden
 from toy_table import record, toy_data, toy_request, toy_result, toy_split  # noqa: F401
 
-from msrn import camera, evaluate, experiments, paths, records, scoring, storage
+from msrn import ablation, camera, evaluate, experiments, paths, records, scoring, storage
+from msrn.bench import Bench
 from msrn.errors import MsrnError
 from msrn.predictions import predict
 from msrn.variants import BASELINES, FITTED, TABLE8
@@ -59,7 +60,7 @@ def test_every_row_is_there_and_recorded(toy_result):  # noqa: F811
     ],
 )  # fmt: skip
 def test_meshes_are_fitted_to_masks_where_cameras_are_known(dataset, profile, there):
-    bench = object.__new__(experiments.Bench)
+    bench = object.__new__(Bench)
     bench.scored, bench.request = SimpleNamespace(name=dataset), SimpleNamespace(profile=profile)
     assert (FITTED in bench.yardsticks) == there and set(bench.yardsticks) | {FITTED} == set(BASELINES)
     if not there:
@@ -80,8 +81,8 @@ def test_objects_of_a_record_belong_together(toy_result):  # noqa: F811
 
 def test_a_second_table_loads_everything(toy_result, toy_data, monkeypatch):  # noqa: F811
     monkeypatch.setattr(scoring, "evaluate_meshes", lambda *_: pytest.fail("evaluated again"))
-    monkeypatch.setattr(experiments, "extract_features", lambda *_, **__: pytest.fail("features asked for"))
-    again = experiments.table8(toy_request(), progress=False)
+    monkeypatch.setattr("msrn.bench.extract_features", lambda *_, **__: pytest.fail("features asked for"))
+    again = ablation.table8(toy_request(), progress=False)
     assert again.trained_now == 0
     assert [o.record.metrics for o in again.outcomes] == [
         records.from_json(o.run.result, "").metrics for o in toy_result.outcomes
@@ -90,7 +91,7 @@ def test_a_second_table_loads_everything(toy_result, toy_data, monkeypatch):  # 
 
 
 def test_scores_are_made_again_when_what_they_depend_on_changed(toy_result, toy_data):  # noqa: F811
-    finer = experiments.table8(toy_request(eval_points=300), progress=False)
+    finer = ablation.table8(toy_request(eval_points=300), progress=False)
     assert finer.trained_now == 0 and {outcome.record.points for outcome in finer.outcomes} == {300}
     assert {made.points for made in finer.baselines} == {300}
     run = finer.outcomes[0].run
@@ -129,7 +130,7 @@ def test_recorded_rows_that_the_table_does_not_have_are_refused(tmp_path, monkey
     (tmp_path / "table8").mkdir()
     (tmp_path / "table8" / "a.json").write_text(json.dumps(records.to_json(record("M-SRM"))))
     with pytest.raises(MsrnError, match=r"unknown variant 'M-SRM' of table8 \(did you mean M-SRN"):
-        experiments.table8(toy_request())
+        ablation.table8(toy_request())
 
 
 def test_the_headline_of_the_record_is_that_of_the_evaluation(toy_result):  # noqa: F811
@@ -144,6 +145,6 @@ def test_a_table_bears_the_name_of_its_data(toy_data, monkeypatch, tmp_path):  #
     """Pix3D by a split of ours is pix3d-ours, in its records and on its page."""
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path))
     renamed = lambda name, *asked: replace(toy_split(name, *asked), name=f"{name}-ours")  # noqa: E731
-    monkeypatch.setattr(experiments, "open_collection", renamed)
-    made = experiments.table8(toy_request(), progress=False)
+    monkeypatch.setattr("msrn.bench.open_collection", renamed)
+    made = ablation.table8(toy_request(), progress=False)
     assert made.request.dataset == "toy-ours" == made.outcomes[0].record.dataset

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from toy_table import toy_data, toy_request  # noqa: F401
 
-from msrn import experiments, paths, recording, records, resume
+from msrn import candidates, experiments, paths, recording, records, resume
 from msrn.errors import MsrnError
 from msrn.variants import Variant
 
@@ -73,9 +73,9 @@ def study(places, monkeypatch):
 
 def test_the_study_is_scored_on_val_with_its_own_candidates_and_images(study, monkeypatch):
     asked = []
-    find = experiments.find_candidates
+    find = candidates.find_candidates
     monkeypatch.setattr(
-        experiments, "find_candidates", lambda *given: asked.append((len(given[0]), given[3])) or find(*given)
+        "msrn.bench.find_candidates", lambda *given: asked.append((len(given[0]), given[3])) or find(*given)
     )
     said = list(recording.record("study", toy_request(), 600, False, only=["2 candidates", "3 objects", "laptop"]))
     assert [line.split("/")[-1] for line in said[:-1]] == [

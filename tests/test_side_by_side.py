@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from msrn import experiments, params, side_by_side, storage
+from msrn.bench import Bench
 from msrn.errors import MsrnError
 from msrn.side_by_side import Work
 
@@ -103,7 +104,7 @@ def bench(tmp_path, monkeypatch, two_cores):
     monkeypatch.setattr(side_by_side, "WORTH", 0)
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "together"))
     request = params.resolve("smoke", "homeware", device="cpu", settings={"steps": 6, "eval_points": 100})
-    return experiments.Bench("table8", request, progress=False)
+    return Bench("table8", request, progress=False)
 
 
 def test_runs_are_the_same_bits_and_a_broken_one_stops_no_other(bench, tmp_path, monkeypatch):

@@ -6,7 +6,8 @@ import pytest
 from raw_toy import raw_request, raw_split, use_raw_toy
 from toy_table import toy_split
 
-from msrn import experiments, findings, report
+from msrn import ablation, experiments, findings, report
+from msrn.bench import Bench, suited
 from msrn.data.folder import NoTruth
 from msrn.errors import MsrnError
 from msrn.foreground import signs
@@ -18,7 +19,7 @@ from msrn.variants import TABLE7
 def table(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         use_raw_toy(patch, tmp_path_factory.mktemp("raw"))
-        yield experiments.table7(raw_request(), progress=False)
+        yield ablation.table7(raw_request(), progress=False)
 
 
 def test_each_row_names_its_masks(table):
@@ -41,7 +42,7 @@ def test_rows_are_of_the_same_photographs(table):
 
 def test_an_image_without_foreground_is_kept_and_not_trained_on(table, monkeypatch, tmp_path, capsys):
     use_raw_toy(monkeypatch, tmp_path)
-    bench = experiments.Bench("table7", raw_request(), progress=False)
+    bench = Bench("table7", raw_request(), progress=False)
     under = bench.under(TABLE7[1], 0)  # true masks
     assert len(under.whole) == len(bench.whole) and not under.whole.masks[0].any()
     assert len(under.train) == len(bench.whole) - 1 and under.train.masks.any((1, 2)).all()
@@ -58,7 +59,7 @@ def test_a_cue_on_the_background_is_said_before_training_and_again_when_masks_ar
     row = TABLE7[2]
     assert row.name == "M-SRN"
     for _ in range(2):
-        bench = experiments.Bench("table7", raw_request(), progress=False)
+        bench = Bench("table7", raw_request(), progress=False)
         bench.under(row, 0)
         assert "for sofa -0.31: look at them" in capsys.readouterr().err
     bench.under(TABLE7[1], 0)  # true masks need no cue
@@ -77,45 +78,45 @@ def test_again_everything_is_loaded(table, monkeypatch):
     outcome = table.outcomes[0]
     with pytest.MonkeyPatch.context() as patch:
         use_raw_toy(patch, outcome.run.folder.parents[1])
-        again = experiments.table7(raw_request(), progress=False)
+        again = ablation.table7(raw_request(), progress=False)
     assert again.trained_now == 0 and again.outcomes[0].record.created == outcome.record.created
 
 
 def test_photographs_without_true_shapes_are_refused_before_any_work(monkeypatch, tmp_path):
     use_raw_toy(monkeypatch, tmp_path)
     untrue = lambda *asked: replace(raw_split(*asked), _truth=NoTruth(tmp_path))  # noqa: E731
-    monkeypatch.setattr(experiments, "open_collection", untrue)
+    monkeypatch.setattr("msrn.bench.open_collection", untrue)
     with pytest.raises(MsrnError, match="there are no true shapes or poses to measure against"):
-        experiments.Bench("table7", raw_request(), progress=False)
+        Bench("table7", raw_request(), progress=False)
 
 
 def test_data_with_masks_are_replaced_loudly(capsys):
     request = Request("smoke", "homeware", None, (0,), "cpu", raw_request().settings)
-    assert experiments.suited("table7", request).dataset == "homeware-wild-2"
+    assert suited("table7", request).dataset == "homeware-wild-2"
     assert "homeware-wild-2 instead" in capsys.readouterr().err
     for name, dataset in (("table8", "homeware"), ("table7", "folder"), ("study", "homeware")):
         asked = replace(request, dataset=dataset)
-        assert experiments.suited(name, asked) is asked
+        assert suited(name, asked) is asked
     assert not capsys.readouterr().err
     with pytest.raises(MsrnError, match="Table 7 is about masks, which shapenet comes with"):
-        experiments.suited("table7", replace(request, dataset="shapenet", data_root="/nowhere"))
+        suited("table7", replace(request, dataset="shapenet", data_root="/nowhere"))
 
 
 def test_other_data_with_masks_are_refused(monkeypatch, tmp_path):
     use_raw_toy(monkeypatch, tmp_path)
-    monkeypatch.setattr(experiments, "open_collection", toy_split)
+    monkeypatch.setattr("msrn.bench.open_collection", toy_split)
     with pytest.raises(MsrnError, match="Table 7 is about masks, which raw toy comes with: choose photographs with"):
-        experiments.table7(raw_request(), progress=False)
+        ablation.table7(raw_request(), progress=False)
     blind = lambda *asked: replace(toy_split(*asked), masks=None)  # noqa: E731
-    monkeypatch.setattr(experiments, "open_collection", blind)
+    monkeypatch.setattr("msrn.bench.open_collection", blind)
     with pytest.raises(MsrnError, match="Table 7 has a row with true masks, of which raw toy has none: choose"):
-        experiments.table7(raw_request(), progress=False)
+        ablation.table7(raw_request(), progress=False)
 
 
 def test_settings_of_the_foreground_reach_the_network_by_its_images_alone(monkeypatch, tmp_path):
     use_raw_toy(monkeypatch, tmp_path)
-    bench = experiments.Bench("table7", raw_request(), progress=False)
-    other = experiments.Bench("table7", raw_request(cue_share=0.1), progress=False)
+    bench = Bench("table7", raw_request(), progress=False)
+    other = Bench("table7", raw_request(cue_share=0.1), progress=False)
     row = TABLE7[2]
     assert bench.under(row, 0).train.fingerprint != other.under(row, 0).train.fingerprint
     assert bench.under(row, 0).train.fingerprint != bench.under(row, 1).train.fingerprint  # other cues

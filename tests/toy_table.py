@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from toy import tiny_settings, toy_collection
 
-from msrn import experiments
+from msrn import ablation
 from msrn.data import GroundTruth
 from msrn.params import Request
 from msrn.records import Record
@@ -44,8 +44,8 @@ def toy_request(profile: str = "laptop", seeds: tuple[int, ...] = (0,), **overri
 
 @pytest.fixture
 def toy_data(monkeypatch):
-    monkeypatch.setattr(experiments, "open_collection", toy_split)
-    monkeypatch.setattr(experiments, "extract_features", toy_features)
+    monkeypatch.setattr("msrn.bench.open_collection", toy_split)
+    monkeypatch.setattr("msrn.bench.extract_features", toy_features)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def toy_result(tmp_path_factory):
     """A finished toy table, made once per module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MSRN_RUNS", str(tmp_path_factory.mktemp("runs")))
-        patch.setattr(experiments, "open_collection", toy_split)
-        patch.setattr(experiments, "extract_features", toy_features)
-        yield experiments.table8(toy_request(), progress=False)
+        patch.setattr("msrn.bench.open_collection", toy_split)
+        patch.setattr("msrn.bench.extract_features", toy_features)
+        yield ablation.table8(toy_request(), progress=False)
 
 
 def record(variant: str = "M-SRN", cd: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0), seed: int = 0, **changes) -> Record:
