@@ -21,7 +21,7 @@ env: $(INSTALLED) ## the environment, in .venv (1 to 3 minutes and 6 GB, once)
 table7: $(INSTALLED) ## Table 7 into runs/, from photographs without masks (as table8, half an hour on two cores)
 	$(BIN)/python -m msrn run table7 --profile "$(PROFILE)" --device "$(DEVICE)"
 
-table8: $(INSTALLED) ## Table 8 into runs/ (minutes on two cores, once; PROFILE=smoke|laptop|paper DEVICE=cpu|cuda)
+table8: $(INSTALLED) ## Table 8 into runs/ (minutes on two cores, once; PROFILE=smoke|laptop|night|paper DEVICE=cpu|cuda)
 	$(BIN)/python -m msrn run table8 --profile "$(PROFILE)" --device "$(DEVICE)"
 
 test: $(INSTALLED) ## ruff and all tests, the notebooks at profile smoke and the book among them (minutes)

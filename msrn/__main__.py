@@ -39,7 +39,7 @@ def doctor() -> None:
 
 ASKING = (
     click.argument("experiment"),
-    click.option("--profile", default="auto", show_default=True, help="smoke, laptop, paper; auto: paper with CUDA."),
+    click.option("--profile", default="auto", show_default=True, help="smoke, laptop, night, paper; auto: by device."),
     click.option("--dataset", help="Data set instead of the profile's."),
     click.option("--data-root", help="Folder of a data set that is not embedded."),
     click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2."),

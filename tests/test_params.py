@@ -9,6 +9,7 @@ import yaml
 from msrn import findings, params, paths
 from msrn.data import DATASETS, open_collection
 from msrn.errors import MsrnError
+from msrn.experiments import variant
 from msrn.variants import ABLATIONS
 
 
@@ -21,7 +22,7 @@ def refused(call, *needed: str) -> None:
         assert part in message, f"{part!r} is not in {message!r}"
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "paper", "literal"])
+@pytest.mark.parametrize("name", ["smoke", "laptop", "night", "paper", "literal"])
 def test_profiles_have_the_keys_of_a_parameters_cell_and_valid_settings(name):
     content = yaml.safe_load((paths.PARAMS / f"{name}.yaml").read_text())
     assert tuple(content) == params.NOTEBOOK_KEYS
@@ -35,6 +36,13 @@ def test_the_paper_profile_is_table_1():
     assert (s.memory_momentum, s.affinity_weight, s.shape_confidence) == (0.99, 1e-6, 0.5)
     assert (s.batch_size, s.learning_rate, s.stage_switch, s.image_size) == (16, 1e-4, 10_000, 64)
     assert (s.small_shape_code, s.small_texture_code) == (1, 2)
+
+
+def test_profile_night_is_a_row_of_the_study():
+    """So that the page of choices has its measurement, and a run of the one is a run of the other."""
+    row = variant("study", "even azimuths in groups, four times the steps")
+    laptop, night = params.resolve("laptop", device="cpu"), params.resolve("night", device="cpu")
+    assert night.settings == row.settings(laptop.settings) and len(night.seeds) == 3
 
 
 def test_every_setting_says_what_it_means_and_what_the_paper_says():

@@ -20,7 +20,7 @@ TITLES = {
     "4.3": "Training (§4.3, Table 1)",
 }
 GREEK = {"eta": "η", "epsilon": "ε", "delta": "δ"}
-PROFILES = ("paper", "laptop", "smoke")
+PROFILES = ("paper", "laptop", "night", "smoke")
 
 
 def markdown() -> str:
@@ -35,7 +35,8 @@ def markdown() -> str:
         for name in chosen:
             lines += _entry(name, fields[name], values)
     lines += ["## All settings", "", "As the profiles set them; a dash where a profile keeps the paper's value.", ""]
-    lines += ["| setting | paper | " + " | ".join(f"profile {name}" for name in PROFILES) + " |", "|---" * 5 + "|"]
+    lines += ["| setting | paper | " + " | ".join(f"profile {name}" for name in PROFILES) + " |"]
+    lines += ["|---" * (2 + len(PROFILES)) + "|"]
     lines += [_row(name, field, values) for name, field in fields.items()]
     return "\n".join(lines)
 
