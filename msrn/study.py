@@ -10,6 +10,7 @@ from msrn.variants import Variant
 
 REFERENCE = "laptop"
 
+ANY_VIEW = 1_000_000  # a pool that holds every image of a category
 CATEGORY_CODES = {"first_codes": "category", "responsibility_weight": 0.1, "stage_switch": 2000}
 EVEN_AZIMUTHS = {"azimuth_prior_weight": 2.0, "pose_prior_weight": 0.0}
 IN_GROUPS = {
@@ -59,6 +60,8 @@ STUDY = (
     _row("mixed batches", "Must a batch hold one category?", batches="mixed"),
     _row("candidates as printed", "Do neighbours that look alike suffice?", candidate_objects="any", candidate_pool=0),
     _row("no pool", "Is the most similar view of each object enough?", candidate_pool=0),
+    _row("pool of 700", "Must a neighbour look alike, or only its object?", candidate_pool=700),
+    _row("any view", "And if any view of a similar object may be the neighbour?", candidate_pool=ANY_VIEW),
     _row(
         "both as printed",
         "The paper by the letter in both.",
@@ -73,6 +76,8 @@ STUDY = (
     _row("weak pose prior", "Does Unicorn's weight of the pose prior do?", pose_prior_weight=0.02),
     _row("even azimuths", "Do azimuths spread if that is what is asked of them?", **EVEN_AZIMUTHS),
     _row("even azimuths in groups", "And with all that seems to help besides?", **IN_GROUPS),
+    _row("even azimuths in groups, pool of 700", "With neighbours from more sides?", **IN_GROUPS, candidate_pool=700),
+    _row("even azimuths in groups, any view", "From all sides?", **IN_GROUPS, candidate_pool=ANY_VIEW),
     _row("even azimuths in groups, four times the steps", "Does that need longer?", **IN_GROUPS, steps=20_000),
     _row("responsibilities", "Must a pose that fits better be taken up at once?", responsibility_weight=0.1),
     _row("category codes", "Which side is front, if a category shares its first shape?", **CATEGORY_CODES),
