@@ -30,7 +30,7 @@ def find_candidates(
     count: int,
     scope: Literal["category", "all"] = "category",
     objects: Literal["any", "distinct"] = "any",
-    pool: int = 0,
+    pool: int | Literal["all"] = 0,
     masks: np.ndarray | None = None,
     categories: Sequence[str] | None = None,
     device: str = "cpu",
@@ -42,6 +42,8 @@ def find_candidates(
     similar image of each of the most similar objects. With a pool they are those of the ``pool`` most similar images
     whose silhouettes in ``masks`` (N,H,W) differ most, most different first; or, with ``distinct`` objects, the same
     most similar objects in the same order, each shown by the most different of its images in the pool, if any is there.
+    The pool of ``all`` images of the scope costs a comparison with every one of them, as the search itself; with
+    ``distinct`` objects only with the images of the objects chosen.
 
     Views of the same object are never candidates. With scope ``category`` neither are images of other categories. Of
     equals the lower number wins. A pool is smaller where some image of the scope has fewer others. ``categories`` are
@@ -49,14 +51,17 @@ def find_candidates(
     """
     _, owner = np.unique(object_id, return_inverse=True)
     silhouettes = _silhouettes(masks) if pool else None
+    views = _by_object(owner) if (pool, objects) == ("all", "distinct") else None  # then an object's own are its pool
     candidates = np.empty((len(features), count), np.int64)
     with tqdm(desc="candidates", total=len(features), unit="image", disable=not progress, delay=2) as bar:
         for images in _scopes(category, scope):
             others = _check_enough(images, owner, category, count, scope, objects, categories)
             lengths = {"distinct": count} if objects == "distinct" else {}
-            if pool or not lengths:
-                lengths["any"] = min(pool, others) or count
+            if views is None and (pool or not lengths):
+                lengths["any"] = (others if pool == "all" else min(pool, others)) or count
             for part, near in most_similar(features, images, owner, lengths, device):
+                if views is not None:
+                    near["any"] = [np.concatenate([views[owner[image]] for image in best]) for best in near["distinct"]]
                 candidates[part] = _different(part, near, owner, silhouettes, count) if pool else near[objects]
                 bar.update(len(part))
     return candidates
@@ -69,6 +74,11 @@ def _scopes(category: np.ndarray, scope: str) -> Iterator[np.ndarray]:
     else:
         for value in np.unique(category):
             yield np.flatnonzero(category == value)
+
+
+def _by_object(owner: np.ndarray) -> list[np.ndarray]:
+    """The images of each object, from the object of each image (N,)."""
+    return np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])
 
 
 def _silhouettes(masks: np.ndarray | None) -> np.ndarray:
@@ -84,9 +94,9 @@ def _silhouettes(masks: np.ndarray | None) -> np.ndarray:
 
 
 def _different(
-    images: np.ndarray, near: Mapping[str, np.ndarray], owner: np.ndarray, silhouettes: np.ndarray, count: int
+    images: np.ndarray, near: Mapping[str, Sequence[np.ndarray]], owner: np.ndarray, silhouettes: np.ndarray, count: int
 ) -> np.ndarray:
-    """Candidates (R,count) of images (R,) from their pools ``any`` (R,P) and the best of ``distinct`` objects."""
+    """Candidates (R,count) of images (R,) from their pools ``any``, (P,) each, and the best of ``distinct`` objects."""
     chosen = np.empty((len(images), count), np.int64)
     for row, (image, pool) in enumerate(zip(images, near["any"], strict=True)):
         pool = np.sort(pool)  # by number, which settles ties

@@ -119,6 +119,8 @@ def _candidates(made: DensityRecord) -> str:
     words = many(chosen["candidates"], "candidate")
     words += " of any category" * (chosen.get("candidate_scope") == "all")
     words += " of distinct objects" * (chosen.get("candidate_objects") == "distinct")
+    if pool == "all":
+        return f"{words}, their most different silhouettes"
     return f"{words}, the most different silhouettes among {pool}" if pool else f"{words}, the most similar images"
 
 

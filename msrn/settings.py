@@ -5,7 +5,7 @@ book's page of choices is made from those paragraphs.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -221,9 +221,10 @@ class Settings(BaseModel):
     Choice: by the letter. On 24 renders of an object the six most similar images show 2 (``homeware``) or 4
     (``procedural13``) objects; ``distinct`` takes the most similar image of each of the six most similar objects. That
     training knows which images show one object is more than the paper says."""
-    candidate_pool: int = _setting(0, "3.3", "absent", ge=0)
-    """With P > 0, candidates are those of the P most similar images whose silhouettes differ most; 0 turns it off.
-    Distinct objects stay the most similar ones: each is shown by the most different of its images in the pool.
+    candidate_pool: Annotated[int, Field(ge=0)] | Literal["all"] = _setting(0, "3.3", "absent")
+    """With P > 0, candidates are those of the P most similar images (or of ``all``) whose silhouettes differ most; 0
+    turns it off. Distinct objects stay the most similar ones: each is shown by the most different of its images in the
+    pool.
 
     Choice: the paper has no such rule. Its most similar images often show the view at hand: only 27 % of them are seen
     from more than 30 degrees away on ``procedural13`` (61 % on ``homeware``; 79 % of random views are). ShapeClipper,
@@ -358,9 +359,12 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     try:
         made = Settings(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise MsrnError(f"setting {name} = {first['input']!r}: {first['msg'].lower()}; see msrn/settings.py") from None
+        found = error.errors()
+        field, *within = found[0]["loc"]
+        place = (field, *(part for part in within if isinstance(part, int)))  # not the kind of value that was tried
+        words = " or ".join(one["msg"] for one in found if one["loc"][: len(place)] == place).lower()
+        name = ".".join(map(str, place))
+        raise MsrnError(f"setting {name} = {found[0]['input']!r}: {words}; see msrn/settings.py") from None
     _check_together(made)
     return made
 
@@ -369,7 +373,11 @@ def _check_together(s: Settings) -> None:
     """Rules that tie two settings."""
     rules = [
         (s.neighbor_prototypes <= s.prototypes, "neighbor_prototypes", f"at most prototypes ({s.prototypes})"),
-        (s.candidate_pool == 0 or s.candidate_pool >= s.candidates, "candidate_pool", f"0 or at least {s.candidates}"),
+        (
+            s.candidate_pool in (0, "all") or s.candidate_pool >= s.candidates,
+            "candidate_pool",
+            f"0, all, or at least {s.candidates}",
+        ),
         (s.prototypes <= s.memory_slots, "prototypes", f"at most memory_slots ({s.memory_slots})"),
         (s.small_shape_code <= s.shape_code, "small_shape_code", f"at most shape_code ({s.shape_code})"),
         (s.first_codes == "small" or s.batches == "category", "first_codes", "small, or choose batches 'category'"),

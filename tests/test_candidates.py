@@ -99,7 +99,8 @@ def brute_remedy(features, category, object_id, count, scope, objects, pool, mas
 
     rows = []
     for i, others in enumerate(ranked(features, category, object_id, scope)):
-        near = sorted(others[:pool], key=lambda j: (overlap(i, j), j)) if pool else others
+        near = others if pool == "all" else others[:pool]
+        near = sorted(near, key=lambda j: (overlap(i, j), j)) if pool else others
         if objects == "distinct":
             best = list(dict.fromkeys(object_id[j] for j in others))[:count]
             near = [next(j for j in [*near, *others] if object_id[j] == name) for name in best]
@@ -108,7 +109,10 @@ def brute_remedy(features, category, object_id, count, scope, objects, pool, mas
 
 
 @pytest.mark.parametrize("scope", ["category", "all"])
-@pytest.mark.parametrize(("objects", "pool"), [("distinct", 0), ("any", 9), ("distinct", 9), ("distinct", 3)])
+@pytest.mark.parametrize(
+    ("objects", "pool"),
+    [("distinct", 0), ("any", 9), ("distinct", 9), ("distinct", 3), ("distinct", "all")],
+)
 @pytest.mark.parametrize("seed", range(3))
 def test_remedies_equal_brute_force(scope, objects, pool, seed):
     features, category, object_id = make(seed)
@@ -150,6 +154,8 @@ def strips():
         (2, "any", 4, [4, 2]),
         (3, "any", 5, [4, 2, 5]),  # 2 and 5 differ alike, the lower number first
         (3, "any", 99, [4, 2, 5]),  # more than there are
+        (3, "any", "all", [4, 2, 5]),
+        (3, "distinct", "all", [2, 4, 5]),
         (3, "distinct", 3, [2, 3, 5]),  # 5 is not in the pool, but d has nothing else
         (3, "distinct", 4, [2, 4, 5]),
         (2, "distinct", 5, [2, 4]),  # b and c are more similar than d
@@ -202,5 +208,8 @@ def test_an_experiment_takes_its_candidates_from_the_settings(toy_data):  # noqa
 
 def test_a_pool_holds_at_least_the_candidates():
     make_settings({"candidate_pool": 6})
-    with pytest.raises(MsrnError, match="candidate_pool = 5: expected 0 or at least 6"):
+    make_settings({"candidate_pool": "all"})
+    with pytest.raises(MsrnError, match="setting candidate_pool = 'most': .*'all'"):
+        make_settings({"candidate_pool": "most"})
+    with pytest.raises(MsrnError, match="candidate_pool = 5: expected 0, all, or at least 6"):
         make_settings({"candidate_pool": 5})

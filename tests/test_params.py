@@ -38,11 +38,11 @@ def test_the_paper_profile_is_table_1():
     assert (s.small_shape_code, s.small_texture_code) == (1, 2)
 
 
-def test_profile_night_is_a_row_of_the_study():
-    """So that the page of choices has its measurement, and a run of the one is a run of the other."""
-    row = variant("study", "even azimuths in groups, four times the steps")
+def test_profiles_laptop_and_night_are_rows_of_the_study():
+    """So that the page of choices has their measurement, and a run of the one is a run of the other."""
     laptop, night = params.resolve("laptop", device="cpu"), params.resolve("night", device="cpu")
-    assert night.settings == row.settings(laptop.settings) and len(night.seeds) == 3
+    assert variant("study", "laptop").settings(laptop.settings) == laptop.settings
+    assert variant("study", "night").settings(laptop.settings) == night.settings and len(night.seeds) == 3
 
 
 def test_every_setting_says_what_it_means_and_what_the_paper_says():

@@ -107,6 +107,9 @@ def test_densities_are_measured_kept_and_shown(density, toy_data):  # noqa: F811
     list(densities.record(other, progress=False))  # measured anew, since the candidates changed
     said = "2 candidates of distinct objects, the most different silhouettes among 9"
     assert densities.recorded()[0].candidates["candidates"] == 2 and said in sets.density_html([])
+    every = toy_request(candidates=2, candidate_objects="distinct", candidate_pool="all")
+    list(densities.record(every, progress=False))
+    assert "2 candidates of distinct objects, their most different silhouettes" in sets.density_html([])
 
 
 def test_a_torn_density_is_named(density):
