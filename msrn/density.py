@@ -4,9 +4,8 @@ The neighbour term takes a candidate image for another view of the input's shape
 property of the data and of the features, measured here with the true shapes and poses, which training never sees.
 """
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from msrn.data import ImageCollection
 from msrn.metrics import CHAMFER_UNIT, tree
 
 OTHER_VIEW = 30.0  # degrees of azimuth from which on a candidate shows another side
+FRONT, SIDE = 15.0, 60.0  # degrees off the axis from front to back, up to which a view is along it, from which across
 OTHERS = 20  # random objects that each one is compared with, at most
 
 
@@ -30,6 +30,9 @@ class Density:
     """Median CD between an object and random other objects of its category."""
     other_view: float
     """Share of candidates whose azimuth differs from the image's by more than 30 degrees."""
+    sides_of_fronts: float
+    """Share of the candidates of images from the front or the back that are from a side, where depth shows; a third by
+    chance. NaN where no image is from there."""
     same_object: float
     """Share of candidates that show the image's own object: 0, or the search is broken."""
     same_category: float
@@ -56,6 +59,7 @@ def neighbor_density(
     names, first, owner = np.unique(collection.object_id, return_index=True, return_inverse=True)
     category = collection.category[first]  # (objects,)
     azimuth = collection.true_pose()[:, 0]
+    off = 90 - np.abs(azimuth % 180 - 90)  # 0 from the front or the back, 90 from a side
     chosen = owner[candidates]  # (N, count)
     generator = np.random.default_rng(seed)
     found = {}
@@ -68,27 +72,23 @@ def neighbor_density(
         distance = _distances(collection, names, near + far, points, seed)
         images = np.flatnonzero(collection.category == number)
         turn = np.abs((azimuth[candidates[images]] - azimuth[images, None] + 180) % 360 - 180)
+        fronts = images[off[images] <= FRONT]
         found[name] = Density(
             neighbor_cd=float(np.median(distance[: len(near)])),
             random_cd=float(np.median(distance[len(near) :])) if far else float("nan"),
             other_view=float((turn > OTHER_VIEW).mean()),
+            sides_of_fronts=float((off[candidates[fronts]] >= SIDE).mean()) if len(fronts) else float("nan"),
             same_object=float((chosen[images] == owner[images, None]).mean()),
             same_category=float((category[chosen[images]] == number).mean()),
             distinct_objects=float(np.mean([len(set(row)) for row in chosen[images].tolist()])),
         )
-    fields = Density.__dataclass_fields__
-    found["mean"] = Density(*(float(np.nanmean([getattr(row, key) for row in found.values()])) for key in fields))
+    columns = zip(*map(astuple, found.values()), strict=True)
+    found["mean"] = Density(*(_mean([value for value in column if np.isfinite(value)]) for column in columns))
     return found
 
 
-def table_rows(density: Mapping[str, Density]) -> list[tuple[str, ...]]:
-    """A table: a header, then a line per category and one for their mean."""
-    header = ("", "CD to candidates", "CD to random others", "other view", "distinct objects")
-    lines = [
-        (name, f"{d.neighbor_cd:.1f}", f"{d.random_cd:.1f}", f"{d.other_view:.0%}", f"{d.distinct_objects:.1f}")
-        for name, d in density.items()
-    ]
-    return [header, *lines]
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _distances(

@@ -87,14 +87,24 @@ def density_html(recorded: Sequence[Record]) -> str:
     if not found:
         how = "python -m msrn record density --dataset homeware"
         return tables.note_html(f"No density is recorded yet: {how} measures one.")
-    header = ["", "CD to candidates", "CD to random others", "other view", "distinct objects", "retrieval"]
+    header = [
+        "",
+        "CD to candidates",
+        "to random others",
+        "other view",
+        "sides of fronts",
+        "distinct objects",
+        "retrieval",
+    ]
     lines = [_density_line(made, recorded) for made in found]
     note = (
         "CD between a training object and the objects that its images' candidates show, and between it and random "
         "other objects of its category: medians in a category, means over categories, from "
         f"{found[0].points:,} points on each of two true surfaces in their true pose. Other view: the share of "
-        "candidates seen from an azimuth more than 30° away. Distinct objects: those among an image's candidates. "
-        "Retrieval: CD of the row above, on test images. True shapes and poses are read for evaluation alone."
+        "candidates seen from an azimuth more than 30° away. Sides of fronts: of images within 15° of the front or the "
+        "back, the share of candidates at least 60° off, where depth shows; a third by chance. Distinct objects: those "
+        "among an image's candidates. Retrieval: CD of the row above, on test images. True shapes and poses are read "
+        "for evaluation alone."
     )
     return tables.plain_html("How dense the data sets are", header, lines, note)
 
@@ -107,6 +117,7 @@ def _density_line(made: DensityRecord, recorded: Sequence[Record]) -> list[str]:
         _two(mean["neighbor_cd"]),
         _two(mean["random_cd"]),
         f"{mean['other_view']:.0%}",
+        "–" if mean["sides_of_fronts"] is None else f"{mean['sides_of_fronts']:.0%}",
         f"{mean['distinct_objects']:.1f} of {made.candidates['candidates']}",
         _two(retrieval[-1].metrics["cd"]) if retrieval else "–",
     ]

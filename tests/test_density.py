@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.views import poses_of
-from msrn.density import neighbor_density, table_rows
+from msrn.density import neighbor_density
 from msrn.metrics import chamfer_l1
 
 CUBE = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32) - 0.5
@@ -35,6 +37,12 @@ class Boxes:
 
     def poses(self, object_id, view):
         return poses_of(view)
+
+
+class Turned(Boxes):
+    def poses(self, object_id, view):
+        azimuth = np.array([0.0, 0.0, 90.0, 265.0])[view]
+        return np.stack([azimuth, azimuth * 0 + 30, azimuth * 0], 1)
 
 
 @pytest.fixture
@@ -78,6 +86,15 @@ def test_shares_are_those_of_the_candidates(boxes):
     assert (same.same_object, same.same_category, same.distinct_objects) == (0, 1, 1)
 
 
+def test_sides_of_fronts(boxes):
+    """Views 0, 1 and 2 of each box are from 0, 90 and 265 degrees: two sides for every front."""
+    boxes = replace(boxes, _truth=Turned())
+    front, side = np.tile([1, 2], (18, 1)), np.tile([0, 3], (18, 1))
+    found = [neighbor_density(boxes, shown, points=50) for shown in (front, side, front * 0 + [0, 1])]
+    assert [density["low"].sides_of_fronts for density in found] == [1, 0, 0.5]
+    assert np.isnan(neighbor_density(replace(boxes, view=boxes.view * 0 + 3), front, points=50)["low"].sides_of_fronts)
+
+
 def test_broken_candidates_show(boxes):
     own = np.stack([np.arange(18) // 3 * 3, (np.arange(18) + 12) % 18], 1)  # the object's own view 0, and far away
     density = neighbor_density(boxes, own, points=50)
@@ -107,10 +124,3 @@ def test_every_candidate_of_every_image_counts(boxes):
             for other in candidates[image]
         ]
         assert density[name].neighbor_cd == pytest.approx(np.median(values))
-
-
-def test_a_table_of_densities(boxes):
-    density = neighbor_density(boxes, next_object(1), points=50)
-    header, *lines = table_rows(density)
-    assert [line[0] for line in lines] == ["low", "high", "mean"] and {len(line) for line in lines} == {len(header)}
-    assert lines[0][1:] == (f"{density['low'].neighbor_cd:.1f}", f"{density['low'].random_cd:.1f}", "33%", "1.0")
