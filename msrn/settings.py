@@ -226,11 +226,12 @@ class Settings(BaseModel):
     turns it off. Distinct objects stay the most similar ones: each is shown by the most different of its images in the
     pool.
 
-    Choice: the paper has no such rule. Its most similar images often show the view at hand: only 27 % of them are seen
-    from more than 30 degrees away on ``procedural13`` (61 % on ``homeware``; 79 % of random views are). ShapeClipper,
-    whose candidates the paper takes up, prefers a different silhouette too. Distinct objects with a pool of 96 raise
-    the share to 83 % (89 %) at no cost in shape: the median CD to them is 2.2 (6.5) with the pool and without, where
-    random objects are 4.1 (7.8) away. Unless objects are distinct, a different silhouette is often that of a different
+    Choice: the paper has no such rule. Its most similar images mostly show the view at hand: on ``procedural13`` 27 % of
+    them are seen from more than 30 degrees away (61 % on ``homeware``; 79 % of random views are), and of the candidates
+    of images from the front or the back 2 % are from a side, where depth shows. ShapeClipper, whose candidates the
+    paper takes up, prefers a different silhouette too. With distinct objects that costs nothing in shape: the median CD
+    to them is 2.2 (6.5) with a pool and without, where random objects are 4.1 (7.9) away. A pool of 96 shows fronts 14 %
+    sides, ``all`` shows them 84 %. Unless objects are distinct, a different silhouette is often that of a different
     shape: 81 % at 3.5 (88 % at 7.7)."""
     neighbor_prototypes: int = _setting(5, "3.3", "K'' = 5", ge=1)
     """Prototypes per category whose domains decide who is a neighbour (Eqs 33-38); at most ``prototypes``."""
@@ -276,7 +277,8 @@ class Settings(BaseModel):
     """Weight of the mean distance between the batch's mean pose probabilities and uniform ones, in pose steps.
 
     Choice: the paper has no such term; without it all poses collapse into one candidate. 0.02 is Unicorn's; with few
-    objects and a high learning rate it is too weak to prevent that, so profile laptop takes 1."""
+    objects and a high learning rate it is too weak to prevent that, so profile smoke takes 1, and profile laptop
+    ``azimuth_prior_weight`` in its place."""
     azimuth_prior_weight: float = _setting(0.0, "3.4", "absent", ge=0)
     """Weight, in pose steps, of the squared Fourier coefficients of a category's azimuths (orders 1 to K, their mean,
     estimated from the pairs of a batch), which vanish when azimuths are even all around.
