@@ -226,13 +226,13 @@ class Settings(BaseModel):
     turns it off. Distinct objects stay the most similar ones: each is shown by the most different of its images in the
     pool.
 
-    Choice: the paper has no such rule. Its most similar images mostly show the view at hand: on ``procedural13`` 27 % of
-    them are seen from more than 30 degrees away (61 % on ``homeware``; 79 % of random views are), and of the candidates
-    of images from the front or the back 2 % are from a side, where depth shows. ShapeClipper, whose candidates the
-    paper takes up, prefers a different silhouette too. With distinct objects that costs nothing in shape: the median CD
-    to them is 2.2 (6.5) with a pool and without, where random objects are 4.1 (7.9) away. A pool of 96 shows fronts 14 %
-    sides, ``all`` shows them 84 %. Unless objects are distinct, a different silhouette is often that of a different
-    shape: 81 % at 3.5 (88 % at 7.7)."""
+    Choice: the paper has no such rule. Its most similar images mostly show the view at hand: on ``procedural13`` 27 %
+    of them are seen from more than 30 degrees away (61 % on ``homeware``; 79 % of random views are), and of the
+    candidates of images from the front or the back 2 % are from a side, where depth shows. ShapeClipper, whose
+    candidates the paper takes up, prefers a different silhouette too. With distinct objects that costs nothing in
+    shape: the median CD to them is 2.2 (6.5) with a pool and without, where random objects are 4.1 (7.9) away. A pool
+    of 96 shows fronts 14 % sides, ``all`` shows them 84 %. Unless objects are distinct, a different silhouette is often
+    that of a different shape: 81 % at 3.5 (88 % at 7.7)."""
     neighbor_prototypes: int = _setting(5, "3.3", "K'' = 5", ge=1)
     """Prototypes per category whose domains decide who is a neighbour (Eqs 33-38); at most ``prototypes``."""
     neighbor_prototypes_from: Literal["prototypes", "bank"] = _setting("prototypes", "3.3", "prototypes")

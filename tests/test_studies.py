@@ -9,7 +9,7 @@ from msrn import curves, experiments, paths, records, storage, studies
 from msrn.variants import RETRIEVAL, Variant
 
 ROWS = (
-    Variant("laptop", question="The profile as it stands."),
+    Variant("start", question="The profile as it stands."),
     Variant("64 pixels", overrides={"image_size": 64}, question="Do finer images pay?"),
     Variant("8 views", views=8, question="How many images?"),
 )
@@ -48,10 +48,10 @@ def test_nothing_recorded_is_said():
 
 def test_a_row_says_what_it_changed_and_how_it_compares(study):
     finer = row("64 pixels", (2.0, 3.0, 4.0, 5.0), settings={"image_size": 64})
-    study(row("8 views"), finer, row("laptop"), row(RETRIEVAL, kind="baseline", settings={}))
+    study(row("8 views"), finer, row("start"), row(RETRIEVAL, kind="baseline", settings={}))
     [rows] = body(studies.html())
     assert list(rows) == [
-        "laptopThe profile as it stands.",
+        "startThe profile as it stands.",
         "64 pixelsimage_size 64 for 32: do finer images pay?",
         "8 viewsat most 8 images an object: how many images?",
         RETRIEVAL,
@@ -63,14 +63,12 @@ def test_a_row_says_what_it_changed_and_how_it_compares(study):
 
 
 def test_differences_are_over_the_seeds_of_both(study):
-    study(
-        row("laptop"), row("laptop", (2.0, 3.0, 4.0, 5.0), 1), row("64 pixels", (4.0, 5.0, 6.0, 7.0), 1, device="GPU")
-    )
+    study(row("start"), row("start", (2.0, 3.0, 4.0, 5.0), 1), row("64 pixels", (4.0, 5.0, 6.0, 7.0), 1, device="GPU"))
     [rows] = body(studies.html())
     second = list(rows.values())[1]
     assert second[1] == "+2.00[+2.00, +2.00]" and second[-1] == "1"
-    assert "on CPU for laptop, on GPU for 64 pixels" in studies.html()
-    study(row("laptop"), row("laptop", seed=2), row("64 pixels", seed=1))
+    assert "on CPU for start, on GPU for 64 pixels" in studies.html()
+    study(row("start"), row("start", seed=2), row("64 pixels", seed=1))
     assert list(body(studies.html())[0].values())[1][1] == "no seed in common"
 
 
@@ -80,7 +78,7 @@ def test_rows_that_train_nothing_name_no_device(study):
 
 
 def test_processor_time_is_shown_only_where_it_says_something(study):
-    study(row("laptop"), row("64 pixels", device="GPU"), row("8 views", train_cpu_seconds=None))
+    study(row("start"), row("64 pixels", device="GPU"), row("8 views", train_cpu_seconds=None))
     [rows] = body(studies.html())
     assert [cells[-2] for cells in rows.values()] == ["2.5", "–", "–"]
 
@@ -92,12 +90,12 @@ def test_without_the_first_row_nothing_is_compared(study):
 
 
 def test_a_profile_that_moved_on_shows(study):
-    study(row("laptop"), row("64 pixels", settings={"image_size": 64, "steps": 9000}))
+    study(row("start"), row("64 pixels", settings={"image_size": 64, "steps": 9000}))
     assert "image_size 64 for 32, steps 9,000 for 4,000" in studies.html()
 
 
 def test_data_sets_and_profiles_have_a_table_each(study):
-    study(row("laptop"), row("laptop", dataset="zoo"), row("laptop", profile="laptop with steps 9"))
+    study(row("start"), row("start", dataset="zoo"), row("start", profile="laptop with steps 9"))
     assert len(body(studies.html())) == 3
 
 
@@ -113,7 +111,7 @@ def test_lengths_are_those_of_the_same_network_and_seeds(study, monkeypatch):
     assert "one length only" in curves.study_lengths_html().data
     long = {"steps": 8000}
     study(
-        *(row("laptop", seed=seed) for seed in (0, 1)),
+        *(row("start", seed=seed) for seed in (0, 1)),
         row("8 views"),
         row("longer", settings=long, metrics={"cd": 1.75, "f": 0.3, "mask_iou": 0.9, "pose_m2": 0.7}),
         row("finer and longer", settings={**long, "image_size": 64}),
@@ -121,7 +119,7 @@ def test_lengths_are_those_of_the_same_network_and_seeds(study, monkeypatch):
     )
     [(dataset, found)] = studies.lengths(experiments.recorded("study")).items()
     assert {steps: [(r.variant, r.seed) for r in made] for steps, made in found.items()} == {
-        4000: [("laptop", 0)],
+        4000: [("start", 0)],
         8000: [("longer", 0)],
     }
     shown = curves.study_lengths_html().data
