@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from msrn import ablation, densities, shelf, tables
+from msrn import ablation, densities, params, shelf, tables
 from msrn.claims import estimate
 from msrn.densities import DensityRecord
 from msrn.records import Record
@@ -148,7 +148,14 @@ def _made(group: Group) -> str:
     """How a group was made: profile, seeds, devices with the time of a run."""
     times = shelf.seconds_of_a_run(group.models).items()
     trained = ", ".join(f"{duration(seconds)} a run on {device}" for device, seconds in times)
-    return f"profile {group.first.profile}, {many(len(group.some_seeds), 'seed')}, {trained}"
+    then = " as it was then" if _outdated(group) else ""
+    return f"profile {group.first.profile}{then}, {many(len(group.some_seeds), 'seed')}, {trained}"
+
+
+def _outdated(group: Group) -> bool:
+    """Whether its profile has other settings by now."""
+    name = group.first.profile
+    return name in params.profiles() and not group.follows(params.resolve(name, group.first.dataset, device="cpu"))
 
 
 def _question(group: Group) -> str:

@@ -11,7 +11,7 @@ from msrn.claims import difference, estimate, in_common
 from msrn.records import Record
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.shelf import NO_MATTER
-from msrn.study import REFERENCE
+from msrn.study import REFERENCE, START
 from msrn.variants import BASELINES
 
 HEADER = ("", "CD ↓", f"CD − {REFERENCE}", "F ↑", "IoU", "m=1", "m=2", "core min", "seeds")
@@ -65,7 +65,8 @@ def changed(name: str, rows: Rows) -> str:
     share = ((row.objects, "objects a category"), (row.views, "images an object"))
     parts = [f"at most {count} {what}" for count, what in share if count]
     if REFERENCE not in rows:
-        return ", ".join([f"{key} {_plain(value)}" for key, value in row.overrides.items()] + parts)
+        own = {key: value for key, value in row.overrides.items() if START.get(key) != value}
+        return ", ".join([f"{key} {_plain(value)}" for key, value in own.items()] + parts)
     mine, first = _settings(rows[name][0]), _settings(rows[REFERENCE][0])
     keys = [key for key in mine if mine[key] != first.get(key)]
     return ", ".join([f"{key} {_plain(mine[key])} for {_plain(first.get(key))}" for key in keys] + parts)

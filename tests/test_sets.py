@@ -5,7 +5,7 @@ import pytest
 from test_report import Cells
 from toy_table import record, toy_data, toy_request  # noqa: F401
 
-from msrn import claims, curves, densities, findings, paths, sets
+from msrn import claims, curves, densities, findings, params, paths, sets
 from msrn.variants import RETRIEVAL, TABLE8
 
 CD = {"w/o FC": (1.6, 2.5, 3.7, 4.5), "w/o NC": (4.0, 5.5, 6.0, 7.0), "M-SRN": (1.0, 2.0, 3.0, 4.0)}
@@ -57,6 +57,16 @@ def test_every_recorded_set_has_its_table_the_dense_one_first():
         and "limits show" in shown
         and "seeds: 0, 1, 2" in shown
     )
+
+
+def test_results_from_before_their_profile_changed_say_so():
+    then = table("homeware")
+    assert "profile laptop as it was then, 3 seeds" in sets.recorded_html(then)
+    settings = params.resolve("laptop", device="cpu").settings.model_dump(mode="json")
+    now = [
+        made.model_copy(update={"settings": {**settings, **made.settings, "steps": settings["steps"]}}) for made in then
+    ]
+    assert "profile laptop, 3 seeds" in sets.recorded_html(now)
 
 
 def test_a_set_or_row_that_is_not_recorded_says_so():
