@@ -14,6 +14,7 @@ from msrn.bench import Outcome
 from msrn.figures import INK, show
 from msrn.records import Record
 from msrn.shelf import Group
+from msrn.study import OUTCOME, REFERENCE
 from msrn.variants import WHOLE
 
 GREEN, ORANGE, BLUE = "#2a9d6f", "#e0692f", "#3f7fd0"
@@ -28,6 +29,7 @@ CURVES = {  # log key -> title
     "neighbor": "neighbours, Eq. 44",
     "n_re": "neighbours per image, $N_{re}$",
 }
+STUDY_STYLES = {REFERENCE: {"color": ORANGE, "marker": "o"}, OUTCOME: {"color": BLUE, "marker": "s"}}
 STUDY_MEASURES = {**sets.MEASURES, "pose_m2": "pose consistency, m=2 ↑"}
 
 
@@ -141,17 +143,20 @@ def lengths_alt(several: Mapping[str, Sequence[Group]]) -> str:
 
 
 def study_lengths_html() -> HTML:
-    """What more steps buy the whole network on the study's val split: a panel for each measure, a line for each set."""
+    """What more steps buy the whole network on the study's val split: a panel for each measure, a line for each row of
+    which there are several lengths, on each set."""
     several = studies.lengths(experiments.recorded("study"))
     if not several:
         return HTML(tables.note_html("The study has one length only so far."))
     figure = Figure(figsize=(9.5, 2.6), layout="constrained")
     panels = figure.subplots(1, len(STUDY_MEASURES))
+    lines = dict(zip(dict.fromkeys(dataset for _, dataset in several), ("solid", DASHED, DOTTED), strict=False))
     for axes, (metric, title) in zip(panels, STUDY_MEASURES.items(), strict=True):
-        for style, (dataset, found) in zip(("solid", DASHED, DOTTED), several.items(), strict=False):
+        for (name, dataset), found in several.items():
             axes.plot(
                 [steps / 1000 for steps in found], [studies.mean(made, metric) for made in found.values()],
-                marker="o", markersize=4, color=BLUE, linestyle=style, linewidth=1.7, label=f"{dataset}, val split",
+                **STUDY_STYLES[name], linestyle=lines[dataset], markersize=4, linewidth=1.7,
+                label=_of_study(name, dataset),
             )  # fmt: skip
         _quiet(axes)
         _log_steps(axes, sorted({steps / 1000 for found in several.values() for steps in found}))
@@ -162,13 +167,17 @@ def study_lengths_html() -> HTML:
     return show(figure, _study_lengths_alt(several))
 
 
-def _study_lengths_alt(several: Mapping[str, Mapping[int, Sequence[Record]]]) -> str:
+def _study_lengths_alt(several: Mapping[tuple[str, str], Mapping[int, Sequence[Record]]]) -> str:
     parts = []
-    for dataset, found in several.items():
+    for (name, dataset), found in several.items():
         for metric, title in STUDY_MEASURES.items():
             values = ", ".join(f"{studies.mean(made, metric):.2f} at {steps:,}" for steps, made in found.items())
-            parts.append(f"{dataset}, {title[:-2]}: {values}")
+            parts.append(f"{_of_study(name, dataset)}, {title[:-2]}: {values}")
     return f"Four panels over training steps, M-SRN on the val split. {'; '.join(parts)}."
+
+
+def _of_study(name: str, dataset: str) -> str:
+    return f"{name} on {dataset}"
 
 
 def _lengths(axes: Axes, found: Sequence[Group], metric: str) -> None:

@@ -11,10 +11,9 @@ from msrn.claims import difference, estimate, in_common
 from msrn.records import Record
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.shelf import NO_MATTER
-from msrn.study import REFERENCE, START
+from msrn.study import OUTCOME, REFERENCE, START
 from msrn.variants import BASELINES
 
-HEADER = ("", "CD ↓", f"CD − {REFERENCE}", "F ↑", "IoU", "m=1", "m=2", "core min", "seeds")
 NOTE = (
     "CD and F-score as in Table 8; IoU of masks and pose consistency (m=1; m=2 forgives half turns) over all images; "
     "processor minutes of one training run"
@@ -28,48 +27,55 @@ def html() -> str:
     if not found:
         how = "python -m msrn record study --profile laptop --dataset procedural13 --budget 25m"
         return tables.note_html(f"Nothing of the study is recorded yet; {how} begins it.")
-    tables_of_sets = "".join(table(list(alike)) for _, alike in groupby(sorted(found, key=_set), key=_set))
+    sets = [list(alike) for _, alike in groupby(sorted(found, key=_set), key=_set)]
+    tables_of_sets = "".join(table(alike, first) for alike in sets for first in (REFERENCE, OUTCOME))
     return f'<div class="full-width">{tables_of_sets}</div>'  # the theme's, as wide as the margin allows
 
 
-def table(found: Sequence[Record]) -> str:
-    """The rows of one data set under one profile, in the study's order, then those that train nothing."""
-    names = [row.name for row in experiments.variants("study")] + list(BASELINES)
+def table(found: Sequence[Record], first: str) -> str:
+    """On one data set under one profile, the row ``first``, those that change it, in the study's order, and those that
+    train nothing; nothing where none changes the profile as it stands."""
     ordered = sorted(found, key=lambda record: record.seed)
-    rows = {name: [record for record in ordered if record.variant == name] for name in names}
+    names = [row.name for row in experiments.variants("study") if first in (row.name, row.reference)]
+    rows = {name: [record for record in ordered if record.variant == name] for name in (*names, *BASELINES)}
     rows = {name: made for name, made in rows.items() if made}
-    lines = [_line(name, rows) for name in rows]
-    first = found[0]
-    caption = f"{first.dataset}, val split ({first.n_objects} objects), profile {first.profile}"
-    return tables.plain_html(caption, HEADER, lines, f"{NOTE}{_devices(rows)}.")
+    if first == OUTCOME and len(rows.keys() - {first, *BASELINES}) == 0:
+        return ""
+    lines = [_line(name, rows, first) for name in rows]
+    header = ("", "CD ↓", f"CD − {first}", "F ↑", "IoU", "m=1", "m=2", "core min", "seeds")
+    one = found[0]
+    caption = f"{one.dataset}, val split ({one.n_objects} objects), profile {one.profile}: changes of {first}"
+    return tables.plain_html(caption, header, lines, f"{NOTE}{_devices(rows)}.")
 
 
-def lengths(found: Sequence[Record]) -> dict[str, dict[int, list[Record]]]:
-    """For each data set of the study that has several: steps -> records of the first row and of those that are longer
-    or shorter and nothing else, of the seeds that all of these have."""
-    several: dict[str, dict[int, list[Record]]] = {}
+def lengths(found: Sequence[Record]) -> dict[tuple[str, str], dict[int, list[Record]]]:
+    """(row, data set) -> steps -> records, where the row and those that are longer or shorter and nothing else have
+    several lengths; of the seeds that all of these have. The rows are the study's first and what came of it."""
+    several: dict[tuple[str, str], dict[int, list[Record]]] = {}
     for alike, made in groupby(sorted(found, key=_set), key=_set):
-        trained = [record for record in made if record.kind == "model"]
-        first = next((_settings(record) for record in trained if record.variant == REFERENCE), {})
-        same = [r for r in trained if not _portion(r) and _settings(r) | {"steps": 0} == first | {"steps": 0}]
-        steps = sorted({record.settings["steps"] for record in same})
-        if len(steps) > 1:
-            each = in_common({count: [r for r in same if r.settings["steps"] == count] for count in steps})
-            several |= {alike[0]: each} if each[steps[0]] else {}
+        whole = [record for record in made if record.kind == "model" and not _portion(record)]
+        for name in (REFERENCE, OUTCOME):
+            first = next((_settings(record) for record in whole if record.variant == name), {})
+            same = [r for r in whole if _settings(r) | {"steps": 0} == first | {"steps": 0}]
+            steps = sorted({record.settings["steps"] for record in same})
+            if len(steps) > 1:
+                each = in_common({count: [r for r in same if r.settings["steps"] == count] for count in steps})
+                several |= {(name, alike[0]): each} if each[steps[0]] else {}
     return several
 
 
-def changed(name: str, rows: Rows) -> str:
-    """What sets a row apart from the first: settings as ``image_size 64 for 32``, and a share of the data."""
+def changed(name: str, rows: Rows, first: str) -> str:
+    """What sets a row apart from ``first``: settings as ``image_size 64 for 32``, and a share of the data."""
     row = experiments.variant("study", name)
     share = ((row.objects, "objects a category"), (row.views, "images an object"))
     parts = [f"at most {count} {what}" for count, what in share if count]
-    if REFERENCE not in rows:
-        own = {key: value for key, value in row.overrides.items() if START.get(key) != value}
+    if first not in rows:
+        base = START if first == REFERENCE else {}
+        own = {key: value for key, value in row.overrides.items() if key not in base or base[key] != value}
         return ", ".join([f"{key} {_plain(value)}" for key, value in own.items()] + parts)
-    mine, first = _settings(rows[name][0]), _settings(rows[REFERENCE][0])
-    keys = [key for key in mine if mine[key] != first.get(key)]
-    return ", ".join([f"{key} {_plain(mine[key])} for {_plain(first.get(key))}" for key in keys] + parts)
+    mine, theirs = _settings(rows[name][0]), _settings(rows[first][0])
+    keys = [key for key in mine if mine[key] != theirs.get(key)]
+    return ", ".join([f"{key} {_plain(mine[key])} for {_plain(theirs.get(key))}" for key in keys] + parts)
 
 
 def _portion(record: Record) -> bool:
@@ -78,13 +84,13 @@ def _portion(record: Record) -> bool:
     return bool(row.objects or row.views)
 
 
-def _line(name: str, rows: Rows) -> list[str]:
+def _line(name: str, rows: Rows, first: str) -> list[str]:
     made = rows[name]
     model = made[0].kind == "model"
     return [
-        f"{name} [{_words(name, rows)}]" if model else name,
+        f"{name} [{_words(name, rows, first)}]" if model else name,
         estimate(made, "cd").text("cd"),
-        _beside_first(name, rows),
+        _beside_first(name, rows, first),
         f"{mean(made, 'f'):.3f}",
         *(f"{mean(made, key):.2f}" if model else "" for key in ("mask_iou", "pose_m1", "pose_m2")),
         _core_minutes(made) if model else "",
@@ -92,22 +98,20 @@ def _line(name: str, rows: Rows) -> list[str]:
     ]
 
 
-def _words(name: str, rows: Rows) -> str:
+def _words(name: str, rows: Rows, first: str) -> str:
     """What a row changes, and the question that it answers."""
-    change, question = changed(name, rows), experiments.variant("study", name).question
+    change, question = changed(name, rows, first), experiments.variant("study", name).question
     return f"{change}: {question[:1].lower()}{question[1:]}" if change else question
 
 
-def _beside_first(name: str, rows: Rows) -> str:
+def _beside_first(name: str, rows: Rows, first: str) -> str:
     """The paired difference to the first row, over the seeds of both; rows that train nothing have one for all."""
-    if name == REFERENCE or REFERENCE not in rows:
+    if name == first or first not in rows:
         return ""
     if rows[name][0].kind == "baseline":
-        return difference(rows[name], rows[REFERENCE], "cd").text("cd", sign=True)
-    shared = in_common({key: rows[key] for key in (name, REFERENCE)})
-    return (
-        difference(shared[name], shared[REFERENCE], "cd").text("cd", sign=True) if shared[name] else "no seed in common"
-    )
+        return difference(rows[name], rows[first], "cd").text("cd", sign=True)
+    shared = in_common({key: rows[key] for key in (name, first)})
+    return difference(shared[name], shared[first], "cd").text("cd", sign=True) if shared[name] else "no seed in common"
 
 
 def _set(record: Record) -> tuple[Any, ...]:

@@ -37,6 +37,7 @@ class Variant:
     overrides: Mapping[str, Any] = field(default_factory=dict)  # what it changes in the settings
     without: str = ""  # what it lacks, in words
     question: str = ""  # what it answers, in words
+    reference: str = ""  # the row of a study that it is compared with
     objects: int | None = None  # training objects of each category, at most; None: all there are
     views: int | None = None  # training images of each object, at most, evenly spread; None: all there are
 

@@ -10,8 +10,8 @@ from msrn.variants import RETRIEVAL, Variant
 
 ROWS = (
     Variant("start", question="The profile as it stands."),
-    Variant("64 pixels", overrides={"image_size": 64}, question="Do finer images pay?"),
-    Variant("8 views", views=8, question="How many images?"),
+    Variant("64 pixels", overrides={"image_size": 64}, question="Do finer images pay?", reference="start"),
+    Variant("8 views", views=8, question="How many images?", reference="start"),
 )
 BASE = {"image_size": 32, "steps": 4000}
 
@@ -103,13 +103,15 @@ LENGTHS = (
     *ROWS,
     Variant("longer", overrides={"steps": 8000}, question="What do more steps buy?"),
     Variant("finer and longer", overrides={"steps": 8000, "image_size": 64}, question="And finer?"),
+    Variant("laptop", overrides={"shape_code": 8}, question="What came of it."),
+    Variant("night", overrides={"shape_code": 8, "steps": 8000}, question="And longer?"),
 )
 
 
 def test_lengths_are_those_of_the_same_network_and_seeds(study, monkeypatch):
     monkeypatch.setitem(experiments.EXPERIMENTS, "study", experiments.Experiment(LENGTHS, "val"))
     assert "one length only" in curves.study_lengths_html().data
-    long = {"steps": 8000}
+    long, better = {"steps": 8000}, {"shape_code": 8}
     study(
         *(row("start", seed=seed) for seed in (0, 1)),
         row("8 views"),
@@ -117,10 +119,19 @@ def test_lengths_are_those_of_the_same_network_and_seeds(study, monkeypatch):
         row("finer and longer", settings={**long, "image_size": 64}),
         row(RETRIEVAL, kind="baseline", settings={}),
     )
-    [(dataset, found)] = studies.lengths(experiments.recorded("study")).items()
+    [((name, dataset), found)] = studies.lengths(experiments.recorded("study")).items()
+    assert name == "start"
     assert {steps: [(r.variant, r.seed) for r in made] for steps, made in found.items()} == {
         4000: [("start", 0)],
         8000: [("longer", 0)],
     }
     shown = curves.study_lengths_html().data
-    assert f"{dataset}, Chamfer distance: 2.50 at 4,000, 1.75 at 8,000" in shown and "<img" in shown
+    assert f"start on {dataset}, Chamfer distance: 2.50 at 4,000, 1.75 at 8,000" in shown and "<img" in shown
+    study(
+        *(row("start"), row("longer", settings=long)),
+        *(row("laptop", settings=better), row("night", settings={**better, **long})),
+    )
+    found = studies.lengths(experiments.recorded("study"))
+    assert [name for name, _ in found] == ["start", "laptop"]
+    assert [r.variant for made in found["laptop", dataset].values() for r in made] == ["laptop", "night"]
+    assert "laptop on" in curves.study_lengths_html().data
