@@ -13,7 +13,7 @@ ROWS = (
     Variant("64 pixels", overrides={"image_size": 64}, question="Do finer images pay?", reference="start"),
     Variant("8 views", views=8, question="How many images?", reference="start"),
 )
-BASE = {"image_size": 32, "steps": 4000}
+BASE = {"image_size": 32, "mesh_level": 2, "steps": 4000}
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +97,23 @@ def test_a_profile_that_moved_on_shows(study):
 def test_data_sets_and_profiles_have_a_table_each(study):
     study(row("start"), row("start", dataset="zoo"), row("start", profile="laptop with steps 9"))
     assert len(body(studies.html())) == 3
+
+
+def test_what_changes_the_profile_stands_in_a_table_of_its_own(study, monkeypatch):
+    after = (
+        Variant("laptop", overrides={"shape_code": 8}, question="What came of it.", reference="start"),
+        Variant("laptop, finer", overrides={"mesh_level": 3}, question="Finer?", reference="laptop"),
+    )
+    monkeypatch.setitem(experiments.EXPERIMENTS, "study", experiments.Experiment((*ROWS, *after), "val"))
+    better = {"shape_code": 8}
+    study(row("start"), row("laptop", settings=better), row(RETRIEVAL, kind="baseline", settings={}))
+    assert len(body(studies.html())) == 1
+    finer = row("laptop, finer", (2.0, 3.0, 4.0, 5.0), settings={**better, "mesh_level": 3})
+    study(row("start"), row("laptop", settings=better), finer, row(RETRIEVAL, kind="baseline", settings={}))
+    begun, now = body(studies.html())
+    assert list(begun) == ["startThe profile as it stands.", "laptopshape_code 8 for 64: what came of it.", RETRIEVAL]
+    assert list(now) == ["laptopWhat came of it.", "laptop, finermesh_level 3 for 2: finer?", RETRIEVAL]
+    assert now["laptop, finermesh_level 3 for 2: finer?"][1] == "+1.00[+1.00, +1.00]"
 
 
 LENGTHS = (
