@@ -80,6 +80,12 @@ STUDY = (
     _row("even azimuths", "Do azimuths spread if that is what is asked of them?", **EVEN_AZIMUTHS),
     _row("even azimuths in groups", "And with all that seems to help besides?", **IN_GROUPS),
     _row("even azimuths in groups, four times the steps", "Does that need longer?", **IN_GROUPS, steps=20_000),
+    _row("in groups, any view", "And if neighbours show any view then?", **{**IN_GROUPS, "candidate_pool": "all"}),
+    _row(
+        "in groups, any view, four times the steps",
+        "Does that need longer?",
+        **{**IN_GROUPS, "candidate_pool": "all", "steps": 20_000},
+    ),
     _row("responsibilities", "Must a pose that fits better be taken up at once?", responsibility_weight=0.1),
     _row("category codes", "Which side is front, if a category shares its first shape?", **CATEGORY_CODES),
     _row(
