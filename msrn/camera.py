@@ -26,6 +26,12 @@ def rotation(azimuth: torch.Tensor, elevation: torch.Tensor, roll: torch.Tensor)
     return torch.stack((-x, y, -z), -1) @ spin
 
 
+def either_way(rotation: torch.Tensor) -> torch.Tensor:
+    """The pose and that of the mesh turned half around its vertical axis: R (..., 1, 3, 3) -> (..., 2, 3, 3)."""
+    x, y, z = rotation.unbind(-2)
+    return torch.cat([rotation, torch.stack((-x, y, -z), -2)], -3)  # R, diag(-1, 1, -1) R
+
+
 def _about(angle: torch.Tensor, sines: tuple, fixed: int) -> torch.Tensor:
     """Rotation (..., 3, 3) about axis ``fixed``: +sin at ``sines[0]``, -sin at ``sines[1]``."""
     cosine, sine = torch.cos(angle), torch.sin(angle)

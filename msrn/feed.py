@@ -102,7 +102,7 @@ class TrainingImages:
 
     def inputs(self, seed: int, step: int) -> dict[str, Tensor]:
         """What ``step`` reads, as tensors on the CPU: ``rows``, ``image``, ``mask``, ``category`` of the batch and, for
-        a step with a neighbour term, the candidates' ``candidate_rows``, ``candidate_image``, ``candidate_mask`` and a
+        a step that draws neighbours, the candidates' ``candidate_rows``, ``candidate_image``, ``candidate_mask`` and a
         number in 0..1 for each, ``draw`` (B, k), by which neighbours are drawn."""
         rows = self.indices(seed, step)
         found = {
@@ -153,8 +153,9 @@ def is_pose_step(step: int) -> bool:
 
 
 def has_neighbors(step: int, s: Settings) -> bool:
-    """Whether the neighbour term takes part in a step."""
-    return s.neighbor_consistency and step >= s.stage_switch and not is_pose_step(step)
+    """Whether a step draws neighbours: for the neighbour term, or to judge poses on their shapes."""
+    asked = s.pose_shape == "neighbor" or not is_pose_step(step)
+    return s.neighbor_consistency and step >= s.stage_switch and asked
 
 
 def prepare(image: Tensor, mask: Tensor, category: Tensor, size: int) -> Batch:

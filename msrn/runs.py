@@ -31,11 +31,12 @@ from msrn.records import device_name
 from msrn.resume import Pace, complete, params_of, read_log
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.storage import find_checkpoint, read_json, write_json
-from msrn.train import Training, load_network, train
+from msrn.train import train
+from msrn.training import Training, load_network
 
 TRAINING_PATH = (  # what decides a trained model: files and folders of the package
     "camera.py candidates.py compensation.py distance.py features.py feed.py graphs.py losses.py memory.py "
-    "neighbors.py network.py search.py threads.py train.py render data/collection.py"
+    "neighbors.py network.py search.py steps.py threads.py train.py training.py render data/collection.py"
 ).split()
 NOT_IN_IDENTITY = {"eval_points", "checkpoint_every"}  # settings that cannot change the trained model
 

@@ -249,6 +249,12 @@ class Settings(BaseModel):
 
     Choice: the paper has no axis scale; the neighbour's is Unicorn's. Then nothing ever supervises the scale along the
     line of sight of the own image. The own one is supervised there by all neighbours, which are other objects."""
+    neighbor_either_way: bool = _setting(False, "3.3", "absent")
+    """Try a neighbour's pose also turned by half around the vertical, and let the better of the two count in Eq. 44.
+
+    Choice: not in the paper, so off. While it is open which of an object's sides is its front, half of the neighbours
+    look the other way; a shape that pleases them all is the same from both sides, and then nothing is left that could
+    tell front from back. With this, a shape may differ before poses agree on it; ``pose_shape`` lets them agree."""
     neighbor_texture_gradient: bool = _setting(False, "3.3", "silent")
     """Let the neighbour term train the texture branch through T^n; the pose C^n never receives its gradient.
 
@@ -286,6 +292,12 @@ class Settings(BaseModel):
     Choice: not in the paper, so off. The pose prior asks that every candidate be used and leaves to each where in its
     bin, 30 degrees to either side, it looks; and since 16 images never use six candidates evenly, it asks for undecided
     probabilities too."""
+    pose_shape: Literal["own", "neighbor"] = _setting("own", "3.4", "silent")
+    """On whose shape the candidate poses of an image are judged, from the stage switch on: its own, or a neighbour's.
+
+    Choice: own, as in Unicorn. But an image whose pose is the wrong way round has a shape that is wrong in the same
+    way, on which that pose is right; only shapes of other images can tell, once most of them agree. Candidates that
+    were ruled out long ago are reached by ``responsibility_weight``. Costs nothing: one shape is encoded, as before."""
     responsibility_weight: float = _setting(0.0, "3.4", "absent", ge=0)
     """Weight, in pose steps, of the cross-entropy between the candidates' probabilities and their responsibilities
     softmax(-L_k / ``responsibility_temperature``); 0 leaves it out.

@@ -25,6 +25,7 @@ START = {  # of the profile, what it was
 }
 CATEGORY_CODES = {"first_codes": "category", "responsibility_weight": 0.1, "stage_switch": 2000}
 EVEN_AZIMUTHS = {"azimuth_prior_weight": 2.0, "pose_prior_weight": 0.0}
+FRONT_AND_BACK = {"pose_shape": "neighbor", "responsibility_weight": 0.1, "neighbor_either_way": True}
 IN_GROUPS = {
     **EVEN_AZIMUTHS,
     "batches": "groups",
@@ -80,12 +81,6 @@ STUDY = (
     _row("even azimuths", "Do azimuths spread if that is what is asked of them?", **EVEN_AZIMUTHS),
     _row("even azimuths in groups", "And with all that seems to help besides?", **IN_GROUPS),
     _row("even azimuths in groups, four times the steps", "Does that need longer?", **IN_GROUPS, steps=20_000),
-    _row("in groups, any view", "And if neighbours show any view then?", **{**IN_GROUPS, "candidate_pool": "all"}),
-    _row(
-        "in groups, any view, four times the steps",
-        "Does that need longer?",
-        **{**IN_GROUPS, "candidate_pool": "all", "steps": 20_000},
-    ),
     _row("responsibilities", "Must a pose that fits better be taken up at once?", responsibility_weight=0.1),
     _row("category codes", "Which side is front, if a category shares its first shape?", **CATEGORY_CODES),
     _row(
@@ -109,9 +104,25 @@ STUDY = (
     _now("texture code 16", "Does a poor texture make the shape explain more?", texture_code=16, small_texture_code=16),
     # length and schedule
     Variant("night", overrides={"steps": 20_000}, question="Four times as long: profile night.", reference=OUTCOME),
+    _now("later decay", "Should the steps stay long for longer?", decay_at=0.8),
     _now("learning rate 2e-4", "Are the steps too long?", learning_rate=2e-4),
     # data and neighbours
     _now("20 objects", "How many objects of a category must be seen?", objects=20),
     _now("12 candidates", "Do more candidates give more views?", candidates=12),
     _now("every neighbour", "Is one neighbour per step too noisy?", neighbor_samples=0),
+    # front and back
+    _now(
+        "poses by neighbours",
+        "Which side is front, if shapes of others tell?",
+        pose_shape="neighbor",
+        responsibility_weight=0.1,
+    ),
+    _now("either way", "What if neighbours may look the other way?", neighbor_either_way=True),
+    _now("front and back", "And both?", **FRONT_AND_BACK),
+    Variant(
+        "night, front and back",
+        overrides={**FRONT_AND_BACK, "steps": 20_000},
+        question="Four times as long?",
+        reference=OUTCOME,
+    ),
 )

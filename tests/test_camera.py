@@ -23,6 +23,13 @@ def test_the_camera_stands_where_the_docstring_says(azimuth, elevation):
     torch.testing.assert_close(eye @ matrix, torch.tensor([0.0, 0.0, -camera.DISTANCE]), atol=1e-6, rtol=0)
 
 
+def test_either_way_is_the_pose_and_that_of_the_azimuth_half_a_turn_on():
+    azimuth, elevation, roll = torch.tensor([10.0, 200.0]), torch.tensor(30.0), torch.tensor(5.0)
+    both = camera.either_way(camera.rotation(azimuth, elevation, roll)[:, None])
+    expected = [camera.rotation(azimuth + turn, elevation, roll) for turn in (0.0, 180.0)]
+    torch.testing.assert_close(both, torch.stack(expected, 1), atol=1e-6, rtol=0)
+
+
 def test_agrees_with_pytorch3d():
     renderer = pytest.importorskip("pytorch3d.renderer")
     azimuth = torch.tensor([0.0, 35.0, 170.0, 300.0])

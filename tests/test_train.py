@@ -7,10 +7,11 @@ import pytest
 import torch
 from toy import tiny_settings, toy_candidates, toy_collection
 
-from msrn import train as training
+from msrn import camera, losses, neighbors, steps
 from msrn.errors import MsrnError
-from msrn.feed import TrainingImages, has_neighbors, prepare
-from msrn.train import Training, neighbor_term, train
+from msrn.feed import TrainingImages, has_neighbors, is_pose_step, prepare
+from msrn.train import train
+from msrn.training import Training
 
 
 def start(s, seed: int = 0, collection=None):
@@ -37,9 +38,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
 
 
 @pytest.mark.parametrize("stop", [2, 8, 14, 22])
-@pytest.mark.parametrize("first_codes", ["small", "category"])
-def test_resumed_from_any_log_line_is_bit_equal(stop, first_codes, tmp_path):
-    s = tiny_settings(first_codes=first_codes, batches="category")
+@pytest.mark.parametrize(
+    "changed", [{}, {"first_codes": "category"}, {"pose_shape": "neighbor", "neighbor_either_way": True}]
+)
+def test_resumed_from_any_log_line_is_bit_equal(stop, changed, tmp_path):
+    s = tiny_settings(batches="category", **changed)
     whole, log = finish(s)
     run, images = start(s)
     records = []
@@ -156,7 +159,7 @@ def test_variants_leave_their_part_out():
 
 def test_no_neighbour_at_all_costs_nothing(monkeypatch):
     monkeypatch.setattr(
-        training.neighbors, "select", lambda z, c, candidates, *p: torch.zeros(candidates.shape[:2], dtype=torch.bool)
+        neighbors, "select", lambda z, c, candidates, *p: torch.zeros(candidates.shape[:2], dtype=torch.bool)
     )
     _, log = finish(tiny_settings())
     assert log[-1]["neighbor"] == 0 and log[-1]["n_re"] == 0
@@ -245,13 +248,13 @@ def test_remembered_codes_are_those_of_the_last_batch_since_the_switch():
 
 
 def test_a_nan_stops_at_the_next_log_line_and_names_its_term(monkeypatch):
-    real, calls = training.losses.laplacian, []
+    real, calls = losses.laplacian, []
 
     def poisoned(vertices, faces):
         calls.append(1)
         return real(vertices, faces) * (float("nan") if len(calls) == 3 else 1)
 
-    monkeypatch.setattr(training.losses, "laplacian", poisoned)
+    monkeypatch.setattr(losses, "laplacian", poisoned)
     run, images = start(tiny_settings(log_every=2))
     seen = []
     with pytest.raises(MsrnError, match=r"not finite before step 6 \(term: laplacian\)") as caught:
@@ -286,7 +289,63 @@ def test_neighbours_supervise_the_own_axis_scale_alone(whose, supervised):
     inputs = images.inputs(run.seed, step)
     shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).image)
     run.network.zero_grad(set_to_none=True)
-    neighbor_term(run, shape, inputs)[0].backward()
+    steps.neighbor_term(run, shape, inputs)[0].backward()
     moved = [weight.grad is not None and bool(weight.grad.any()) for weight in run.network.scale_head.parameters()]
     assert any(moved) == supervised
     assert any(weight.grad is not None and bool(weight.grad.any()) for weight in run.network.shape_head.parameters())
+
+
+def trained(kind, **changed):
+    """A training at its end and the inputs of a ``kind`` of step that draws neighbours."""
+    run, images = start(tiny_settings(**changed))
+    for _ in train(run, images):
+        pass
+    step = next(i for i in range(run.step) if has_neighbors(i, run.settings) and is_pose_step(i) == (kind == "pose"))
+    return run, images.inputs(run.seed, step)
+
+
+def test_poses_may_be_judged_on_the_shapes_of_neighbours():
+    run, inputs = trained("pose", pose_shape="neighbor")
+    batch = prepare(inputs["image"], inputs["mask"], inputs["category"], 16)
+    shape, rows = steps.shape_for_poses(run, batch, inputs)
+    assert all(row in of for row, of in zip(rows, inputs["candidate_rows"], strict=True))
+    collection = toy_collection()
+    theirs = prepare(*(torch.from_numpy(x[rows]) for x in (collection.images, collection.masks)), batch.category, 16)
+    torch.testing.assert_close(shape.code, run.network.shape(theirs.image).code)
+    before = run.codes.clone()
+    steps.pose_step(run, inputs)
+    torch.testing.assert_close(run.codes[rows], shape.code)
+    others = np.setdiff1d(np.arange(len(before)), rows)
+    assert not torch.equal(before[rows], shape.code) and torch.equal(run.codes[others], before[others])
+
+
+def test_poses_are_judged_on_the_own_shape_before_the_switch_and_without_neighbours():
+    for changed in ({}, {"pose_shape": "neighbor", "neighbor_consistency": False}):
+        assert not any(is_pose_step(i) and has_neighbors(i, tiny_settings(**changed)) for i in range(24))
+    asked = [i for i in range(24) if is_pose_step(i) and has_neighbors(i, tiny_settings(pose_shape="neighbor"))]
+    assert asked == list(range(8, 24, 2))
+
+
+def test_an_image_whose_code_is_not_known_yet_has_every_candidate_as_neighbour():
+    run, inputs = trained("shape")
+    code, known = torch.zeros(6, 4), torch.tensor([True] * 3 + [False] * 3)
+    assert steps.draw_neighbors(run, code, ~known & known, inputs, 1).count == 3
+    fewer = steps.draw_neighbors(run, code, known, inputs, 0)
+    assert (fewer.share[3:] > 0).all() and fewer.rows.shape == (6, 3) and len(fewer.batch.image) == 18
+
+
+def test_of_a_neighbours_pose_and_its_half_turn_the_better_counts():
+    run, inputs = trained("shape", neighbor_samples=1)
+    inputs = {name: value[:1] for name, value in inputs.items()}
+    shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).image)
+    loss = lambda: steps.neighbor_term(run, shape, inputs)[0].item()  # noqa: E731
+    as_it_is, poses = loss(), run.network.poses
+    run.network.poses = lambda images: dataclasses.replace(
+        poses(images), rotation=camera.either_way(poses(images).rotation[:, :, None])[:, :, 1]
+    )
+    turned = loss()
+    assert as_it_is != turned
+    run.settings = run.network.settings = tiny_settings(neighbor_samples=1, neighbor_either_way=True)
+    assert loss() == pytest.approx(min(as_it_is, turned), rel=1e-5)
+    run.network.poses = poses
+    assert loss() == pytest.approx(min(as_it_is, turned), rel=1e-5)

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from msrn import feed, losses, neighbors, params, records, train
+from msrn import feed, losses, neighbors, params, records, steps, train, training
 from msrn.data import ImageCollection, open_collection
 from msrn.render import torch_backend
 from msrn.settings import Settings, make_settings
@@ -110,7 +110,7 @@ class Bench:
         self.settings = make_settings({**s.model_dump(), "stage_switch": warm_up // 3, "steps": 10**9})
         drawn = np.random.default_rng(0).integers(len(collection), size=(len(collection), s.candidates))
         self.images = feed.TrainingImages(collection, drawn, self.settings, "cpu")
-        self.run = train.Training.start(self.settings, self.images, seed=0)
+        self.run = training.Training.start(self.settings, self.images, seed=0)
         for _ in range(warm_up):
             self.step()
         run, category = self.run, torch.tensor(collection.category)
@@ -128,7 +128,7 @@ class Bench:
         inputs = self.images.inputs(run.seed, run.step)
         reading = since(start)
         train.begin_stage(run, self.images)
-        step = train.pose_step if feed.is_pose_step(run.step) else train.shape_step
+        step = steps.pose_step if feed.is_pose_step(run.step) else steps.shape_step
         run.records.append(train.take_step(run, step(run, inputs)))
         del run.records[: -self.settings.log_every]
         run.step += 1
@@ -147,11 +147,11 @@ class Bench:
         optimiser_step = run.optimizer.step
         watched = [
             ("networks", network, ("shape", "encode_shape", "paint", "poses")),
-            ("renderer", train, ("soft_rasterize",)),
+            ("renderer", steps, ("soft_rasterize",)),
             ("affinity loss", losses, ("affinity",)),
             ("neighbour selection", neighbors, ("select", "sample")),
-            ("neighbour selection", train, ("remember",)),
-            ("gating and memory", train, ("mask_iou",)),
+            ("neighbour selection", steps, ("remember",)),
+            ("gating and memory", steps, ("mask_iou",)),
             ("gating and memory", network.bank, ("write",)),
         ]
         with ExitStack() as stack:

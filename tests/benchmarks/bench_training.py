@@ -20,7 +20,7 @@ import time
 import numpy as np
 import torch
 
-from msrn import graphs, params, records, train
+from msrn import graphs, params, records, steps, train, training
 from msrn.data import open_collection
 from msrn.errors import MsrnError
 from msrn.feed import TrainingImages
@@ -35,7 +35,7 @@ class Bench:
 
     def __init__(self, name: str, images: TrainingImages, s: Settings) -> None:
         self.name, self.images, self.device = name, images, images.device
-        run = train.Training.start(s, images, seed=0)
+        run = training.Training.start(s, images, seed=0)
         self.run, self.records = run, None
         torch.manual_seed(0)
         run.codes.normal_()
@@ -45,7 +45,7 @@ class Bench:
     def steps(self, count: int) -> float:
         """Seconds for ``count`` steps."""
         backend = self.name.removesuffix(PLAIN)
-        train.soft_rasterize = functools.partial(soft_rasterize, backend=backend)
+        steps.soft_rasterize = functools.partial(soft_rasterize, backend=backend)
         graphs.WARM_UP = 3 if backend in ("triton", "numba") and PLAIN not in self.name else sys.maxsize
         self.records = self.records or train.train(self.run, self.images)
         self._wait()
