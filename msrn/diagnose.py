@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from msrn import fronts
 from msrn.data import ImageCollection
 from msrn.density import OTHER_VIEW
 from msrn.metrics import chamfer_l1
@@ -54,6 +55,9 @@ class Diagnosis:
     sides: Measure
     """Sectors of azimuth from which the likeliest poses see a category: exponential of the entropy, mean of categories.
     Few of them: much of its shapes is never compared with an image."""
+    fronts: Measure
+    """Images that the shape of another object fits better the way round on which the poses of both agree than half a
+    turn on; share. One half: shapes do not tell front from back."""
     told: Measure
     """Codes whose nearest prototype of all categories is one of their own; share."""
     one_domain: Measure
@@ -91,6 +95,7 @@ def diagnose(network: MSRN, train: ImageCollection, candidates: np.ndarray, seed
     return Diagnosis(
         **_neighbors(network, train, candidates, inputs, seen),
         sides=_sides(train, asked, seen, np.random.default_rng(seed)),
+        fronts=Measure(fronts.told(network, train, asked, seed), 0.5),
         **_domains(network, train, asked, seen, np.random.default_rng(seed)),
         **_attention(network, train, asked, seen),
     )

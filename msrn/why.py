@@ -22,6 +22,7 @@ LINES = {  # field of a diagnosis -> name, what it is, format
     "agrees": ("… whose pose agrees", "predicted turn between both within 30° of the true one", SHARE),
     "agrees_by_halves": ("… up to half turns", "front may be taken for back", SHARE),
     "sides": ("sides from which a category is seen", "effective number of 12 sectors of azimuth", "{:.1f}"),
+    "fronts": ("fronts told by other shapes", "they fit the way round on which both poses agree", SHARE),
     "told": ("codes that tell the category", "nearest prototype of all is one of its own", SHARE),
     "one_domain": ("views of an object in one domain", "that of the prototype which has most of them", SHARE),
     "directions": ("direction in a domain", "resultant length of true azimuths: 1 is a single one", PLAIN),

@@ -8,9 +8,9 @@ import torch
 from toy import tiny_settings, toy_candidates
 from toy_table import toy_split
 
-from msrn import diagnose
+from msrn import camera, diagnose
 from msrn.memory import Prototypes
-from msrn.network import MSRN
+from msrn.network import MSRN, Reconstruction
 
 CODES = 4
 
@@ -30,7 +30,13 @@ class Answers(MSRN):
 
     def reconstruct(self, images):
         rows = images[:, 0, 0, 0].long() * 256 + images[:, 1, 0, 0].long()
-        return type("Made", (), {"code": self.code[rows], "azimuth": self.answer[rows]})
+        azimuth = self.answer[rows]
+        rotation = camera.rotation(azimuth.float(), torch.tensor(30.0), torch.tensor(0.0))
+        return Reconstruction(
+            vertices=self.ellipsoid.expand(len(rows), -1, -1), faces=self.faces, rotation=rotation,
+            face_colors=torch.ones(len(rows), len(self.faces), 3, 3), azimuth=azimuth, code=self.code[rows],
+            translation=self.pose_centre.expand(len(rows), 3),
+        )  # fmt: skip
 
 
 def marked(train):
