@@ -44,7 +44,7 @@ def table(found: Sequence[Record], first: str) -> str:
     lines = [_line(name, rows, first) for name in rows]
     header = ("", "CD ↓", f"CD − {first}", "F ↑", "IoU", "m=1", "m=2", "core min", "seeds")
     one = found[0]
-    caption = f"{one.dataset}, val split ({one.n_objects} objects), profile {one.profile}: changes of {first}"
+    caption = f"{one.dataset}, val split ({one.n_objects} objects), profile {one.profile}: {first} and its changes"
     return tables.plain_html(caption, header, lines, f"{NOTE}{_devices(rows)}.")
 
 
