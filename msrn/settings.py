@@ -297,7 +297,8 @@ class Settings(BaseModel):
 
     Choice: own, as in Unicorn. But an image whose pose is the wrong way round has a shape that is wrong in the same
     way, on which that pose is right; only shapes of other images can tell, once most of them agree. Candidates that
-    were ruled out long ago are reached by ``responsibility_weight``. Costs nothing: one shape is encoded, as before."""
+    were ruled out long ago are reached by ``responsibility_weight``. One shape is encoded either way. Without
+    ``neighbor_consistency`` there are no neighbours, and it is the own one."""
     responsibility_weight: float = _setting(0.0, "3.4", "absent", ge=0)
     """Weight, in pose steps, of the cross-entropy between the candidates' probabilities and their responsibilities
     softmax(-L_k / ``responsibility_temperature``); 0 leaves it out.

@@ -39,12 +39,13 @@ def table(found: Sequence[Record], first: str) -> str:
     names = [row.name for row in experiments.variants("study") if first in (row.name, row.reference)]
     rows = {name: [record for record in ordered if record.variant == name] for name in (*names, *BASELINES)}
     rows = {name: made for name, made in rows.items() if made}
-    if first == OUTCOME and len(rows.keys() - {first, *BASELINES}) == 0:
+    if first == OUTCOME and not rows.keys() - {first, *BASELINES}:
         return ""
     lines = [_line(name, rows, first) for name in rows]
     header = ("", "CD ↓", f"CD − {first}", "F ↑", "IoU", "m=1", "m=2", "core min", "seeds")
     one = found[0]
-    caption = f"{one.dataset}, val split ({one.n_objects} objects), profile {one.profile}: {first} and its changes"
+    caption = f"{one.dataset}, val split ({one.n_objects} objects), profile {one.profile}"
+    caption += f": {first} and its changes" if first in rows else ""
     return tables.plain_html(caption, header, lines, f"{NOTE}{_devices(rows)}.")
 
 

@@ -118,7 +118,7 @@ STUDY = (
         responsibility_weight=0.1,
     ),
     _now("either way", "What if neighbours may look the other way?", neighbor_either_way=True),
-    _now("front and back", "And both?", **FRONT_AND_BACK),
+    _now("front and back", "Which side is front, by shapes of others and either way?", **FRONT_AND_BACK),
     Variant(
         "night, front and back",
         overrides={**FRONT_AND_BACK, "steps": 20_000},
