@@ -105,12 +105,13 @@ def source_state() -> tuple[str, bool]:
 
 
 def device_name(device: str) -> str:
-    """A device as a reader knows it, such as ``CPU, 2 cores (x86_64)`` or ``NVIDIA H100``."""
+    """A device as a reader knows it, such as ``CPU, 2 cores`` or ``NVIDIA H100``."""
     if device == "cuda":
         import torch  # here, so that reading records does not wait for torch
 
         return torch.cuda.get_device_name()
-    return f"CPU, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU, {cores} core{'s' * (cores != 1)}"
 
 
 def digest(*parts: Any) -> str:

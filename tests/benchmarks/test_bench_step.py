@@ -28,11 +28,13 @@ def test_it_runs_at_profile_smoke_and_its_figures_make_sense(tmp_path, capsys):
             "multiply_adds_per_second",
         ):
             assert min(row[name].values()) > 0, name
-        assert 0 < row["helpers_share"]["wall"] < 1
+        assert 0 < row["helpers_share"]["processor"] < 1
         assert set(row["parts"]) == set(bench_step.PARTS)
         for name in bench_step.PARTS:
             absent = row is pose and name in ("neighbour selection", "gating and memory")
-            assert absent or 0 < row["parts"][name]["wall"] < row["step"]["wall"], name
+            assert absent or row["parts"][name]["wall"] > 0, name
+            # of the processor, since a part may have been kept waiting by other work
+            assert row["parts"][name]["processor"] < row["step"]["processor"], name
         assert row["rest"]["wall"] + sum(part["wall"] for part in row["parts"].values()) == pytest.approx(
             row["step"]["wall"], rel=1e-4
         )
