@@ -11,7 +11,7 @@ from msrn.claims import difference, estimate, in_common
 from msrn.records import Record
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.shelf import NO_MATTER
-from msrn.study import OUTCOME, REFERENCE, START
+from msrn.study import BASES, OUTCOME, REFERENCE
 from msrn.variants import BASELINES
 
 NOTE = (
@@ -28,13 +28,13 @@ def html() -> str:
         how = "python -m msrn record study --profile laptop --dataset procedural13 --budget 25m"
         return tables.note_html(f"Nothing of the study is recorded yet; {how} begins it.")
     sets = [list(alike) for _, alike in groupby(sorted(found, key=_set), key=_set)]
-    tables_of_sets = "".join(table(alike, first) for alike in sets for first in (REFERENCE, OUTCOME))
+    tables_of_sets = "".join(table(alike, first) for alike in sets for first in BASES)
     return f'<div class="full-width">{tables_of_sets}</div>'  # the theme's, as wide as the margin allows
 
 
 def table(found: Sequence[Record], first: str) -> str:
     """On one data set under one profile, the row ``first``, those that change it, in the study's order, and those that
-    train nothing; nothing where none changes the profile as it stands."""
+    train nothing; nothing where none changes the outcome."""
     ordered = sorted(found, key=lambda record: record.seed)
     names = [row.name for row in experiments.variants("study") if first in (row.name, row.reference)]
     rows = {name: [record for record in ordered if record.variant == name] for name in (*names, *BASELINES)}
@@ -55,7 +55,7 @@ def lengths(found: Sequence[Record]) -> dict[tuple[str, str], dict[int, list[Rec
     several: dict[tuple[str, str], dict[int, list[Record]]] = {}
     for alike, made in groupby(sorted(found, key=_set), key=_set):
         whole = [record for record in made if record.kind == "model" and not _portion(record)]
-        for name in (REFERENCE, OUTCOME):
+        for name in BASES:
             first = next((_settings(record) for record in whole if record.variant == name), {})
             same = [r for r in whole if _settings(r) | {"steps": 0} == first | {"steps": 0}]
             steps = sorted({record.settings["steps"] for record in same})
@@ -71,7 +71,7 @@ def changed(name: str, rows: Rows, first: str) -> str:
     share = ((row.objects, "objects a category"), (row.views, "images an object"))
     parts = [f"at most {count} {what}" for count, what in share if count]
     if first not in rows:
-        base = START if first == REFERENCE else {}
+        base = BASES[first]
         own = {key: value for key, value in row.overrides.items() if key not in base or base[key] != value}
         return ", ".join([f"{key} {_plain(value)}" for key, value in own.items()] + parts)
     mine, theirs = _settings(rows[name][0]), _settings(rows[first][0])

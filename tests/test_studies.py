@@ -99,28 +99,28 @@ def test_data_sets_and_profiles_have_a_table_each(study):
     assert len(body(studies.html())) == 3
 
 
-def test_what_changes_the_profile_stands_in_a_table_of_its_own(study, monkeypatch):
+def test_what_changes_the_outcome_stands_in_a_table_of_its_own(study, monkeypatch):
     after = (
-        Variant("laptop", overrides={"shape_code": 8}, question="What came of it.", reference="start"),
-        Variant("laptop, finer", overrides={"mesh_level": 3}, question="Finer?", reference="laptop"),
+        Variant("together", overrides={"shape_code": 8}, question="What came of it.", reference="start"),
+        Variant("together, finer", overrides={"mesh_level": 3}, question="Finer?", reference="together"),
     )
     monkeypatch.setitem(experiments.EXPERIMENTS, "study", experiments.Experiment((*ROWS, *after), "val"))
     better = {"shape_code": 8}
-    study(row("start"), row("laptop", settings=better), row(RETRIEVAL, kind="baseline", settings={}))
+    study(row("start"), row("together", settings=better), row(RETRIEVAL, kind="baseline", settings={}))
     assert len(body(studies.html())) == 1
-    finer = row("laptop, finer", (2.0, 3.0, 4.0, 5.0), settings={**better, "mesh_level": 3})
-    study(row("start"), row("laptop", settings=better), finer, row(RETRIEVAL, kind="baseline", settings={}))
+    finer = row("together, finer", (2.0, 3.0, 4.0, 5.0), settings={**better, "mesh_level": 3})
+    study(row("start"), row("together", settings=better), finer, row(RETRIEVAL, kind="baseline", settings={}))
     begun, now = body(studies.html())
-    assert list(begun) == ["startThe profile as it stands.", "laptopshape_code 8 for 64: what came of it.", RETRIEVAL]
-    assert list(now) == ["laptopWhat came of it.", "laptop, finermesh_level 3 for 2: finer?", RETRIEVAL]
-    assert now["laptop, finermesh_level 3 for 2: finer?"][1] == "+1.00[+1.00, +1.00]"
+    assert list(begun) == ["startThe profile as it stands.", "togethershape_code 8 for 64: what came of it.", RETRIEVAL]
+    assert list(now) == ["togetherWhat came of it.", "together, finermesh_level 3 for 2: finer?", RETRIEVAL]
+    assert now["together, finermesh_level 3 for 2: finer?"][1] == "+1.00[+1.00, +1.00]"
 
 
 LENGTHS = (
     *ROWS,
     Variant("longer", overrides={"steps": 8000}, question="What do more steps buy?"),
     Variant("finer and longer", overrides={"steps": 8000, "image_size": 64}, question="And finer?"),
-    Variant("laptop", overrides={"shape_code": 8}, question="What came of it."),
+    Variant("together", overrides={"shape_code": 8}, question="What came of it."),
     Variant("night", overrides={"shape_code": 8, "steps": 8000}, question="And longer?"),
 )
 
@@ -146,9 +146,9 @@ def test_lengths_are_those_of_the_same_network_and_seeds(study, monkeypatch):
     assert f"start on {dataset}, Chamfer distance: 2.50 at 4,000, 1.75 at 8,000" in shown and "<img" in shown
     study(
         *(row("start"), row("longer", settings=long)),
-        *(row("laptop", settings=better), row("night", settings={**better, **long})),
+        *(row("together", settings=better), row("night", settings={**better, **long})),
     )
     found = studies.lengths(experiments.recorded("study"))
-    assert [name for name, _ in found] == ["start", "laptop"]
-    assert [r.variant for made in found["laptop", dataset].values() for r in made] == ["laptop", "night"]
-    assert "laptop on" in curves.study_lengths_html().data
+    assert [name for name, _ in found] == ["start", "together"]
+    assert [r.variant for made in found["together", dataset].values() for r in made] == ["together", "night"]
+    assert "together on" in curves.study_lengths_html().data
