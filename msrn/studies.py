@@ -11,7 +11,7 @@ from msrn.claims import difference, estimate, in_common
 from msrn.records import Record
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.shelf import NO_MATTER
-from msrn.study import BASES, OUTCOME, REFERENCE
+from msrn.study import BASES, OUTCOME
 from msrn.variants import BASELINES
 
 NOTE = (
