@@ -45,7 +45,7 @@ def learning_figure(result: Table) -> Figure:
             axes.plot(steps, values, color=COLORS[name], linestyle=STYLES[name], linewidth=1.7, label=label)
         axes.axvline(result.request.settings.stage_switch, color=INK, linewidth=1, linestyle=":")
         axes.set_title(title, color=INK, fontsize=11)
-        _quiet(axes)
+        quiet(axes)
     for axes in panels[-1]:
         axes.set_xlabel("step", color=INK)
     figure.legend(
@@ -88,7 +88,7 @@ def pose_figure(result: Table) -> Figure:
         axes.set_title(outcome.variant.name, color=INK, fontsize=11)
         axes.set_xlabel("step", color=INK)
         axes.set_yticks(np.arange(bins) * 360 / bins)
-        _quiet(axes)
+        quiet(axes)
     panels[0].set_ylabel("azimuth bin [°]", color=INK)
     bar = figure.colorbar(image, ax=panels, extend="max", pad=0.01)
     bar.set_label("share of images", color=INK)
@@ -158,7 +158,7 @@ def study_lengths_html() -> HTML:
                 **STUDY_STYLES[name], linestyle=lines[dataset], markersize=4, linewidth=1.7,
                 label=_of_study(name, dataset),
             )  # fmt: skip
-        _quiet(axes)
+        quiet(axes)
         _log_steps(axes, sorted({steps / 1000 for found in several.values() for steps in found}))
         axes.set_title(title, color=INK, fontsize=11)
         axes.set_xlabel("thousand steps", color=INK)
@@ -190,7 +190,7 @@ def _lengths(axes: Axes, found: Sequence[Group], metric: str) -> None:
     if known:
         best = min(known) if metric == "cd" else max(known)
         axes.axhline(best, color=INK, linewidth=1, linestyle=":", label="best row without training")
-    _quiet(axes)
+    quiet(axes)
     _log_steps(axes, sorted({group.steps for group in found}))
 
 
@@ -202,7 +202,7 @@ def _log_steps(axes: Axes, steps: Sequence[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _quiet(axes: Axes) -> None:
+def quiet(axes: Axes) -> None:
     """Axes in one middle grey."""
     axes.set_facecolor("none")
     axes.tick_params(colors=INK, labelsize=9)

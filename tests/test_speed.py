@@ -68,6 +68,19 @@ def pack_report() -> dict:
     return {"machine": "x86_64", "cores": 2, "rows": [row], "exponent_wall": 0.97}
 
 
+def remembered_report() -> dict:
+    curve = [None, 0.5, 0.6, 0.7, 0.8, 0.9]
+    curves = {"mask_iou": [0.4, *curve[1:]], "neighbor": curve, "n_re": [None, 3.0, 3.0, 3.0, 3.0, 2.5]}
+    val = {"cd": 4.0, "f": 0.25, "mask_iou": 0.7}
+    return {
+        "profile": "laptop", "dataset": "toy", "domains": 5, "device": "CPU, 1 core", "commit": "abc",
+        "steps": [50, 100, 150, 200, 250, 300], "stage_switch": 75, "steps_per_epoch": 100,
+        "curves": {"remembered": curves, "encoded": curves}, "agreement": curve,
+        "processor_seconds": {"remembered": 30.0, "encoded": 60.0}, "val": {"remembered": val, "encoded": val},
+        "val_difference": {name: {"mean": 0.0, "low": -0.1, "high": 0.1} for name in ("cd", "f")},
+    }  # fmt: skip
+
+
 REPORTS = {
     "step-laptop": step_report(),
     "training-h100": training_report("NVIDIA H100"),
@@ -75,6 +88,7 @@ REPORTS = {
     "renderer-cpu": renderer_report(),
     "pack-cpu": pack_report(),
     "candidates-cpu": candidates_report(),
+    "remembered-laptop": remembered_report(),
 }
 
 
@@ -118,7 +132,7 @@ class Rows(HTMLParser):
 
 def test_every_benchmark_is_shown_with_its_figures(filled):
     shown = {name: Rows(speed.tables_of(name)).found for name in speed.BENCHMARKS}
-    step, training, renderer, pack, candidates = shown.values()
+    step, training, renderer, pack, remembered, candidates = shown.values()
     assert step["step"] == ["80.0"] * 3 and step["floor"] == ["30.0"] * 3
     assert step["step / floor"] == ["2.7 ×"] * 3 and step["helpers / step"] == ["6.2%"] * 3
     assert step["networks"] == ["30.0"] * 3 and step["log"] == ["1.0"] * 3
@@ -129,6 +143,7 @@ def test_every_benchmark_is_shown_with_its_figures(filled):
     assert renderer["16 images of 64 × 64, mesh level 3"] == ["1", "50.0", "40.0"]
     assert pack["12,000 images"] == ["2,000", "1,500", "8", "512", "0.17"]
     assert candidates["2,048 images, by the letter"] == ["0.50", "2.0 ×", "16"]
+    assert remembered["encoded anew"] == ["200.0", "0.900", "0.900", "2.50", "4.00", "0.250", "0.700"]
 
 
 def test_every_file_is_named_with_its_device(filled):
@@ -179,7 +194,7 @@ def test_the_page_has_a_mark_for_every_benchmark_and_is_filled(filled):
     application, source = Application(), [page]
     assert set(re.findall("<!-- (.*) -->", page)) == set(speed.BENCHMARKS)
     speed.fill(application, "book/speed", source)
-    assert "<!--" not in source[0] and source[0].count("<table>") == 7
+    assert "<!--" not in source[0] and source[0].count("<table>") == 8
     assert str(filled) in application.noted and str(filled / "training-h100.json") in application.noted
     other = [page]
     speed.fill(application, "book/start", other)

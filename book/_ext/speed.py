@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import remembered
 from sphinx.application import Sphinx
 
 from msrn import paths, tables
@@ -51,7 +52,7 @@ def fill(app: Sphinx, page: str, source: list[str]) -> None:
         return
     for benchmark in BENCHMARKS:
         source[0] = source[0].replace(f"<!-- {benchmark} -->", f"```{{raw}} html\n{tables_of(benchmark)}\n```")
-    for file in (Path(__file__), folder(), *folder().glob("*.json")):
+    for file in (Path(__file__), Path(remembered.__file__), folder(), *folder().glob("*.json")):
         app.env.note_dependency(str(file))
 
 
@@ -254,5 +255,6 @@ BENCHMARKS = {
     "training": (training, f"{_SCRIPT}training.py --json results/benchmarks/training-gpu.json, on a GPU,"),
     "renderer": (renderer, f"{_SCRIPT}renderer.py --json results/benchmarks/renderer-cpu.json"),
     "pack": (pack, f"{_SCRIPT}pack.py --json results/benchmarks/pack-laptop.json"),
+    "remembered": (remembered.html, f"{_SCRIPT}remembered.py --json results/benchmarks/remembered-laptop.json"),
     "candidates": (candidates, f"{_SCRIPT}candidates.py --json results/benchmarks/candidates-cpu.json"),
 }
