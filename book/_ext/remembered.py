@@ -67,7 +67,7 @@ def _table(report: dict) -> str:
                 f"{val['mask_iou']:.3f}",
             ]
         )
-    header = ["codes", "ms a step", "mask IoU", "Eq. 44", "N_re", "CD, val ↓", "F, val ↑", "IoU, val"]
+    header = ["", "ms a step", "mask IoU", "Eq. 44", "N_re", "CD, val ↓", "F, val ↑", "IoU, val"]
     apart = {
         metric: claims.Estimate(**found).text(metric, sign=True) for metric, found in report["val_difference"].items()
     }
