@@ -46,8 +46,9 @@ def nearest_distances(predicted: np.ndarray, true: np.ndarray) -> Distances:
 
 
 def tree(points: np.ndarray) -> cKDTree:
-    """A k-d tree of (P, 3) points with the splits that are fastest to build; answers are exact either way."""
-    return cKDTree(points, balanced_tree=False, compact_nodes=False)
+    """A k-d tree of (P, 3) points with the splits and leaves that made an evaluation fastest; answers are exact with
+    any."""
+    return cKDTree(points, leafsize=48, balanced_tree=False, compact_nodes=False)
 
 
 def chamfer_l1(predicted: np.ndarray, true: np.ndarray) -> float:
