@@ -3,7 +3,7 @@
 It answers what a reader with a small machine should spend minutes on. Choices are made on val and reported on test
 (Table 8). The study began where ``START`` is, near the paper, and each row changes one thing of that start, or the few
 that it names. What helped, alone or together, is the row ``together``. The rows after it change one thing of that, and
-the one that helped is the profile, the row ``laptop``.
+the one that helped at no cost is the profile, the row ``laptop``.
 """
 
 from typing import Any

@@ -58,10 +58,7 @@ def _table(report: dict) -> str:
             [
                 NAMES[name],
                 f"{1e3 * report['processor_seconds'][name] / count:.1f}",
-                *(
-                    f"{_end(found[key]):{form}}"
-                    for key, form in (("mask_iou", ".3f"), ("neighbor", ".3f"), ("n_re", ".2f"))
-                ),
+                *(f"{_end(found[key]):{form}}" for key, form in COLUMNS.items()),
                 f"{val['cd']:.2f}",
                 f"{val['f']:.3f}",
                 f"{val['mask_iou']:.3f}",

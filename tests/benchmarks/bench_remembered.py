@@ -9,7 +9,8 @@ all candidates of the batch in every shape step. The codes choose between ``--do
 as profile laptop has it, every candidate is a neighbour whatever its code. Both are scored on the val split.
 
 In the second training both kinds of codes are at hand, so it also counts how often they agree on whether a candidate is
-a neighbour. Processor time is that of the steps, candidates read included. Memory is that of a training, twice.
+a neighbour. Processor time is that of the steps, candidates read included and, in the second, this
+count. Memory is that of a training, twice.
 """
 
 import argparse
@@ -161,8 +162,8 @@ def main(arguments: list[str] | None = None) -> None:
     settings = {"neighbor_prototypes": a.domains}
     request = params.resolve(a.profile, dataset=a.dataset, device="cpu", settings=settings)
     report = {"benchmark": "remembered", "profile": request.profile, "dataset": a.dataset, "domains": a.domains}
-    report |= {"seed": a.seed, "device": records.device_name("cpu")}
-    report |= measure(Bench("study", request), a.seed) | records.provenance()
+    report |= {"seed": a.seed, "device": records.device_name("cpu")} | records.provenance()
+    report |= measure(Bench("study", request), a.seed)
     print("\n".join(lines(report)))
     if a.json:
         with open(a.json, "w", encoding="utf-8") as file:
