@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from msrn import experiments, sets, studies, tables
 from msrn.ablation import Table
 from msrn.bench import Outcome
-from msrn.figures import INK, show
+from msrn.figures import INK, quiet, show
 from msrn.records import Record
 from msrn.shelf import Group
 from msrn.study import OUTCOME, REFERENCE
@@ -45,7 +45,7 @@ def learning_figure(result: Table) -> Figure:
             axes.plot(steps, values, color=COLORS[name], linestyle=STYLES[name], linewidth=1.7, label=label)
         axes.axvline(result.request.settings.stage_switch, color=INK, linewidth=1, linestyle=":")
         axes.set_title(title, color=INK, fontsize=11)
-        quiet(axes)
+        over_steps(axes)
     for axes in panels[-1]:
         axes.set_xlabel("step", color=INK)
     figure.legend(
@@ -88,7 +88,7 @@ def pose_figure(result: Table) -> Figure:
         axes.set_title(outcome.variant.name, color=INK, fontsize=11)
         axes.set_xlabel("step", color=INK)
         axes.set_yticks(np.arange(bins) * 360 / bins)
-        quiet(axes)
+        over_steps(axes)
     panels[0].set_ylabel("azimuth bin [°]", color=INK)
     bar = figure.colorbar(image, ax=panels, extend="max", pad=0.01)
     bar.set_label("share of images", color=INK)
@@ -202,10 +202,7 @@ def _log_steps(axes: Axes, steps: Sequence[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def quiet(axes: Axes) -> None:
-    """Axes in one middle grey."""
-    axes.set_facecolor("none")
-    axes.tick_params(colors=INK, labelsize=9)
+def over_steps(axes: Axes) -> None:
+    """Quiet axes with few marks, whole numbers of steps."""
+    quiet(axes)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)

@@ -30,6 +30,14 @@ ZOOM = 1.15  # objects fill two thirds of a photograph's frame or less; all pict
 TILE, SAMPLES = 112, 3
 
 
+def quiet(axes: Axes) -> None:
+    """Axes in one middle grey, without a frame."""
+    axes.set_facecolor("none")
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+
+
 def show(figure: Figure, alt: str) -> HTML:
     """The figure as a picture with its text for those who do not see it."""
     said = html.escape(alt, quote=True)

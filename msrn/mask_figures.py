@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from msrn.data import ImageCollection
-from msrn.figures import INK
+from msrn.figures import INK, quiet
 from msrn.foreground.perceptron import BACKGROUND, FOREGROUND
 from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
@@ -64,7 +64,7 @@ def histogram_figure(iou: np.ndarray) -> Figure:
     axes.axvline(iou.mean(), color=INK, linestyle="--", linewidth=1)
     axes.set_xlabel("IoU of the off-the-shelf mask; dashed, the mean", color=INK)
     axes.set_ylabel("photographs", color=INK)
-    _quiet(axes)
+    quiet(axes)
     return figure
 
 
@@ -157,7 +157,7 @@ def memory_figure(bank: MemoryBank) -> Figure:
         right.hist(values, 40, range=(-1, 1), density=True, histtype="step", color=color, label=name, linewidth=1.6)
     right.set_title("cosines of pairs", color=INK, fontsize=11)
     for axes in (left, right):
-        _quiet(axes)
+        quiet(axes)
         axes.legend(frameon=False, labelcolor=INK, fontsize=9)
     return figure
 
@@ -188,7 +188,7 @@ def tuning_figure(log: Sequence[dict]) -> Figure:
         lines = [line for line in log if key in line]
         axes.plot([line["step"] for line in lines], [line[key] for line in lines], color=BLUE, linewidth=1.7)
         axes.set_title(title, color=INK, fontsize=11)
-        _quiet(axes)
+        quiet(axes)
     return figure
 
 
@@ -210,7 +210,7 @@ def threshold_figure(found: Sequence[MaskRecord]) -> Figure:
         axes.axhline(rows[COARSE][0].metrics["iou"], color=INK, linestyle="--", linewidth=1, label=COARSE)
     axes.set_xlabel("λ of Eq. 18", color=INK)
     axes.set_ylabel("mean mask IoU", color=INK)
-    _quiet(axes)
+    quiet(axes)
     axes.legend(frameon=False, labelcolor=INK, fontsize=9)
     return figure
 
@@ -231,10 +231,3 @@ def _by_cues(found: Sequence[MaskRecord]) -> dict[str, list[MaskRecord]]:
     """Records by row, but for rows whose cues are those of another."""
     rows = rows_of(found)
     return {name: made for name, made in rows.items() if SAME_CUES.get(name) not in rows}
-
-
-def _quiet(axes) -> None:
-    axes.set_facecolor("none")
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)

@@ -35,7 +35,7 @@ def _figure(report: dict) -> Figure:
     for axes in panels:
         axes.axvline(report["stage_switch"], color=curves.INK, linewidth=1, linestyle=":")
         axes.set_xlabel("step", color=curves.INK)
-        curves.quiet(axes)
+        curves.over_steps(axes)
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=2, frameon=False, labelcolor=curves.INK)
     return figure

@@ -14,7 +14,6 @@ On the CPU all of this is in processor time over threads, since a machine with o
 """
 
 import argparse
-import json
 import os
 import platform
 import tempfile
@@ -26,6 +25,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import report_file
 import torch
 from scipy.optimize import nnls
 
@@ -160,7 +160,7 @@ def fits(rows: list[dict]) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    report_file.add_option(parser)
     parser.add_argument("--sizes", default="2048,4096,8192,16384,32768", help="images of the subsets")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
@@ -195,8 +195,7 @@ def main() -> None:
                     f"    {PAPER:,} images in {scope}: {_minutes(at['seconds'])}, floor {_minutes(at['floor'])}; "
                     f"{at['beyond']:.1f} x the largest subset"
                 )
-    if options.json:
-        Path(options.json).write_text(json.dumps(report, indent=1), encoding="utf-8")
+    report_file.write(options.json, report)
 
 
 def _minutes(seconds: float) -> str:

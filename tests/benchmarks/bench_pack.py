@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import report_file
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "data")]
@@ -96,7 +97,7 @@ def measure(root: Path, cache: Path) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    report_file.add_option(parser)
     parser.add_argument("--images", default="12000,60000", help="sizes of the archives")
     parser.add_argument("--folder", help="where archives and caches are made and deleted")
     options = parser.parse_args()
@@ -120,8 +121,7 @@ def main() -> None:
         n, wall, cpu = (np.log([row[key] for row in rows]) for key in ("images", "seconds", "cpu"))
         report |= {"exponent_wall": np.polyfit(n, wall, 1)[0], "exponent_cpu": np.polyfit(n, cpu, 1)[0]}
         print(f"time grows as images to the power {report['exponent_wall']:.2f} (cpu {report['exponent_cpu']:.2f})")
-    if options.json:
-        Path(options.json).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    report_file.write(options.json, report)
 
 
 if __name__ == "__main__":

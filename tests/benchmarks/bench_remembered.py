@@ -14,12 +14,12 @@ count. Memory is that of a training, twice.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from unittest.mock import patch
 
 import numpy as np
+import report_file
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -157,7 +157,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", default="procedural13")
     parser.add_argument("--domains", type=int, default=5, help="prototypes of a category that codes choose between")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    report_file.add_option(parser)
     a = parser.parse_args(arguments)
     settings = {"neighbor_prototypes": a.domains}
     request = params.resolve(a.profile, dataset=a.dataset, device="cpu", settings=settings)
@@ -165,9 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     report |= {"seed": a.seed, "device": records.device_name("cpu")} | records.provenance()
     report |= measure(Bench("study", request), a.seed)
     print("\n".join(lines(report)))
-    if a.json:
-        with open(a.json, "w", encoding="utf-8") as file:
-            json.dump(records.rounded(report), file, indent=1)
+    report_file.write(a.json, records.rounded(report))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ of one thread, given beside the wall time: short calls wait for their turn longe
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
 import time
 
+import report_file
 import torch
 
 from msrn.camera import DISTANCE, project, rotation
@@ -94,7 +94,7 @@ def alone(threads: int) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    report_file.add_option(parser)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count()))
     parser.add_argument("--rounds", type=int, default=3, help="calls of PyTorch3D; each takes some 20 s")
     parser.add_argument("--without-pytorch3d", action="store_true", help="time numba alone")
@@ -116,9 +116,7 @@ def main() -> None:
                 f"{result['processor'][name]:.4f} s ({result['ratio_processor'][name]:.0f}x), "
                 f"{len(result['seconds_wall_processor'][name])} calls"
             )
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
+    report_file.write(options.json, report)
 
 
 if __name__ == "__main__":

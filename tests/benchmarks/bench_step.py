@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, is_dataclass
 from unittest.mock import patch
 
 import numpy as np
+import report_file
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -358,7 +359,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=10, help="timed steps of each kind in a round")
     parser.add_argument("--warm-up", type=int, default=300, help="training steps before the first round")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    report_file.add_option(parser)
     a = parser.parse_args(arguments)
     s = params.resolve(a.profile, dataset=a.dataset, device="cpu").settings
     report = {"benchmark": "step", "profile": a.profile, "dataset": a.dataset, "device": records.device_name("cpu")}
@@ -373,9 +374,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"a step at profile {a.profile} on {a.dataset}, {report['device']}: milliseconds, wall / processor")
     print(f"(load {report['load_before']:.1f} before, {report['load_after']:.1f} after, {a.rounds} rounds)")
     print("\n".join(lines(report["rows"])))
-    if a.json:
-        with open(a.json, "w", encoding="utf-8") as file:
-            json.dump(records.rounded(report), file, indent=1)
+    report_file.write(a.json, records.rounded(report))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ must, since they wait for the device inside a step.
 
 import argparse
 import functools
-import json
 import platform
 import statistics
 import sys
 import time
 
 import numpy as np
+import report_file
 import torch
 
 from msrn import graphs, params, records, steps, train, training
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="homeware")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", metavar="FILE")
+    report_file.add_option(parser)
     a = parser.parse_args()
     device = a.device if a.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     on_gpu = ["triton", f"triton{PLAIN}", "torch", "pytorch3d"]
@@ -108,9 +108,7 @@ def main() -> None:
         "seconds_per_step": found,
         "steps_per_second": {name: 1 / value for name, value in seconds.items()},
     }
-    if a.json:
-        with open(a.json, "w") as file:
-            json.dump(result, file, indent=1)
+    report_file.write(a.json, result)
 
 
 if __name__ == "__main__":
