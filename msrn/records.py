@@ -78,8 +78,8 @@ class Record(BaseModel):
     train_seconds: float
     """Wall time of the training; 0 for baselines."""
     train_cpu_seconds: float | None = None
-    """Processor time of the training over all cores, which other work on the machine hardly changes; None for
-    baselines and where it was not measured."""
+    """Processor time of the training over all cores. Other work changes it less than the wall time, another machine as
+    much; None for baselines and where it was not measured."""
     eval_seconds: float
     """Wall time of the evaluation."""
     created: str

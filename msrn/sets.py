@@ -61,9 +61,14 @@ def group_html(group: Group) -> str:
 
 
 def several_lengths(recorded: Sequence[Record]) -> dict[str, list[Group]]:
-    """The data sets that are recorded at more than one length, with their groups."""
-    found = {name: shelf.groups(recorded, name) for name in sorted({record.dataset for record in recorded})}
-    return {name: mine for name, mine in found.items() if len({group.steps for group in mine}) > 1}
+    """The data sets that are recorded at more than one length and in nothing else unlike, with their groups; of several
+    such families the one of most lengths."""
+    found: dict[str, list[Group]] = {}
+    for family in shelf.families(shelf.groups(recorded)):
+        name, lengths = family[0].first.dataset, {group.steps for group in family}
+        if len(lengths) > max(1, len(found.get(name, ()))):
+            found[name] = family
+    return found
 
 
 def lengths_html(recorded: Sequence[Record]) -> str:

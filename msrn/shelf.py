@@ -96,6 +96,16 @@ def groups(recorded: Sequence[Record], dataset: str | None = None) -> list[Group
     return sorted(made, key=lambda group: (group.first.dataset, group.steps, group.first.created))
 
 
+def families(found: Sequence[Group]) -> list[list[Group]]:
+    """Groups that differ in the number of training steps alone (and in the profile that names them), a list each."""
+    alike: dict[tuple, list[Group]] = {}
+    for group in found:
+        one = group.first
+        settings = digest(_base(one.settings, one) | {"steps": 0})
+        alike.setdefault((one.dataset, one.fingerprint, one.points, settings), []).append(group)
+    return list(alike.values())
+
+
 def shown(recorded: Sequence[Record], request: Request) -> Group | None:
     """The group that stands beside a request: one of its settings, else of its profile, else of its data set."""
     mine = groups(recorded, request.dataset)

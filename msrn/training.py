@@ -1,8 +1,8 @@
 """A training in progress: the network, its optimiser, and the codes by which neighbours are chosen (§4.3).
 
 The shape codes by which candidates become neighbours are remembered from the last time that each image was encoded,
-(N, Q) numbers, instead of encoding k_cos B images in every step: they are at most an epoch old, or mostly two where
-poses are judged on shapes of neighbours (``pose_shape``).
+(N, Q) numbers, instead of encoding k_cos B images in every step: they are an epoch old, give or take one, or mostly
+two where poses are judged on shapes of neighbours (``pose_shape``).
 """
 
 from dataclasses import dataclass, field

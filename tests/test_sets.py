@@ -97,6 +97,14 @@ def test_lengths_stand_below_each_other():
     assert panels[0].lines[3].get_ydata()[0] == 9.1 and len(panels[2].lines) == 3  # no yardstick for masks
 
 
+def test_lengths_of_other_settings_are_not_joined():
+    longer = table("zoo", 900)
+    other = [record.model_copy(update={"settings": {**record.settings, "decay_at": 0.7}}) for record in longer]
+    assert not sets.several_lengths([*table("zoo", 100), *other])
+    [family] = sets.several_lengths([*table("zoo", 100), *table("zoo", 500), *longer, *other]).values()
+    assert [group.steps for group in family] == [100, 500, 900]
+
+
 def test_densities_are_measured_kept_and_shown(density, toy_data):  # noqa: F811
     request = toy_request()
     assert "No density is recorded yet" in sets.density_html([])
