@@ -16,7 +16,7 @@ import numpy as np
 
 from msrn import baselines, paths, runs, scoring, side_by_side
 from msrn.candidates import find_candidates
-from msrn.claims import SILENT_PROFILES
+from msrn.claims import says_nothing
 from msrn.data import ImageCollection, open_collection
 from msrn.errors import MsrnError
 from msrn.evaluate import Mesh
@@ -170,7 +170,7 @@ class Bench:
         """Those of ``BASELINES`` that there can be: meshes are fitted to masks only where all cameras are known, and
         not at profile smoke, of whose minute that would take half."""
         known = re.sub(r"-\d+$", "", self.scored.name) in ON_A_RING
-        fit = known and self.request.profile not in SILENT_PROFILES
+        fit = known and not says_nothing(self.request.profile)
         return tuple(name for name in BASELINES if fit or name != FITTED)
 
     def baseline(self, name: str) -> Record:
@@ -232,7 +232,8 @@ class Bench:
         """Eqs 28-30, (N, D) unit rows."""
         s = self.request.settings
         kept = collection is self.train
-        known = extract_features(self.whole if kept else collection, s.features, s.clip_weights, progress=self.progress)
+        whole = self.whole if kept else collection
+        known = extract_features(whole, s.features, s.clip_weights, self.progress, self.request.device)
         return known[self.rows] if kept else known
 
     def _row(self, name: str) -> tuple[str, str]:

@@ -58,6 +58,11 @@ class Estimate:
         return f"{write(self.mean, metric)} [{write(self.low, metric)}, {write(self.high, metric)}]"
 
 
+def says_nothing(profile: str) -> bool:
+    """Whether results of a profile, with whatever was changed of it (``smoke with steps 60``), are silent."""
+    return profile.split(" with ")[0] in SILENT_PROFILES
+
+
 @dataclass(frozen=True)
 class Claim:
     """That ``better`` beats ``worse`` in a metric, with what the paper prints and what the seeds say."""
@@ -75,7 +80,7 @@ class Claim:
         return sum(np.sign(value) == np.sign(self.published) for value in self.per_seed)
 
     def verdict(self, profile: str) -> str:
-        if profile in SILENT_PROFILES:
+        if says_nothing(profile):
             return SILENT
         if len(self.per_seed) < SEEDS_FOR_A_VERDICT:
             return TOO_FEW_SEEDS

@@ -8,7 +8,7 @@ import numpy as np
 
 from msrn import shelf
 from msrn.ablation import Table, claims, order
-from msrn.claims import SEEDS_FOR_A_VERDICT, SILENT_PROFILES, Claim, Estimate, difference, order_verdict, signed
+from msrn.claims import SEEDS_FOR_A_VERDICT, Claim, Estimate, difference, order_verdict, says_nothing, signed
 from msrn.evaluate import ALIGNMENTS
 from msrn.experiments import recorded
 from msrn.params import Request
@@ -60,7 +60,7 @@ def _data(request: Request) -> str:
 
 def _warning(request: Request) -> str:
     """What nobody should conclude from a profile that trains next to nothing."""
-    if request.profile not in SILENT_PROFILES:
+    if not says_nothing(request.profile):
         return ""
     return (
         f"\n\n**What follows was made at profile {request.profile}: the pictures and numbers below prove that the "
@@ -120,7 +120,7 @@ def alignment_table(result: Table) -> str:
 def conclusions(result: Table) -> list[str]:
     """What to conclude, a sentence or two each, from the numbers at hand."""
     request, kept = result.request, recorded_conclusions(result.recorded)
-    if request.profile in SILENT_PROFILES:
+    if says_nothing(request.profile):
         return [
             f"Nothing about the method: profile {request.profile} trains {request.settings.steps} steps, which proves "
             "that the parts fit together and no more (feature compensation begins after the first epoch, which is "
@@ -217,7 +217,7 @@ def _claimed(checked: Claim, profile: str) -> str:
 
 
 def _ordered(metric: str, steps: Sequence[Claim], result: Table) -> str:
-    """On the paper's order of all rows, with the one step of it that the other claims leave out."""
+    """On the paper's order of all rows, with its last step, which the claims of Table 8 leave out."""
     best, *between, worst = result.table.order
     last = steps[-1]
     return (

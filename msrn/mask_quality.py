@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from msrn import paths, records, scoring, source, storage
 from msrn.claims import Estimate
-from msrn.data import ImageCollection, open_collection
+from msrn.data import WITHOUT_VAL, ImageCollection, open_collection
 from msrn.data.cache import digest_of
 from msrn.errors import MsrnError, did_you_mean
 from msrn.foreground.encoders import encoder_identity
@@ -75,7 +75,7 @@ class MaskRecord(BaseModel):
     saliency: str  # the network behind M_o
     metrics: dict[str, float]  # macro means over categories, objects averaged over their photographs
     objects: dict[str, list]  # object_id, category, and the measures of each object
-    thresholds: dict[str, list[float]]  # ``value`` with mean IoU on ``val`` and ``test``; empty without cues
+    thresholds: dict[str, list[float]]  # ``value`` with mean IoU on ``val`` (if any) and ``test``; empty without cues
     n_images: int
     evaluation: str  # digest of all that the numbers depend on
     device: str
@@ -93,7 +93,7 @@ def record(request: Request, seconds: float, progress: bool = True, only: Sequen
     until = time.monotonic() + seconds
     rows = [row(name) for name in only] or [each for each in ROWS if _counts(each, request)]
     photographs = Photographs.of(request)
-    for split in photographs[1:]:
+    for split in photographs.scored:
         split.true_masks()  # refused now when it has none, not after the fine-tuning
     for seed in request.seeds:
         for asked in rows:
@@ -113,15 +113,20 @@ class Photographs(NamedTuple):
     """The splits of a data set without masks."""
 
     train: ImageCollection
-    val: ImageCollection
+    val: ImageCollection | None  # none where the data set has none: then no threshold is chosen on it
     test: ImageCollection
 
     @classmethod
     def of(cls, request: Request) -> "Photographs":
-        splits = [open_collection(request.dataset, split, request.data_root) for split in cls._fields]
-        if splits[0].masks is not None:
+        wanted = [split for split in cls._fields if split != "val" or request.dataset not in WITHOUT_VAL]
+        splits = {split: open_collection(request.dataset, split, request.data_root) for split in wanted}
+        if splits["train"].masks is not None:
             raise MsrnError(f"dataset {request.dataset!r} comes with masks: choose one without, such as homeware-wild")
-        return cls(*splits)
+        return cls(**{"val": None, **splits})
+
+    @property
+    def scored(self) -> tuple[ImageCollection, ...]:
+        return tuple(split for split in self[1:] if split is not None)
 
 
 def _counts(row: MaskRow, request: Request) -> bool:
@@ -165,7 +170,7 @@ def foreground_of(
 
 def measure(row: MaskRow, foreground: Foreground, request: Request, photographs: Photographs) -> MaskRecord:
     """The row on the test split; fine-tunes when that is not done yet."""
-    val, test = (_Masks.of(foreground, split) for split in (photographs.val, photographs.test))
+    *val, test = (_Masks.of(foreground, split) for split in photographs.scored)
     return MaskRecord(
         row=row.name,
         seed=foreground.seed,
@@ -177,7 +182,7 @@ def measure(row: MaskRow, foreground: Foreground, request: Request, photographs:
         n_images=len(test.split),
         evaluation=_evaluation(foreground, photographs),
         device=foreground.tuned_on,
-        **_numbers(foreground, val, test),
+        **_numbers(foreground, val[0] if val else None, test),
         **_cost(foreground, test),
         **records.provenance(),
     )
@@ -185,7 +190,7 @@ def measure(row: MaskRow, foreground: Foreground, request: Request, photographs:
 
 def _evaluation(foreground: Foreground, photographs: Photographs) -> str:
     """Digest of all that the numbers depend on."""
-    s, data = foreground.settings, [split.fingerprint for split in photographs]
+    s, data = foreground.settings, [split.fingerprint for split in (photographs.train, *photographs.scored)]
     networks = [foreground.saliency.identity, *encoder_identity(s.cue_encoder, s.cue_weights)]
     return digest_of(*data, _settings(foreground), foreground.seed, *networks, source.digest(CODE))
 
@@ -243,20 +248,18 @@ class _Masks:
         return float(np.mean([values[category == name].mean() for name in np.unique(category)]))
 
 
-def _numbers(foreground: Foreground, val: _Masks, test: _Masks) -> dict[str, Any]:
+def _numbers(foreground: Foreground, val: _Masks | None, test: _Masks) -> dict[str, Any]:
     masks = test.coarse if test.cues is None else foreground.combined(test.soft, test.cues)
     columns = mask_quality(masks, test.true)
     columns |= _removed(test.coarse, masks, test.true)
     thresholds: dict[str, list[float]] = {}
     if test.cues is not None:
-        by_threshold = {
-            split: np.stack([of.iou(t) for t in THRESHOLDS]) for split, of in (("val", val), ("test", test))
-        }
-        on_val = [val.macro(values) for values in by_threshold["val"]]
-        on_test = [test.macro(values) for values in by_threshold["test"]]
-        thresholds = {"value": list(THRESHOLDS), "val": on_val, "test": on_test}
-        columns["iou_best_on_val"] = by_threshold["test"][int(np.argmax(on_val))]
-        columns["iou_oracle"] = by_threshold["test"].max(0)
+        iou = np.stack([test.iou(threshold) for threshold in THRESHOLDS])  # (lambda, N)
+        on_val = [val.macro(val.iou(threshold)) for threshold in THRESHOLDS] if val else []
+        thresholds = {"value": list(THRESHOLDS), "val": on_val, "test": [test.macro(values) for values in iou]}
+        if val:
+            columns["iou_best_on_val"] = iou[int(np.argmax(on_val))]
+        columns["iou_oracle"] = iou.max(0)
     objects = {name: test.by_object(values).tolist() for name, values in columns.items()}
     ids = np.unique(test.split.object_id).tolist()
     return {

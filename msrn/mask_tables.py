@@ -92,24 +92,29 @@ def _line(name: str, rows: dict[str, list[MaskRecord]]) -> list[str]:
     if name != COARSE and COARSE in rows:
         beside = _three(difference(made, rows[COARSE]), sign=True)
     refined = name != COARSE
-    best = made[0].thresholds["value"][int(np.argmax(made[0].thresholds["val"]))] if refined else None
     return [
         f"{name} [{question}]",
         _three(estimate(made)),
         beside,
         *(f"{_mean(made, key):.3f}" for key in ("precision", "recall", "boundary_f")),
         *(f"{_mean(made, key):.0%}" if refined else "" for key in ("removed_rightly", "removed_wrongly")),
-        f"{_mean(made, 'iou_best_on_val'):.3f} (λ {best:g})" if refined else "",
+        _best_on_val(made) if refined else "",
         f"{_mean(made, 'iou_oracle'):.3f}" if refined else "",
         ", ".join(str(record.seed) for record in made) if refined else "",
     ]
+
+
+def _best_on_val(made: Sequence[MaskRecord]) -> str:
+    """The IoU at the threshold that is best on val, which not every data set has."""
+    values, on_val = (made[0].thresholds[name] for name in ("value", "val"))
+    return f"{_mean(made, 'iou_best_on_val'):.3f} (λ {values[int(np.argmax(on_val))]:g})" if on_val else "–"
 
 
 def conclusions(found: Sequence[MaskRecord]) -> list[str]:
     """A sentence for each claim whose two rows are there, and why they come out as they do."""
     rows = rows_of(found)
     said = [_claim(rows, *pair) for pair in CLAIMS if rows.keys() >= set(pair)]
-    if any(record.profile in claims.SILENT_PROFILES for record in found):
+    if any(claims.says_nothing(record.profile) for record in found):
         return said
     if rows.keys() >= {COARSE, PRINTED}:
         said.append(_price_of_removing(rows[COARSE], rows[PRINTED]))
@@ -224,7 +229,7 @@ def _pairs(better: Sequence[MaskRecord], worse: Sequence[MaskRecord]) -> list[tu
 
 def _verdict(profile: str, gap: Estimate, every_seed: bool, seeds: int) -> str:
     """By the rule of the tables: the sign in every one of at least three seeds, and an interval without zero."""
-    if profile in claims.SILENT_PROFILES:
+    if claims.says_nothing(profile):
         return claims.SILENT
     if seeds < claims.SEEDS_FOR_A_VERDICT:
         return claims.TOO_FEW_SEEDS

@@ -167,7 +167,8 @@ class MSRN(nn.Module):
         self.shape_decoder = ShapeDecoder(s.shape_code, s.shape_hidden)
         self.texture_decoder = TextureDecoder(s.texture_code, s.texture_size, s.texture_channels)
         self.compensation = FeatureCompensation(s.shape_code, s.affinity_temperature)
-        self.bank = MemoryBank(categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first)
+        kept = categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first
+        self.bank = MemoryBank(*kept, seed=torch.initial_seed())  # noise of the training's seed, as the weights are
         self._register_mesh(s)
         self.register_buffer("live_shape", torch.ones(s.shape_code))
         self.register_buffer("live_texture", torch.ones(s.texture_code))

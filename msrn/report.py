@@ -9,7 +9,7 @@ import numpy as np
 
 from msrn import shelf, tables
 from msrn.ablation import TITLES, Table, published, standing_beside, verdicts
-from msrn.claims import RULE, SILENT_PROFILES, estimate, unsigned
+from msrn.claims import RULE, estimate, says_nothing, unsigned
 from msrn.records import Record, source_state
 from msrn.shelf import Group
 from msrn.tables import Row
@@ -45,7 +45,7 @@ def rows(result: Table) -> list[Row]:
     for record in result.baselines:
         name = record.variant
         cells = [cell for m in TITLES for cell in ("", _recorded(past, name, m), estimate([record], m).text(m))]
-        beside = "" if result.request.profile in SILENT_PROFILES else standing_beside(found[WHOLE], record)
+        beside = "" if says_nothing(result.request.profile) else standing_beside(found[WHOLE], record)
         made.append(Row(name, tuple(cells), (("no claim of the paper", beside),), baseline=True))
     return made
 

@@ -25,7 +25,7 @@ from msrn.settings import Settings
 SEED = 0  # of the points on the surfaces and of the bootstrap, the same for every row
 CODE = (  # what decides a score, as runs.TRAINING_PATH lists what decides a run
     *("scoring.py", "evaluate.py", "metrics.py", "align.py", "predictions.py", "baselines", "render"),
-    *("camera.py", "features.py", "data/collection.py"),
+    *("camera.py", "features.py", "feed.py", "losses.py", "distance.py", "data/collection.py", "data/clouds.py"),
 )
 TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
 UNITS = {

@@ -41,8 +41,9 @@ class Settings(BaseModel):
 
     Choice: the paper names no backbone; three separate ResNet-18, untrained, are Unicorn's. ``small`` is for machines
     without a GPU."""
-    encoder_width: int = _setting(32, "3", ge=4, le=256)
-    """Channels after the first convolution of the ``small`` encoder; they double twice. ``resnet18`` ignores it."""
+    encoder_width: int = _setting(32, "3", ge=4, le=256, multiple_of=4)
+    """Channels after the first convolution of the ``small`` encoder, in four groups; they double twice.
+    ``resnet18`` ignores it."""
     shape_code: int = _setting(64, "3", "Q_r, silent", ge=2, le=1024)
     """Size Q_r of z_s.
 
@@ -65,7 +66,7 @@ class Settings(BaseModel):
 
     Choice: the paper does not mention it, Unicorn needs it. It reads the encoder's features, not the compensated code,
     so feature compensation changes the displacement alone. In the neighbour term the neighbour's scale takes the place
-    of the own one, as in Unicorn, so that term does not supervise it."""
+    of the own one, as in Unicorn, so that term does not supervise it; ``neighbor_scale`` can change that."""
     pose_candidates: int = _setting(6, "3", ge=1, le=36)
     """Azimuth bins of the pose decoder D_c of Eq. 5, each with its own offset and translation and one probability.
 
@@ -139,7 +140,7 @@ class Settings(BaseModel):
     contrast_weight: float = _setting(1.0, "3.1", "1", ge=0)
     """Weight of L_for (Eqs 13-15) beside BAS's losses; 0 leaves it out, which is the method without memory."""
     temperature: float = _setting(0.99, "3.1", "gamma = 0.99", gt=0)
-    """Temperature gamma of Eqs 13-14. At 0.99 the loss moves between 4.2 and 6.2 (500 slots); contrastive learning
+    """Temperature gamma of Eqs 13-14. At 0.99 the loss moves between 4.2 and 6.2 with 500 slots; contrastive learning
     usually takes 0.07."""
     foreground_confidence: float = _setting(0.7, "3.1", "delta_f = 0.7", ge=0, le=1)
     """Least probability of the image's category at which its features are written to the bank P_f.
@@ -167,7 +168,7 @@ class Settings(BaseModel):
     Choice: the paper leaves it out "during training of the first epoch"; besides, it waits for the stage switch and for
     the first prototypes, because codes of one entry have nothing to compensate."""
     memory_slots: int = _setting(500, "3.2", "K = 500", ge=1)
-    """Slots of the bank P_r, for each category."""
+    """Slots of the banks P_f and P_r, for each category."""
     memory_momentum: float = _setting(0.99, "3.1", "eta = 0.99", ge=0, lt=1)
     """Weight of the old content when a slot is written again (Eqs 16-17).
 

@@ -18,7 +18,7 @@ from msrn.records import Record, digest
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.variants import ABLATIONS, BASELINES, FITTED, FITTED_BY, WHOLE, Ablation
 
-NO_MATTER = {"log_every", "checkpoint_every", "eval_points"}  # settings that change no training
+NO_MATTER = {"checkpoint_every", "eval_points"}  # settings that change no training
 
 
 @dataclass(frozen=True)

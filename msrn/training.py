@@ -64,9 +64,10 @@ class Training:
 
     def restore(self, state: dict) -> None:
         load_network(self.network, state)
-        rate = self.optimizer.param_groups[0]["lr"]  # on the device, which the stored one may not be
+        group = self.optimizer.param_groups[0]
+        ours = {name: group[name] for name in ("lr", "capturable")}  # of this device, which stored ones may not be
         self.optimizer.load_state_dict(state["optimizer"])
-        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.param_groups[0].update(ours)
         self.codes.copy_(state["codes"])
         self.known.copy_(state["known"])
         self.step = state["step"]

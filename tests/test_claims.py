@@ -59,6 +59,7 @@ def test_verdicts():
     assert pair(low, (3.0, 0.1, 5.0, 3.5)).verdict("laptop") == "not reproduced"  # the interval holds zero
     assert pair(low, high, seeds=1).verdict("laptop") == "not evaluated: needs three seeds"
     assert pair(low, high).verdict("smoke") == "not evaluated at this profile"
+    assert pair(low, high).verdict("smoke with steps 60") == "not evaluated at this profile"
 
 
 def test_one_seed_of_the_other_sign_denies_the_verdict():

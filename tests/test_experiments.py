@@ -90,6 +90,14 @@ def test_a_second_table_loads_everything(toy_result, toy_data, monkeypatch):  # 
     assert all("reused" in outcome.run.how and "unchanged" in outcome.run.how for outcome in again.outcomes)
 
 
+def test_features_are_computed_on_the_device_of_the_request(toy_data, monkeypatch):  # noqa: F811
+    asked = []
+    monkeypatch.setattr("msrn.bench.extract_features", lambda *known: asked.append(known[-1]) or np.eye(60))
+    bench = Bench("table8", replace(toy_request(), device="cuda"), progress=False)
+    bench._features(bench.train)
+    assert asked == ["cuda"]
+
+
 def test_scores_are_made_again_when_what_they_depend_on_changed(toy_result, toy_data):  # noqa: F811
     finer = ablation.table8(toy_request(eval_points=300), progress=False)
     assert finer.trained_now == 0 and {outcome.record.points for outcome in finer.outcomes} == {300}

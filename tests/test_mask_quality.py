@@ -55,6 +55,16 @@ def test_the_numbers_are_those_of_the_masks(results):
     assert printed.images_per_second > 0 and printed.tune_seconds > 0 and len(printed.settings) < 25
 
 
+def test_data_without_val_have_no_best_threshold(results, monkeypatch):
+    monkeypatch.setattr(mask_quality, "WITHOUT_VAL", ("raw toy",))
+    lines()
+    printed = next(record for record in mask_quality.recorded() if record.row == PRINTED)
+    assert printed.thresholds["val"] == [] and len(printed.thresholds["test"]) == len(printed.thresholds["value"])
+    assert "iou_best_on_val" not in printed.metrics and "iou_oracle" in printed.metrics
+    shown = tables_of(mask_tables.quality_html(mask_quality.recorded()))[0]
+    assert "–" in next(line for line in shown if line[0].startswith(PRINTED))
+
+
 def test_time_over_goes_on(results):
     assert lines(only=(REFINED, PRINTED), seconds=0)[-1] == "out of time: the same command goes on"
     assert len(list(results.glob("*.json"))) == 1

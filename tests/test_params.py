@@ -75,6 +75,7 @@ def test_unknown_and_wrong_settings():
     refused(lambda: params.make_settings({"batches": "groups", "batch_size": 6}), "batch_size = 6", "multiple of 4")
     refused(lambda: params.make_settings({"memory_slots": 5}), "prototypes = 10", "memory_slots (5)")
     refused(lambda: params.make_settings({"image_size": 32}), "image_size = 32", "resnet18")
+    refused(lambda: params.make_settings({"encoder_width": 6}), "encoder_width = 6", "multiple of 4")
     refused(lambda: params.make_settings({"texture_size": 48}), "texture_size = 48", "power of two")
     refused(lambda: params.make_settings({"features": "clip"}), "features = 'clip'", "clip_weights")
     refused(lambda: params.make_settings({"log_every": 30, "checkpoint_every": 100}), "checkpoint_every = 100", "30")

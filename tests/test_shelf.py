@@ -32,10 +32,10 @@ def test_what_was_made_otherwise_is_a_group_of_its_own():
     kept = table()
     for other in (
         table(200), table(dataset="other"), table(profile="laptop with sigma 0.1"), table(fingerprint="new"),
-        table(points=7), table(settings={"learning_rate": 1.0}),
+        table(points=7), table(settings={"learning_rate": 1.0}), table(settings={"log_every": 3}),
     ):  # fmt: skip
         assert [len(group.models) for group in shelf.groups([*kept, *other])] == [3, 3]
-    for same in (table(settings={"log_every": 3}), table(settings={"learning_rate": 1e-4})):  # 1e-4 is the default
+    for same in (table(settings={"eval_points": 3}), table(settings={"learning_rate": 1e-4})):  # 1e-4 is the default
         assert len(shelf.groups([*kept, *same])) == 1
 
 

@@ -37,6 +37,20 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     assert not same(first.network.state_dict(), other.network.state_dict())
 
 
+def test_noise_in_the_bank_is_of_the_seed_too():
+    s = tiny_settings(memory_fill_first=False)
+    first, again, other = (start(s, seed)[0].network.bank.values for seed in (0, 0, 1))
+    assert first.any() and torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_a_training_that_moves_to_another_device_keeps_what_is_of_the_device():
+    run, _ = start(tiny_settings())
+    state = run.state()
+    state["optimizer"]["param_groups"][0]["capturable"] = True  # as a GPU leaves it, for steps recorded as a graph
+    run.restore(state)
+    assert run.optimizer.param_groups[0]["capturable"] is False
+
+
 @pytest.mark.parametrize("stop", [2, 8, 14, 22])
 @pytest.mark.parametrize(
     "changed", [{}, {"first_codes": "category"}, {"pose_shape": "neighbor", "neighbor_either_way": True}]

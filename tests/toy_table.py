@@ -33,7 +33,7 @@ def toy_split(name: str, split: str, root: str | None = None):
     return replace(made, split=split, object_id=names, _truth=Ellipsoids())
 
 
-def toy_features(collection, name, weights, progress=True):
+def toy_features(collection, name, weights, progress=True, device="cpu"):
     features = np.random.default_rng(0).normal(size=(len(collection), 8)).astype(np.float32)
     return features / np.linalg.norm(features, axis=1, keepdims=True)
 

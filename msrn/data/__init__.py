@@ -8,9 +8,10 @@ from msrn.data import folder, homeware, homeware_wild, pascal3d, pix3d, procedur
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.errors import MsrnError, did_you_mean
 
-__all__ = ["DATASETS", "SPLITS", "GroundTruth", "ImageCollection", "open_collection"]
+__all__ = ["DATASETS", "SPLITS", "WITHOUT_VAL", "GroundTruth", "ImageCollection", "open_collection"]
 
 SPLITS = ("train", "val", "test")
+WITHOUT_VAL = ("pascal3d", "pascal3d-car")
 
 # name -> reader(split, root) -> ImageCollection
 DATASETS: dict[str, Callable[[str, Path | None], ImageCollection]] = {

@@ -1,6 +1,6 @@
 """A hard z-buffer, which draws the images that stand in for photographs (§4.1: the renders of Kato et al. [50]).
 
-Not the differentiable projection of Eq. 5, which is ``msrn.render``: this one answers only "which face is nearest at
+Not the differentiable projection of §3.3, which is ``msrn.render``: this one answers only "which face is nearest at
 this sample", at several samples a pixel, and is used once, when a data set is drawn into its cache.
 
 The light turns with the camera: it stands above the camera's left shoulder. It tells faces of one colour apart, and

@@ -1,4 +1,4 @@
-"""The template sphere of section 3.1: an icosahedron whose triangles are split in four, `level` times over.
+"""The template sphere X of Eq. 6: an icosahedron whose triangles are split in four, `level` times over.
 
 Every vertex lies on the unit sphere and every face is oriented outward (counter-clockwise seen from outside), so the
 ellipsoid that Eq. 6 deforms has no poles, no seams and nearly equal triangles.
