@@ -132,11 +132,23 @@ def conclusions(result: Table) -> list[str]:
     made += [_against(record, whole) for record in result.baselines]
     made += [_claimed(checked, request.profile) for checked in claims(now(result), result.table)]
     made += [_ordered(metric, steps, result) for metric, steps in order(now(result), result.table).items()]
+    made += _what_nc_is(result)
     if len(request.seeds) < SEEDS_FOR_A_VERDICT:
         made.append(
             "A difference in one seed is not a finding: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
         )
     return made + kept
+
+
+def _what_nc_is(result: Table) -> list[str]:
+    """What a verdict on neighbour consistency is not about, where a single prototype leaves nothing to choose."""
+    tested = any("neighbor_consistency" in row.overrides for row in result.table.rows)
+    if not tested or result.request.settings.neighbor_prototypes > 1:
+        return []
+    return [
+        "Neighbour consistency is its loss here (Eqs 43-44): with one prototype of a category every candidate is a "
+        "neighbour, and the choice among them (Eqs 33-38) is not tested."
+    ]
 
 
 def recorded_conclusions(kept: Sequence[Record]) -> list[str]:

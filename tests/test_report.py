@@ -140,6 +140,9 @@ def test_small_tables_and_conclusions_follow_the_numbers(toy_result):  # noqa: F
     assert (side[:4] == "open") == (interval[1][0] != interval[2]) and (side == "better") <= (gap < 0)
     assert f"IoU of {metrics['mask_iou']:.2f}" in said and "M-SRN against w/o NC: not evaluated" in said
     assert "M−SRN" not in said and "(w/o NC worst, w/o FC between, M-SRN best): not evaluated" in said
+    single = toy_result.request.settings.model_copy(update={"neighbor_prototypes": 1})
+    alone = replace(toy_result, request=replace(toy_result.request, settings=single))
+    assert "Eqs 33-38" not in said and "Eqs 33-38) is not tested" in " ".join(findings.conclusions(alone))
     silent = findings.conclusions(changed(toy_result, "smoke"))
     assert len(silent) == 1 and silent[0].startswith("Nothing about the method")
     for header in (findings.header, findings.foreground_header):
