@@ -37,9 +37,10 @@ def doctor() -> None:
         click.echo(line)
 
 
+PROFILES = "smoke, laptop, night, paper, literal; auto: by device."
 ASKING = (
     click.argument("experiment"),
-    click.option("--profile", default="auto", show_default=True, help="smoke, laptop, night, paper; auto: by device."),
+    click.option("--profile", default="auto", show_default=True, help=PROFILES),
     click.option("--dataset", help="Data set instead of the profile's."),
     click.option("--data-root", help="Folder of a data set that is not embedded."),
     click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2."),
