@@ -5,6 +5,7 @@ questions, so its page shows both, with verdicts by the same rule.
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -65,9 +66,10 @@ def several_lengths(recorded: Sequence[Record]) -> dict[str, list[Group]]:
     such families the one of most lengths."""
     found: dict[str, list[Group]] = {}
     for family in shelf.families(shelf.groups(recorded)):
-        name, lengths = family[0].first.dataset, {group.steps for group in family}
-        if len(lengths) > max(1, len(found.get(name, ()))):
-            found[name] = family
+        name = family[0].first.dataset
+        by_length = [shelf.best(list(alike)) for _, alike in groupby(family, lambda group: group.steps)]
+        if len(by_length) > max(1, len(found.get(name, ()))):
+            found[name] = by_length
     return found
 
 

@@ -150,8 +150,8 @@ class Settings(BaseModel):
     """How the cue refines M_o: it removes pixels (Eq. 18), or both are weighed, M_o as the soft map that it comes from.
 
     Choice: Eq. 18 as printed. To the errors of M_o it adds those of the cue, which has an eighth of the image's
-    resolution: on ``homeware-wild`` the masks are worse than M_o at every threshold. ``weigh`` lets the cue decide
-    where M_o is undecided."""
+    resolution: on ``homeware-wild`` the masks are worse than M_o at every threshold above 0. ``weigh`` lets the cue
+    decide where M_o is undecided."""
     cue_share: float = _setting(0.3, "3.1", "absent", ge=0, le=1)
     """Weight w of the cue when ``refinement`` is ``weigh``.
 

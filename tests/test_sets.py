@@ -103,6 +103,9 @@ def test_lengths_of_other_settings_are_not_joined():
     assert not sets.several_lengths([*table("zoo", 100), *other])
     [family] = sets.several_lengths([*table("zoo", 100), *table("zoo", 500), *longer, *other]).values()
     assert [group.steps for group in family] == [100, 500, 900]
+    named = [record.model_copy(update={"profile": "long"}) for record in longer[:3]]  # the same length by another name
+    [family] = sets.several_lengths([*table("zoo", 100), *longer, *named]).values()
+    assert [(group.steps, len(group.seeds)) for group in family] == [(100, 3), (900, 3)]
 
 
 def test_densities_are_measured_kept_and_shown(density, toy_data):  # noqa: F811
