@@ -349,7 +349,8 @@ class Settings(BaseModel):
     small_texture_code: int = _setting(2, "4.3", "2", ge=0)
     """Live entries of z_t before the stage switch."""
     log_every: int = _setting(100, "4.3", "", ge=1)
-    """Steps between two lines of the log, each of which averages over the steps since the last."""
+    """Steps between two lines of the log, each of which averages over the steps since the last. At each line in the
+    epoch of the stage switch it is seen whether the bank can give the first prototypes: training depends on it, too."""
     checkpoint_every: int = _setting(1000, "4.3", "", ge=1)
     """Steps between two checkpoints: what an interrupted run can lose."""
 

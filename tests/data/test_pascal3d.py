@@ -18,7 +18,7 @@ from pascal3d_archive import (
 from PIL import Image
 from scipy.io import loadmat
 
-from msrn.data import check, open_collection, pascal3d
+from msrn.data import WITHOUT_VAL, check, open_collection, pascal3d
 from msrn.data.pascal3d import CLASSES
 from msrn.data.pascal3d_annotations import SETS
 from msrn.errors import MsrnError
@@ -65,7 +65,11 @@ def test_the_rule_of_cmr_makes_the_splits(cache, archive, capsys):
     assert stems == set((archive / SETS / "val.txt").read_text().split())
     assert not set(train.object_id) & set(test.object_id)
     assert test.masks is None and (test.evaluation_index == np.arange(24)).all()
-    assert "pascal3d has no val" in refusal(archive, "val")
+
+
+@pytest.mark.parametrize("name", WITHOUT_VAL)
+def test_there_is_no_val(cache, archive, name):
+    assert refusal(archive, "val", name).startswith(f"{name} has no val")
 
 
 def test_cars_alone(cache, archive):
