@@ -74,17 +74,20 @@ def record(experiment: str, budget: str, only: tuple[str, ...], **asked: Any) ->
     budget.
     """
     given = _given(experiment, asked, RECORDED)
-    from msrn import densities, mask_quality, params, recording
-    from msrn.bench import suited
+    from msrn import profiles
+    from msrn.evaluation import masks
+    from msrn.experiments import densities
+    from msrn.experiments import record as recording
+    from msrn.experiments.runner import suited
 
-    table = "table7" if experiment in ("table7", mask_quality.EXPERIMENT) else "table8"
-    request, seconds = params.resolve(**given, table=table), recording.seconds_of(budget)
+    table = "table7" if experiment in ("table7", masks.EXPERIMENT) else "table8"
+    request, seconds = profiles.resolve(**given, table=table), recording.seconds_of(budget)
     if experiment == densities.EXPERIMENT and only:
         raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
     if experiment == densities.EXPERIMENT:
         lines = densities.record(request)
-    elif experiment == mask_quality.EXPERIMENT:
-        lines = mask_quality.record(suited("table7", request), seconds, only=only)
+    elif experiment == masks.EXPERIMENT:
+        lines = masks.record(suited("table7", request), seconds, only=only)
     else:
         lines = recording.record(experiment, request, seconds, only=only)
     for line in lines:
@@ -94,8 +97,8 @@ def record(experiment: str, budget: str, only: tuple[str, ...], **asked: Any) ->
 @cli.command()
 def status() -> None:
     """The stored runs: state, step, time, size on disk."""
-    from msrn.report import many
-    from msrn.runs import list_runs
+    from msrn.report.results_table import many
+    from msrn.training.runs import list_runs
 
     found = list_runs()
     if not found:
@@ -135,20 +138,21 @@ def check_archive(name: str, root: Path) -> None:
 
 def _run(experiment: str, given: dict[str, Any]) -> None:
     started = time.monotonic()
-    from msrn.params import resolve  # torch loads with these: seconds, so not for --help
+    from msrn.profiles import resolve  # torch loads with these: seconds, so not for --help
 
     request = resolve(**given, table=experiment)
-    from msrn import ablation, report
+    from msrn.experiments import ablation
+    from msrn.report import results_table
 
     result = getattr(ablation, experiment)(request)
     name = NOTEBOOKS[experiment]
     output = execute_notebook(name, {**given, "profile": request.profile})
-    click.echo(report.table_text(result, f"notebooks/{name}.ipynb"))
+    click.echo(results_table.table_text(result, f"notebooks/{name}.ipynb"))
     click.echo(f"\nNotebook with figures: {output}")
     click.echo(
         f"Runs and results:      {output.parent} ({', '.join(outcome.run.folder.name for outcome in result.outcomes)})"
     )
-    click.echo(f"All of it took {report.duration(time.monotonic() - started)}.")
+    click.echo(f"All of it took {results_table.duration(time.monotonic() - started)}.")
 
 
 def execute_notebook(name: str, parameters: dict[str, Any]) -> Path:
@@ -157,7 +161,7 @@ def execute_notebook(name: str, parameters: dict[str, Any]) -> Path:
     import papermill
     from traitlets.config import Config
 
-    from msrn.storage import writing
+    from msrn.store.files import writing
 
     source, output = paths.NOTEBOOKS / f"{name}.ipynb", paths.runs_folder() / f"{name}.ipynb"
     unfinished = output.with_suffix(".unfinished.ipynb")
@@ -181,8 +185,8 @@ def execute_notebook(name: str, parameters: dict[str, Any]) -> Path:
 
 
 def _status_line(entry: dict[str, Any]) -> str:
-    from msrn.report import duration
-    from msrn.storage import read_json
+    from msrn.report.results_table import duration
+    from msrn.store.files import read_json
 
     if not entry["readable"]:
         return f"{entry['name']:<32} its params.yaml cannot be read: delete that folder, or run again to mend it"

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from msrn import paths, records
+from msrn import paths
 from msrn.errors import MsrnError
 from msrn.foreground.saliency import Saliency
-from msrn.params import profiles
+from msrn.profiles import profiles
+from msrn.store import results
 
 GIGABYTE = 2**30
 
@@ -25,7 +26,7 @@ def report() -> Iterator[str]:
     for name in ("torch", "numpy", "numba", "scipy", "papermill", "jupyter-book", "plotly"):
         yield _line(name, _version(name))
     yield "Devices"
-    yield _line("CPU", f"{records.device_name('cpu')}, {platform.machine()}")
+    yield _line("CPU", f"{results.device_name('cpu')}, {platform.machine()}")
     yield _line("CUDA", _cuda())
     yield "Folders"
     yield _line("caches", _size(paths.cache_folder(), "rendered views and features; made on first use, safe to delete"))
@@ -80,7 +81,7 @@ def _cuda() -> str:
 
 
 def _commit() -> str:
-    commit, dirty = records.source_state()
+    commit, dirty = results.source_state()
     return f"commit {commit}{' with uncommitted changes' if dirty else ''}"
 
 

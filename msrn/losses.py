@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from msrn.distance import squared_distance
+from msrn.distance_transform import squared_distance
 
 ALPHA_FLOOR = 1e-5
 """Coverage below which Eq. 40's logarithm stays constant. The renderer yields no coverage between 0 and its cut-off of

@@ -24,7 +24,7 @@ except ImportError as error:
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from msrn.data.panoramas import PANORAMAS  # noqa: E402
+from msrn.data.homeware.panoramas import PANORAMAS  # noqa: E402
 
 ASSETS = ROOT / "msrn" / "data" / "assets"
 PMNDRS, BLENDER = "npm `@pmndrs/assets` 1.7.0", "Debian `blender-data` 3.4.1+dfsg-2"

@@ -10,14 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
+import choices
+import companion
 import pytest
 
-from msrn import params, paths
-from msrn.variants import TABLE8
-
-sys.path.insert(0, str(paths.ROOT / "book" / "_ext"))
-import choices  # noqa: E402
-import companion  # noqa: E402
+from msrn import paths, profiles
+from msrn.experiments.table import TABLE8
 
 CHROMIUM = shutil.which("chromium")
 QUIET = (
@@ -166,7 +164,7 @@ def test_the_checks_find_what_they_look_for(tmp_path, content, check):
 
 def test_choices_come_from_the_settings():
     text = choices.markdown()
-    for name, field in params.Settings.model_fields.items():
+    for name, field in profiles.Settings.model_fields.items():
         assert f"`{name}`" in text
         assert (f"(choice-{name})=" in text) == ("Choice:" in field.description)
     assert "Paper: K′ = 10. Here: 10" in text
@@ -174,14 +172,14 @@ def test_choices_come_from_the_settings():
 
 
 def test_choices_show_where_profiles_differ():
-    values = {name: params.resolve(profile=name, device="cpu").settings.image_size for name in choices.PROFILES}
+    values = {name: profiles.resolve(profile=name, device="cpu").settings.image_size for name in choices.PROFILES}
     row = next(line for line in choices.markdown().splitlines() if line.startswith("| `image_size`"))
     wanted = [str(values["paper"])] + [str(v) if v != values["paper"] else "–" for v in list(values.values())[1:]]
     assert [cell.strip() for cell in row.split("|")[3:-1]] == wanted
 
 
 def test_the_page_of_choices_holds_the_study(tmp_path, monkeypatch):
-    monkeypatch.setattr(companion.studies, "html", lambda: "<b>rows</b>")
+    monkeypatch.setattr(companion.study_table, "html", lambda: "<b>rows</b>")
     app = SimpleNamespace(env=SimpleNamespace(note_dependency=lambda file: None))
     source = [(paths.ROOT / "book" / "choices.md").read_text()]
     companion.fill_choices(app, "book/choices", source)
@@ -236,7 +234,7 @@ def test_the_book_shows_a_laptop_run_only_when_it_is_whole(tmp_path, monkeypatch
     monkeypatch.setattr(companion, "open_collection", lambda *_: None)
     monkeypatch.setattr(companion.runs, "run_name", lambda settings, _, seed: f"homeware-{hash(settings)}-{seed}")
     assert companion.stored_profile() == "smoke"
-    request = params.resolve("laptop", device="cpu")
+    request = profiles.resolve("laptop", device="cpu")
     for row in TABLE8:
         assert companion.stored_profile() == "smoke"
         for seed in request.seeds:

@@ -4,12 +4,15 @@ import sys
 
 import pytest
 from toy import toy_candidates, toy_collection
-from toy_table import toy_data, toy_request, toy_result  # noqa: F401
+from toy_table import toy_request
 
 import msrn.__main__ as command
-from msrn import ablation, densities, experiments, mask_quality, params, runs
+from msrn import profiles
 from msrn.doctor import optional_parts
 from msrn.errors import MsrnError
+from msrn.evaluation import masks
+from msrn.experiments import ablation, densities, paper
+from msrn.training import runs
 
 
 @pytest.fixture
@@ -82,20 +85,20 @@ def test_a_mistake_of_usage_is_clicks(call):
 
 
 def test_cuda_is_refused_without_one(call, monkeypatch, store):
-    monkeypatch.setattr(params, "_cuda", lambda: False)
+    monkeypatch.setattr(profiles, "_cuda", lambda: False)
     code, _, err = call("run", "table8", "--device", "cuda")
     assert code == 2 and "no CUDA device" in err and err.count("\n") == 1
 
 
 @pytest.fixture
-def toy_run(toy_data, monkeypatch, tmp_path, toy_result):  # noqa: F811
+def toy_run(toy_data, monkeypatch, tmp_path, toy_result):
     """``run`` on toy data; the notebook is left out."""
-    monkeypatch.setattr(params, "resolve", lambda **given: toy_request())
+    monkeypatch.setattr(profiles, "resolve", lambda **given: toy_request())
     monkeypatch.setattr(command, "execute_notebook", lambda name, given: tmp_path / f"{name}.ipynb")
 
 
 def test_every_experiment_can_be_recorded():
-    assert set(command.RECORDED) == {*experiments.EXPERIMENTS, densities.EXPERIMENT, mask_quality.EXPERIMENT}
+    assert set(command.RECORDED) == {*paper.EXPERIMENTS, densities.EXPERIMENT, masks.EXPERIMENT}
 
 
 def test_density_is_recorded_by_its_own_name(call, monkeypatch):
@@ -103,7 +106,7 @@ def test_density_is_recorded_by_its_own_name(call, monkeypatch):
     assert call("record", "density", "--profile", "smoke")[:2] == (0, "density of homeware\n")
 
 
-def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result):  # noqa: F811
+def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result):
     code, out, err = call("run", "table8")
     assert code == 0 and err.count("reused toy-seed0-") == 3 and err.count("are unchanged") == 3
     assert "w/o FC" in out and "starting ellipsoid" in out and "not evaluated: needs three seeds" in out

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from msrn import distance, losses
+from msrn import distance_transform, losses
 from msrn.render import icosphere
 
 
@@ -192,7 +192,7 @@ def test_affinity_does_not_depend_on_where_both_masks_lie():
 def test_squared_distance_is_exact_in_both_forms(shape, density):
     mask = random(*shape) < density
     _, height, width = shape
-    for form in (distance.squared_distance, distance._squared_distance_torch):
+    for form in (distance_transform.squared_distance, distance_transform._squared_distance_torch):
         found = form(mask)
         for image, values in zip(mask.tolist(), found.tolist(), strict=True):
             at = [(k, m) for k in range(height) for m in range(width) if image[k][m]]
@@ -205,7 +205,7 @@ def test_squared_distance_does_not_depend_on_the_number_of_threads():
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found[threads] = distance.squared_distance(mask)
+            found[threads] = distance_transform.squared_distance(mask)
     finally:
         torch.set_num_threads(before)
     assert torch.equal(found[1], found[2])
@@ -213,7 +213,10 @@ def test_squared_distance_does_not_depend_on_the_number_of_threads():
 
 def test_squared_distance_takes_views():
     mask = random(4, 9, 6) < 0.2
-    assert torch.equal(distance.squared_distance(mask.transpose(1, 2)), distance.squared_distance(mask).transpose(1, 2))
+    assert torch.equal(
+        distance_transform.squared_distance(mask.transpose(1, 2)),
+        distance_transform.squared_distance(mask).transpose(1, 2),
+    )
 
 
 # Eqs 42-43

@@ -14,8 +14,8 @@ import papermill
 import pytest
 
 import msrn.__main__ as command
-from msrn import params, paths
-from msrn.runs import list_runs
+from msrn import paths, profiles
+from msrn.training.runs import list_runs
 
 FILES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 TABLE8 = paths.NOTEBOOKS / "table8_ablation.ipynb"
@@ -65,7 +65,7 @@ def test_parameters_are_the_profiles_keys_and_explained(path):
     first = code_cells(read(path))[0]
     assert first.metadata.tags == ["parameters"]
     known = papermill.inspect_notebook(str(path))
-    assert tuple(known) == params.NOTEBOOK_KEYS
+    assert tuple(known) == profiles.NOTEBOOK_KEYS
     for name, parameter in known.items():
         assert len(parameter["help"]) > 15, f"{name} has no comment that --help-notebook could show"
     assert {name: parameter["default"] for name, parameter in known.items()} == {

@@ -2,16 +2,13 @@
 
 import json
 import re
-import sys
 from html.parser import HTMLParser
 
 import pytest
+import speed
 
 from msrn import paths
 from msrn.errors import MsrnError
-
-sys.path.insert(0, str(paths.ROOT / "book" / "_ext"))
-import speed  # noqa: E402
 
 PARTS = {"networks": 0.03, "renderer": 0.02, **{name: 0.001 for name in speed.HELPERS}, "optimiser": 0.004}
 

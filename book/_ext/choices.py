@@ -8,7 +8,7 @@ import re
 
 from pydantic.fields import FieldInfo
 
-from msrn import params, settings
+from msrn import profiles, settings
 
 TITLES = {
     "3": "Network (§3, Eqs 1–6)",
@@ -26,7 +26,7 @@ PROFILES = ("paper", "laptop", "night", "smoke")
 def markdown() -> str:
     """A section for every section of the paper with its choices, then one table of all settings."""
     fields = settings.Settings.model_fields
-    values = {name: params.resolve(profile=name, device="cpu").settings for name in PROFILES}
+    values = {name: profiles.resolve(profile=name, device="cpu").settings for name in PROFILES}
     lines = []
     for section in sorted({_section(field) for field in fields.values()}):
         chosen = [name for name, field in fields.items() if _section(field) == section and _parts(field)[1]]

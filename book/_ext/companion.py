@@ -16,9 +16,11 @@ from pathlib import Path
 import choices
 from sphinx.application import Sphinx
 
-from msrn import params, paths, runs, studies
+from msrn import paths, profiles
 from msrn.data import open_collection
-from msrn.variants import TABLE8
+from msrn.experiments.table import TABLE8
+from msrn.report import study_table
+from msrn.training import runs
 
 # Not under html_static_path: jupyter-book loads every script found there on every page.
 OFFLINE = "offline"
@@ -27,7 +29,7 @@ CHOICES_PAGE, CHOICES_MARK, STUDY_MARK = "book/choices", "<!-- settings -->", "<
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    # Executed notebooks inherit both: MSRN_BOOK tells msrn.report that the page brings plotly.js.
+    # Executed notebooks inherit both: MSRN_BOOK tells msrn.report.results_table that the page brings plotly.js.
     os.environ["MSRN_BOOK"] = "1"
     os.environ["MSRN_PROFILE"] = os.environ.get("MSRN_PROFILE") or stored_profile()
     app.connect("builder-inited", copy_libraries)
@@ -40,7 +42,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def stored_profile() -> str:
     """``laptop`` when Table 8 lies trained and scored in the store of runs, else ``smoke``, which takes seconds."""
-    request = params.resolve("laptop", device="cpu")
+    request = profiles.resolve("laptop", device="cpu")
     if not any(paths.runs_folder().glob(f"{request.dataset}-*/result.json")):
         return "smoke"  # without opening the images, which are rendered on first use
     images = open_collection(request.dataset, "train", request.data_root)
@@ -68,7 +70,7 @@ def fill_choices(app: Sphinx, page: str, source: list[str]) -> None:
     """Put the settings and the study in place of the marks in ``book/choices.md``."""
     if page == CHOICES_PAGE:
         text = source[0].replace(CHOICES_MARK, choices.markdown())
-        source[0] = text.replace(STUDY_MARK, f"```{{raw}} html\n{studies.html()}\n```")
+        source[0] = text.replace(STUDY_MARK, f"```{{raw}} html\n{study_table.html()}\n```")
         for file in (paths.ROOT / "msrn" / "settings.py", Path(choices.__file__), *paths.PARAMS.glob("*.yaml")):
             app.env.note_dependency(str(file))
 

@@ -3,7 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from msrn import claims, curves, figures, tables
+from msrn.experiments import verdicts
+from msrn.report import curves, pictures
+from msrn.report import html as tables
 
 NAMES = {"remembered": "remembered", "encoded": "encoded anew"}
 STYLES = {
@@ -18,7 +20,7 @@ LAST = 5  # a training's last fifth
 
 def html(report: dict) -> str:
     """The curves of both, and a table of where they end."""
-    return figures.show(_figure(report), _alt(report)).data + _table(report)
+    return pictures.show(_figure(report), _alt(report)).data + _table(report)
 
 
 def _figure(report: dict) -> Figure:
@@ -66,7 +68,7 @@ def _table(report: dict) -> str:
         )
     header = ["", "ms a step", "mask IoU", "Eq. 44", "N_re", "CD, val ↓", "F, val ↑", "IoU, val"]
     apart = {
-        metric: claims.Estimate(**found).text(metric, sign=True) for metric, found in report["val_difference"].items()
+        metric: verdicts.Estimate(**found).text(metric, sign=True) for metric, found in report["val_difference"].items()
     }
     caption = (
         f"Two trainings of profile {report['profile']} with {report['domains']} prototypes a category on "

@@ -10,9 +10,10 @@ from pathlib import Path
 import remembered
 from sphinx.application import Sphinx
 
-from msrn import paths, tables
+from msrn import paths
 from msrn.errors import MsrnError
-from msrn.report import duration, many
+from msrn.report import html
+from msrn.report.results_table import duration, many
 
 PAGE = "book/speed"
 RASTERISERS = {
@@ -64,7 +65,7 @@ def tables_of(benchmark: str) -> str:
     """What every recorded file of a benchmark shows, or how to make one."""
     show, how = BENCHMARKS[benchmark]
     files = sorted(folder().glob(f"{benchmark}*.json"))
-    return "".join(_shown(file, show) for file in files) or tables.note_html(f"Nothing is recorded yet: {how} does it.")
+    return "".join(_shown(file, show) for file in files) or html.note_html(f"Nothing is recorded yet: {how} does it.")
 
 
 def _shown(file: Path, show: Callable[[dict], str]) -> str:
@@ -98,7 +99,7 @@ def step(report: dict) -> str:
         "Milliseconds on the wall, medians; each part alone on the tensors of a step. Helpers are the five lines from "
         f"affinity loss to log. {_load(report)}, PyTorch {report['packages']['torch']}, commit {report['commit']}."
     )
-    return _bars(rows) + tables.plain_html(caption, ["", *(row["name"] for row in rows)], lines, note)
+    return _bars(rows) + html.plain_html(caption, ["", *(row["name"] for row in rows)], lines, note)
 
 
 def _bars(rows: list[dict]) -> str:
@@ -153,7 +154,7 @@ def training(report: dict) -> str:
             else f", {many(report['threads'], 'thread')}."
         )
     )
-    return tables.plain_html(caption, ["", "steps/s", "ms a step", "over PyTorch3D"], lines, note)
+    return html.plain_html(caption, ["", "steps/s", "ms a step", "over PyTorch3D"], lines, note)
 
 
 def renderer(report: dict) -> str:
@@ -176,13 +177,13 @@ def renderer(report: dict) -> str:
             f"{_scene(found)}, {found['faces_per_pixel']} faces per pixel in PyTorch3D; medians of interleaved calls. "
             f"{_load(report)}."
         )
-        shown += tables.plain_html(caption, header, lines, note)
+        shown += html.plain_html(caption, header, lines, note)
     lines = [
         [_scene(row), str(row["threads"]), _milliseconds(row["median"]), _milliseconds(row["best"])]
         for row in report["numba"]
     ]
     caption = f"Numba alone, forward and backward: {_device(report)}"
-    return shown + tables.plain_html(caption, ["", "threads", "ms", "ms at best"], lines, f"{_load(report)}.")
+    return shown + html.plain_html(caption, ["", "threads", "ms", "ms at best"], lines, f"{_load(report)}.")
 
 
 def candidates(report: dict) -> str:
@@ -202,7 +203,7 @@ def candidates(report: dict) -> str:
         )
     caption = f"{report['candidates']} candidates by {report['features']} features: {_device(report)}"
     note = f"Floor: the products that an exact search cannot avoid, at the rate measured beside it. {'. '.join(notes)}."
-    return tables.plain_html(caption, ["", "s", "over floor", "MB"], lines, note)
+    return html.plain_html(caption, ["", "s", "over floor", "MB"], lines, note)
 
 
 def pack(report: dict) -> str:
@@ -223,7 +224,7 @@ def pack(report: dict) -> str:
         f"Two PNG an image, from the page cache; time grows as N^{report['exponent_wall']:.2f}. MB: at most, beyond "
         "what the imports held; mapped files are taken back by the system when it needs memory."
     )
-    return tables.plain_html(f"A generated archive: {_device(report)}", header, lines, note)
+    return html.plain_html(f"A generated archive: {_device(report)}", header, lines, note)
 
 
 def _scene(row: dict) -> str:

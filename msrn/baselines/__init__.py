@@ -1,4 +1,4 @@
-"""Rows that stand beside the models in a table, measured by the same protocol (``msrn.evaluate``).
+"""Rows that stand beside the models in a table, measured by the same protocol (``msrn.evaluation.protocol``).
 
 Each gives one mesh (vertices (V, 3), faces (F, 3)) for every evaluated image, in the truth's frame. The mean shape,
 random objects and retrieval read true shapes of training objects, which no model ever sees: they tell how far apart the

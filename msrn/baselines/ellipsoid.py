@@ -3,7 +3,7 @@
 import numpy as np
 
 from msrn.errors import MsrnError
-from msrn.evaluate import Mesh
+from msrn.evaluation.protocol import Mesh
 from msrn.render.icosphere import icosphere
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import binary_fill_holes
 
 from msrn.errors import MsrnError
-from msrn.evaluate import Mesh
+from msrn.evaluation.protocol import Mesh
 
 RESOLUTION = 48  # voxels along an edge of the grid
 MARGIN = 2  # of them on either side of an object whose longest edge is 1

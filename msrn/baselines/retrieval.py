@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from msrn.errors import MsrnError
-from msrn.evaluate import Mesh
+from msrn.evaluation.protocol import Mesh
 
 SIMILARITIES_AT_ONCE = 16_000_000  # cosines in memory at a time
 

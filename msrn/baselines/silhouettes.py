@@ -17,11 +17,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from msrn import camera, losses
-from msrn.evaluate import Mesh
-from msrn.feed import prepare
+from msrn.evaluation.protocol import Mesh
 from msrn.render import soft_rasterize
 from msrn.render.icosphere import icosphere
 from msrn.settings import Settings
+from msrn.training.batches import prepare
 
 STEPS, RATE = 100, 0.02  # of Adam, in units of the object's longest edge
 SLOW_FROM, SLOWER = 0.75, 0.1  # the last quarter of the steps, at a tenth of the rate

@@ -4,8 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from msrn.data import folder, homeware, homeware_wild, pascal3d, pix3d, procedural13, shapenet
 from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.homeware import reader as homeware
+from msrn.data.homeware import wild
+from msrn.data.pascal3d import reader as pascal3d
+from msrn.data.photo_folder import reader as folder
+from msrn.data.pix3d import reader as pix3d
+from msrn.data.procedural13 import reader as procedural13
+from msrn.data.shapenet import reader as shapenet
 from msrn.errors import MsrnError, did_you_mean
 
 __all__ = ["DATASETS", "SPLITS", "WITHOUT_VAL", "GroundTruth", "ImageCollection", "open_collection"]
@@ -17,7 +23,7 @@ WITHOUT_VAL = ("pascal3d", "pascal3d-car")
 DATASETS: dict[str, Callable[[str, Path | None], ImageCollection]] = {
     "folder": folder.open_split,
     "homeware": homeware.open_split,
-    "homeware-wild": homeware_wild.open_split,
+    "homeware-wild": wild.open_split,
     "procedural13": procedural13.open_split,
     "shapenet": shapenet.open_split,
     "pix3d": pix3d.open_split,
@@ -42,8 +48,8 @@ def open_collection(name: str, split: str, root: str | Path | None = None) -> Im
 def _reader(name: str) -> Callable[[str, Path | None], ImageCollection]:
     if name in DATASETS:
         return DATASETS[name]
-    for module in (procedural13, homeware_wild):
+    for module in (procedural13, wild):
         if name.startswith(f"{module.NAME}-"):
             return partial(module.open_split, name=name)
-    known = [*DATASETS, f"{procedural13.NAME}-NUMBER", f"{homeware_wild.NAME}-NUMBER"]
+    known = [*DATASETS, f"{procedural13.NAME}-NUMBER", f"{wild.NAME}-NUMBER"]
     raise MsrnError(f"unknown dataset {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}")

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from msrn.data import pascal3d_survey, pix3d_survey, shapenet_survey
-from msrn.data.pack import BYTES, WORKERS
-from msrn.data.reading import SHOWN
-from msrn.data.survey import Survey
+from msrn.data.archives.pack import BYTES, WORKERS
+from msrn.data.archives.reading import SHOWN
+from msrn.data.archives.survey import Survey
+from msrn.data.pascal3d import survey as pascal3d_survey
+from msrn.data.pix3d import survey as pix3d_survey
+from msrn.data.shapenet import survey as shapenet_survey
 from msrn.errors import MsrnError, did_you_mean
 from msrn.paths import cache_folder
 

@@ -16,28 +16,29 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from msrn import paths, source
+from msrn import paths
 from msrn.data import ImageCollection
-from msrn.data.cache import Make, cached_arrays, digest_of, is_cached
 from msrn.errors import MsrnError
 from msrn.foreground.encoders import encoder_identity
-from msrn.foreground.masks import cut_out, refine, stretch, weigh
+from msrn.foreground.finetune import CHECKPOINT_EVERY, LOG_EVERY, RawImages, Tuning, tune
 from msrn.foreground.perceptron import Perceptron
+from msrn.foreground.refinement import cut_out, refine, stretch, weigh
 from msrn.foreground.saliency import Saliency
-from msrn.foreground.tuning import CHECKPOINT_EVERY, LOG_EVERY, RawImages, Tuning, tune
-from msrn.records import device_name
-from msrn.resume import Pace, complete, params_of, read_log
 from msrn.settings import FOREGROUND_SETTINGS, Settings
-from msrn.storage import find_checkpoint
+from msrn.store import code_digest
+from msrn.store.array_cache import Make, cached_arrays, digest_of, is_cached
+from msrn.store.checkpointing import Pace, complete, params_of, read_log
+from msrn.store.files import find_checkpoint
+from msrn.store.results import device_name
 
 SIZE = 64
 """Side of the images that come out, as of all data sets."""
 BATCH = 32
 CODE_OF_CUES = (
-    *("foreground/encoders.py", "foreground/perceptron.py", "foreground/tuning.py"),
+    *("foreground/encoders.py", "foreground/perceptron.py", "foreground/finetune.py"),
     *("losses.py", "memory.py", "data/collection.py"),
 )
-CODE_OF_MASKS = (*CODE_OF_CUES, "foreground/masks.py", "foreground/saliency.py", "foreground/pipeline.py")
+CODE_OF_MASKS = (*CODE_OF_CUES, "foreground/refinement.py", "foreground/saliency.py", "foreground/pipeline.py")
 FOUND, EMPTY = 1, 2  # states of a segmented image: whether it has any foreground
 OF_REFINEMENT = ("refinement", "cue_threshold", "cue_share")
 OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", "saliency_weights", *OF_REFINEMENT}
@@ -177,7 +178,7 @@ class Foreground:
     def _key(self, collection: ImageCollection) -> str:
         """Digest of all that the segmented images depend on."""
         kind = self.settings.masks
-        parts = [collection.fingerprint, kind, SIZE, source.digest(CODE_OF_MASKS)]
+        parts = [collection.fingerprint, kind, SIZE, code_digest.digest(CODE_OF_MASKS)]
         if kind != "true":
             parts += [self.saliency.identity]
         if kind == "refined":
@@ -217,7 +218,7 @@ class Foreground:
         return self.masks(np.asarray(collection.images[rows]), known)
 
     def _run_name(self) -> str:
-        identity = [self._identity(), self.train.fingerprint, source.digest(CODE_OF_CUES), self.seed]
+        identity = [self._identity(), self.train.fingerprint, code_digest.digest(CODE_OF_CUES), self.seed]
         identity += [self.saliency.identity]  # M_o has a say in the sign
         identity += encoder_identity(self.settings.cue_encoder, self.settings.cue_weights)
         return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
@@ -231,7 +232,7 @@ class Foreground:
             "dataset": self.train.name,
             "split": self.train.split,
             "fingerprint": self.train.fingerprint,
-            "code": source.digest(CODE_OF_CUES),
+            "code": code_digest.digest(CODE_OF_CUES),
             "seed": self.seed,
             "device": device_name(self.device),
             "categories": list(self.train.categories),

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from msrn.data.keyed import KeyedCache
 from msrn.errors import MsrnError
+from msrn.store.keyed_cache import KeyedCache
 
 SIZE = 320
 """Side of the network's input."""

@@ -29,7 +29,7 @@ import report_file
 import torch
 from scipy.optimize import nnls
 
-from msrn.candidates import find_candidates
+from msrn.neighbors.candidates import find_candidates
 
 SIZE, VIEWS, COUNT = 768, 24, 6
 PAPER, CATEGORIES = 737_000, 13

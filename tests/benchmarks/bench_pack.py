@@ -23,7 +23,7 @@ import numpy as np
 import report_file
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "data")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from shapenet_archive import VIEWS, Boxes, write_model  # noqa: E402
 

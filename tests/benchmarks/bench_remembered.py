@@ -24,13 +24,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from msrn import neighbors, params, records, scoring, steps, train
-from msrn.bench import Bench
+from msrn import profiles
 from msrn.data import ImageCollection
-from msrn.evaluate import ObjectMetrics, evaluate_meshes, paired_difference
-from msrn.feed import TrainingImages, prepare
-from msrn.predictions import predict
-from msrn.training import Training
+from msrn.evaluation import score as scoring
+from msrn.evaluation.inference import predict
+from msrn.evaluation.protocol import ObjectMetrics, evaluate_meshes, paired_difference
+from msrn.experiments.runner import Bench
+from msrn.neighbors import selection
+from msrn.store import results
+from msrn.training import loop, steps
+from msrn.training.batches import TrainingImages, prepare
+from msrn.training.state import Training
 
 REMEMBERED, ENCODED = "remembered", "encoded"
 CURVES = ("mask_iou", "neighbor", "n_re")
@@ -43,7 +47,7 @@ class Learning:
         self.run = Training.start(images.settings, images, seed)
         self.log: list[dict] = []
         self.seconds = 0.0  # of the processor
-        self._lines = train.train(self.run, images)
+        self._lines = loop.train(self.run, images)
 
     def go_on(self) -> None:
         started = time.process_time()
@@ -67,7 +71,7 @@ class EncodedCandidates:
         remembered, encoded = run.codes[rows], encode(run, inputs)
         prototypes = run.network.get_prototypes("neighbor_prototypes")
         known_before = run.known[rows]
-        chosen, anew = (neighbors.select(code, inputs["category"], z, *prototypes) for z in (remembered, encoded))
+        chosen, anew = (selection.select(code, inputs["category"], z, *prototypes) for z in (remembered, encoded))
         self.agreed.append(((chosen | ~known_before) == anew).float().mean())
         run.codes[rows], run.known[rows] = encoded, True
         try:
@@ -160,12 +164,12 @@ def main(arguments: list[str] | None = None) -> None:
     report_file.add_option(parser)
     a = parser.parse_args(arguments)
     settings = {"neighbor_prototypes": a.domains}
-    request = params.resolve(a.profile, dataset=a.dataset, device="cpu", settings=settings)
+    request = profiles.resolve(a.profile, dataset=a.dataset, device="cpu", settings=settings)
     report = {"benchmark": "remembered", "profile": request.profile, "dataset": a.dataset, "domains": a.domains}
-    report |= {"seed": a.seed, "device": records.device_name("cpu")} | records.provenance()
+    report |= {"seed": a.seed, "device": results.device_name("cpu")} | results.provenance()
     report |= measure(Bench("study", request), a.seed)
     print("\n".join(lines(report)))
-    report_file.write(a.json, records.rounded(report))
+    report_file.write(a.json, results.rounded(report))
 
 
 if __name__ == "__main__":

@@ -34,10 +34,13 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from msrn import feed, losses, neighbors, params, records, steps, train, training
+from msrn import losses, profiles
 from msrn.data import ImageCollection, open_collection
+from msrn.neighbors import selection
 from msrn.render import torch_backend
 from msrn.settings import Settings, make_settings
+from msrn.store import results
+from msrn.training import batches, loop, state, steps
 
 HELPERS = ("affinity loss", "neighbour selection", "gating and memory", "k-means", "log")
 PARTS = ("networks", "renderer", *HELPERS, "optimiser", "reading")
@@ -110,27 +113,27 @@ class Bench:
     def __init__(self, s: Settings, collection: ImageCollection, warm_up: int) -> None:
         self.settings = make_settings({**s.model_dump(), "stage_switch": warm_up // 3, "steps": 10**9})
         drawn = np.random.default_rng(0).integers(len(collection), size=(len(collection), s.candidates))
-        self.images = feed.TrainingImages(collection, drawn, self.settings, "cpu")
-        self.run = training.Training.start(self.settings, self.images, seed=0)
+        self.images = batches.TrainingImages(collection, drawn, self.settings, "cpu")
+        self.run = state.Training.start(self.settings, self.images, seed=0)
         for _ in range(warm_up):
             self.step()
         run, category = self.run, torch.tensor(collection.category)
         run.network.bank.write(run.codes, category)  # as full as it is for most of a training
-        train.purify(run.network, self.settings, seed=0)
+        loop.purify(run.network, self.settings, seed=0)
         run.network.compensating = s.feature_compensation
 
     @property
     def kind(self) -> str:
-        return "pose" if feed.is_pose_step(self.run.step) else "shape"
+        return "pose" if batches.is_pose_step(self.run.step) else "shape"
 
     def step(self) -> dict[str, Times]:
         """The next step and the time it takes, with what reading its inputs takes of it."""
         run, start = self.run, clocks()
         inputs = self.images.inputs(run.seed, run.step)
         reading = since(start)
-        train.begin_stage(run, self.images)
-        step = steps.pose_step if feed.is_pose_step(run.step) else steps.shape_step
-        run.records.append(train.take_step(run, step(run, inputs)))
+        loop.begin_stage(run, self.images)
+        step = steps.pose_step if batches.is_pose_step(run.step) else steps.shape_step
+        run.records.append(loop.take_step(run, step(run, inputs)))
         del run.records[: -self.settings.log_every]
         run.step += 1
         return {"step": since(start), "reading": reading}
@@ -150,7 +153,7 @@ class Bench:
             ("networks", network, ("shape", "encode_shape", "paint", "poses")),
             ("renderer", steps, ("soft_rasterize",)),
             ("affinity loss", losses, ("affinity",)),
-            ("neighbour selection", neighbors, ("select", "sample")),
+            ("neighbour selection", selection, ("select", "sample")),
             ("neighbour selection", steps, ("remember",)),
             ("gating and memory", steps, ("mask_iou",)),
             ("gating and memory", network.bank, ("write",)),
@@ -198,14 +201,14 @@ class Bench:
     def _k_means(self) -> list[Times]:
         """A step's share of what runs once in an epoch."""
         start = clocks()
-        train.purify(self.run.network, self.settings, seed=0)
+        loop.purify(self.run.network, self.settings, seed=0)
         return [_divided(since(start), self.images.steps_per_epoch)]
 
     def _log(self) -> list[Times]:
         """A step's share of a line of the log."""
         start = clocks()
-        record = train.summarise(self.run.records)
-        train.check_finite(record, self.run.step)
+        record = loop.summarise(self.run.records)
+        loop.check_finite(record, self.run.step)
         json.dumps(record)
         return [_divided(since(start), len(self.run.records))]
 
@@ -361,8 +364,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--warm-up", type=int, default=300, help="training steps before the first round")
     report_file.add_option(parser)
     a = parser.parse_args(arguments)
-    s = params.resolve(a.profile, dataset=a.dataset, device="cpu").settings
-    report = {"benchmark": "step", "profile": a.profile, "dataset": a.dataset, "device": records.device_name("cpu")}
+    s = profiles.resolve(a.profile, dataset=a.dataset, device="cpu").settings
+    report = {"benchmark": "step", "profile": a.profile, "dataset": a.dataset, "device": results.device_name("cpu")}
     report |= {"processor": platform.processor() or platform.machine(), "load_before": os.getloadavg()[0]}
     names = ("image_size", "mesh_level", "encoder", "batch_size", "pose_candidates", "candidates", "neighbor_samples")
     report["settings"] = {name: getattr(s, name) for name in names}
@@ -370,11 +373,11 @@ def main(arguments: list[str] | None = None) -> None:
         bench = Bench(s, open_collection(a.dataset, "train"), a.warm_up)
         report["rows"] = measure(bench, [int(count) for count in a.threads.split(",")], a.rounds, a.steps)
     report |= {"steps_per_epoch": bench.images.steps_per_epoch, "load_after": os.getloadavg()[0]}
-    report |= records.provenance()
+    report |= results.provenance()
     print(f"a step at profile {a.profile} on {a.dataset}, {report['device']}: milliseconds, wall / processor")
     print(f"(load {report['load_before']:.1f} before, {report['load_after']:.1f} after, {a.rounds} rounds)")
     print("\n".join(lines(report["rows"])))
-    report_file.write(a.json, records.rounded(report))
+    report_file.write(a.json, results.rounded(report))
 
 
 if __name__ == "__main__":

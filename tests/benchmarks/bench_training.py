@@ -20,12 +20,14 @@ import numpy as np
 import report_file
 import torch
 
-from msrn import graphs, params, records, steps, train, training
+from msrn import profiles
 from msrn.data import open_collection
 from msrn.errors import MsrnError
-from msrn.feed import TrainingImages
 from msrn.render import soft_rasterize
 from msrn.settings import Settings, make_settings
+from msrn.store import results
+from msrn.training import cuda_graphs, loop, state, steps
+from msrn.training.batches import TrainingImages
 
 PLAIN = ", no graph"
 
@@ -35,7 +37,7 @@ class Bench:
 
     def __init__(self, name: str, images: TrainingImages, s: Settings) -> None:
         self.name, self.images, self.device = name, images, images.device
-        run = training.Training.start(s, images, seed=0)
+        run = state.Training.start(s, images, seed=0)
         self.run, self.records = run, None
         torch.manual_seed(0)
         run.codes.normal_()
@@ -46,8 +48,8 @@ class Bench:
         """Seconds for ``count`` steps."""
         backend = self.name.removesuffix(PLAIN)
         steps.soft_rasterize = functools.partial(soft_rasterize, backend=backend)
-        graphs.WARM_UP = 3 if backend in ("triton", "numba") and PLAIN not in self.name else sys.maxsize
-        self.records = self.records or train.train(self.run, self.images)
+        cuda_graphs.WARM_UP = 3 if backend in ("triton", "numba") and PLAIN not in self.name else sys.maxsize
+        self.records = self.records or loop.train(self.run, self.images)
         self._wait()
         started = time.perf_counter()
         for _ in range(count // self.run.settings.log_every):
@@ -73,7 +75,7 @@ def main() -> None:
     device = a.device if a.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     on_gpu = ["triton", f"triton{PLAIN}", "torch", "pytorch3d"]
     names = a.backends.split(",") if a.backends else on_gpu if device == "cuda" else ["numba", "torch"]
-    base = params.resolve(a.profile, dataset=a.dataset, device=device).settings
+    base = profiles.resolve(a.profile, dataset=a.dataset, device=device).settings
     s = make_settings({**base.model_dump(), "stage_switch": 0, "log_every": 10, "checkpoint_every": 10})
     collection = open_collection(a.dataset, "train")
     drawn = np.random.default_rng(0).integers(len(collection), size=(len(collection), s.candidates))
@@ -99,7 +101,7 @@ def main() -> None:
         "benchmark": "training",
         "profile": a.profile,
         "dataset": a.dataset,
-        "device": records.device_name(device),
+        "device": results.device_name(device),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),

@@ -1,20 +1,18 @@
 """The benchmark of remembered codes runs, and encoding anew changes what is chosen and nothing else."""
 
 import json
-import sys
 from unittest.mock import patch
 
 import bench_remembered
 import numpy as np
 import pytest
 import torch
+from toy import tiny_settings, toy_collection
 
-from msrn import neighbors, paths, steps
-from msrn.feed import TrainingImages
-from msrn.training import Training
-
-sys.path.insert(0, str(paths.ROOT / "tests"))
-from toy import tiny_settings, toy_collection  # noqa: E402
+from msrn.neighbors import selection
+from msrn.training import steps
+from msrn.training.batches import TrainingImages
+from msrn.training.state import Training
 
 
 @pytest.fixture
@@ -43,7 +41,7 @@ def test_neighbours_are_chosen_by_new_codes_and_the_remembered_ones_stay(run_and
     own = torch.randn(len(inputs["rows"]), code.shape[-1])
     made = encoded(run, own, torch.ones(len(own), dtype=torch.bool), inputs, 0)
     chosen, by_memory = (
-        neighbors.select(own, inputs["category"], z, *prototypes) for z in (code, before[inputs["candidate_rows"]])
+        selection.select(own, inputs["category"], z, *prototypes) for z in (code, before[inputs["candidate_rows"]])
     )
     assert float(made.count) == pytest.approx(float(chosen.sum(1).float().mean())) and not chosen.equal(by_memory)
     assert encoded.agreement() == pytest.approx(float((chosen == by_memory).float().mean()))

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from msrn.data import homeware, open_collection, reading
+from msrn.data import open_collection
+from msrn.data.archives import reading
+from msrn.data.homeware import reader as homeware
 
 
 @pytest.fixture(scope="session")

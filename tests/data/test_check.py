@@ -6,7 +6,7 @@ from PIL import Image
 from shapenet_archive import write_archive, write_npz
 
 from msrn.data import check
-from msrn.data.survey import points_mask, white_outside
+from msrn.data.archives.survey import points_mask, white_outside
 from msrn.errors import MsrnError
 
 CAR, CHAIR = "02958343", "03001627"

@@ -8,8 +8,8 @@ import torch
 from photographs import photographs, tiny
 from torch import Tensor, nn
 
+from msrn.foreground.finetune import Tuning, loss_terms, take_step
 from msrn.foreground.perceptron import Perceived, Perceptron, gather_features
-from msrn.foreground.tuning import Tuning, loss_terms, take_step
 
 CATEGORY = torch.tensor([2, 0, 1])
 

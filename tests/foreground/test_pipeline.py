@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from photographs import bright, onnx_file, photographs, tiny
 
-from msrn.data.cache import cached_arrays
 from msrn.foreground import pipeline
 from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
+from msrn.store.array_cache import cached_arrays
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from photographs import DOUBLE, onnx_file, photographs
 
-from msrn.data import homeware
-from msrn.data.homeware import read_split
-from msrn.data.homeware_wild import WildTruth, generator, panorama_paths
-from msrn.data.panoramas import read_panorama
-from msrn.data.photographs import take_photograph
+from msrn.data.homeware import reader as homeware
+from msrn.data.homeware.panoramas import read_panorama
+from msrn.data.homeware.photographs import take_photograph
+from msrn.data.homeware.reader import read_split
+from msrn.data.homeware.wild import WildTruth, generator, panorama_paths
 from msrn.errors import MsrnError
 from msrn.foreground import saliency
 from msrn.foreground.saliency import Saliency, in_levels

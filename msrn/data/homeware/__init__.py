@@ -1,0 +1,1 @@
+"""Real furniture and cars under free licences, and photographs of them."""

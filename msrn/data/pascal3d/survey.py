@@ -1,0 +1,61 @@
+"""What ``data check`` finds in an archive of Pascal3D+."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from msrn.data.archives.reading import open_root
+from msrn.data.archives.survey import Part, Proof, Survey, problems_of
+from msrn.data.collection import GroundTruth
+from msrn.data.pascal3d import reader as pascal3d
+from msrn.data.pascal3d.annotations import Thing
+from msrn.data.pascal3d.reader import CLASSES, NAME
+
+LEAST_IOU = 0.6  # of the boxes of projected models and the annotated ones, mean over the sample
+SAMPLE, POINTS = 60, 5_000
+
+
+def survey(root: Path | None) -> Survey:
+    """Of the folder ``root``."""
+    root = pascal3d._checked(open_root(NAME, root))
+    pascal3d.key_of(root, "test", CLASSES)  # all folders are there
+    found = {split: pascal3d.usable(root, split, CLASSES) for split in ("train", "test")}
+    parts = []
+    for split, each in found.items():
+        for category in CLASSES:
+            mine = [thing for thing in each.things if thing.category == category]
+            parts.append(Part(split, category, len(mine), len(mine), [partial(_problems, root, t) for t in mine]))
+    coarse = sum(each.coarse for each in found.values())
+    form = "split by CMR's rule, without its filter by structure from motion; no masks, so that images are raw"
+    form += f"; {coarse:,} objects {pascal3d.PASSED}"
+    left_out = [said for each in found.values() for said in each.left_out]
+    torn = [said for each in found.values() for said in each.torn]
+    return Survey(form, "objects", parts, partial(_proofs, root, found["test"].things), left_out, torn)
+
+
+def _problems(root: Path, thing: Thing) -> list[str]:
+    model = partial(pascal3d._truth, root, thing.category, thing.cad)
+    return problems_of((partial(pascal3d.read_crop, root, thing), model))
+
+
+def _proofs(root: Path, things: Sequence[Thing]) -> Iterator[Proof]:
+    chosen = [things[k] for k in np.linspace(0, len(things) - 1, min(SAMPLE, len(things))).astype(int)]
+    overlaps = [_overlap(root, thing) for thing in chosen]
+    iou = float(np.mean(overlaps)) if overlaps else 0.0
+    yield Proof(
+        f"models, seen from their viewpoints, fill the annotated boxes with a mean IoU of {iou:.3f} over "
+        f"{len(overlaps)} objects, the least {min(overlaps, default=0):.3f} (expected above {LEAST_IOU})",
+        iou > LEAST_IOU,
+    )
+
+
+def _overlap(root: Path, thing: Thing) -> float:
+    """IoU of the annotated box with that of the projected model."""
+    vertices, faces = pascal3d.read_cad(root, thing.category, thing.cad)
+    surface = GroundTruth(vertices, faces, np.zeros((len(faces), 3), np.uint8)).points(POINTS, seed=0)
+    seen = pascal3d.points_in_photograph(thing, surface.astype(np.float64))[:, :2]
+    low, high = np.array(thing.box[:2]), np.array(thing.box[2:])
+    common = np.prod(np.clip(np.minimum(seen.max(0), high) - np.maximum(seen.min(0), low), 0, None))
+    return float(common / (np.prod(np.ptp(seen, 0)) + np.prod(high - low) - common))

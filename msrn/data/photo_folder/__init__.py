@@ -1,0 +1,1 @@
+"""Photographs of your own, a folder a category."""

@@ -1,0 +1,74 @@
+"""What ``data check`` finds in an archive of Pix3D."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from msrn.data.archives.meshes import read_mesh
+from msrn.data.archives.pack import SIZE
+from msrn.data.archives.reading import open_root, read_picture
+from msrn.data.archives.survey import Part, Proof, Survey, dots_mask, overlap, problems_of
+from msrn.data.collection import GroundTruth
+from msrn.data.pix3d import reader as pix3d
+from msrn.data.pix3d.annotations import NAME, Archive, Photograph
+
+LEAST_IOU = 0.75  # of projected models and masks, mean over the sample: the archive's poses were fitted by hand
+SAMPLE, POINTS = 24, 100_000
+IMAGES = 10_069  # published, as are
+CHAIRS = 2894  # of the official evaluation: neither truncated nor occluded, also not slightly
+
+
+def survey(root: Path | None) -> Survey:
+    """Of the folder ``root``; a ``pix3d.json`` that cannot be read is an error."""
+    archive = pix3d.read_archive(open_root(NAME, root))
+    by = "the lists of ShapeClipper" if archive.official else "a split of ours, by CAD model: no lists are there"
+    form = f"{'processed by ShapeClipper' if archive.clouds else 'the official archive'}, {by}"
+    if not archive.masks:
+        form += "; without masks, so that images are raw"
+    sifted = {split: pix3d.usable(archive, split) for split in archive.splits}
+    archive = replace(archive, splits={split: tuple(kept) for split, (kept, _) in sifted.items()})
+    left_out = [said for _, faults in sifted.values() for said in faults]
+    parts = []
+    for split, photos in archive.splits.items():
+        for category in archive.categories:
+            mine = [photo for photo in photos if photo.category == category]
+            parts.append(Part(split, category, len(mine), len(mine), [partial(_problems, archive, p) for p in mine]))
+    return Survey(form, "images", parts, partial(_proofs, archive), left_out, archive.torn)
+
+
+def _problems(archive: Archive, photo: Photograph) -> list[str]:
+    truth = pix3d.Pix3DTruth(archive.root, {photo.object_id: photo}, archive.clouds, np.zeros((1, 3)))
+    readers = (partial(pix3d.read_photograph, archive.root, photo, archive.masks), partial(truth.mesh, photo.object_id))
+    return problems_of(readers)
+
+
+def _proofs(archive: Archive) -> Iterator[Proof]:
+    chairs = sum(photo.category == "chair" and photo.whole for split in archive.splits.values() for photo in split)
+    if not archive.clouds:  # which holds the categories that somebody processed
+        yield Proof(f"{archive.annotated:,} images are annotated; the published archive has {IMAGES:,}", None)
+    yield Proof(f"{chairs:,} chairs are neither truncated nor occluded; the official evaluation has {CHAIRS:,}", None)
+    if not archive.clouds:
+        yield Proof("models are .obj, and one that was cut off behind a face cannot be told from a whole one", None)
+    if archive.clouds or not archive.masks:
+        yield Proof("poses are taken on trust: without boxes or without masks nothing can prove them", None)
+        return
+    photos = [photo for photo in archive.splits["test"] if photo.whole]
+    chosen = [photos[k] for k in np.linspace(0, len(photos) - 1, min(SAMPLE, len(photos))).astype(int)]
+    overlaps = [_overlap(archive.root, photo) for photo in chosen]
+    iou = float(np.mean(overlaps)) if overlaps else 0.0
+    yield Proof(
+        f"models, seen by their photographs' cameras, cover the masks with a mean IoU of {iou:.3f} over "
+        f"{len(overlaps)} images, the least {min(overlaps, default=0):.3f} (expected above {LEAST_IOU})",
+        iou > LEAST_IOU,
+    )
+
+
+def _overlap(root: Path, photo: Photograph) -> float:
+    picture = read_picture(root, root / photo.image, "RGB")
+    vertices, faces = read_mesh(root, root / photo.model)
+    surface = GroundTruth(vertices, faces, np.zeros((len(faces), 3), np.uint8)).points(POINTS, seed=0)
+    dots = pix3d.points_in_crop(photo, surface.astype(np.float64), (picture.shape[1], picture.shape[0]))
+    return overlap(dots_mask(dots, SIZE), pix3d.read_photograph(root, photo, True)[1])

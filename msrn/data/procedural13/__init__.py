@@ -1,0 +1,1 @@
+"""Generated shapes of the paper's thirteen categories."""

@@ -1,0 +1,1 @@
+"""The renderings of ShapeNet by Kato et al. (§4.1)."""

@@ -1,0 +1,81 @@
+"""What a trained network says about images: meshes (Eqs 1-6), the fit of their masks at the predicted pose, azimuths.
+
+Everything that tables and figures need from a network passes through ``predict``, which reads images, and masks for the
+fit alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from msrn import camera
+from msrn.data import ImageCollection
+from msrn.evaluation.metrics import mask_iou
+from msrn.evaluation.protocol import Mesh
+from msrn.network import MSRN, Reconstruction
+from msrn.render import soft_rasterize
+
+BATCH = 96
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Reconstructions of N images as numpy arrays; all share the faces of the template."""
+
+    faces: np.ndarray  # (F, 3)
+    vertices: np.ndarray  # (N, V, 3), in the network's own object frame
+    face_colors: np.ndarray  # (N, F, 3) uint8, the mean of each face's corners
+    rotation: np.ndarray  # (N, 3, 3), object to camera
+    azimuth: np.ndarray  # (N,) degrees
+    mask_iou: np.ndarray  # (N,) of the mesh's mask at its predicted pose with the true one; NaN when there are no masks
+
+    def take(self, rows: Sequence[int]) -> "Predictions":
+        """The predictions at ``rows``."""
+        return Predictions(self.faces, **{name: getattr(self, name)[np.asarray(rows)] for name in PER_IMAGE})
+
+    def meshes_in_true_frame(self, true_pose: np.ndarray) -> list[Mesh]:
+        """Each mesh turned so that the camera of ``true_pose`` (N, 3 degrees) sees it as the network's own camera does:
+        v R_predicted R_true^T. For evaluation only, as true poses are."""
+        true = camera.rotation(*torch.from_numpy(true_pose).unbind(1)).numpy()  # (N, 3, 3)
+        return [(vertices, self.faces) for vertices in self.vertices @ self.rotation @ true.transpose(0, 2, 1)]
+
+
+PER_IMAGE = [field.name for field in fields(Predictions) if field.name != "faces"]
+
+
+@torch.no_grad()
+def predict(network: MSRN, collection: ImageCollection, index: Sequence[int]) -> Predictions:
+    """Reconstruct the images ``index`` (N,) of ``collection``, a batch at a time."""
+    index = np.asarray(index, int)
+    parts = []
+    for start in range(0, len(index), BATCH):
+        batch = index[start : start + BATCH]
+        made = network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
+        masks = None if collection.masks is None else collection.true_masks()[batch]
+        parts.append(_plain(made, _fit(made, masks, network)))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in PER_IMAGE}
+    return Predictions(faces=network.faces.cpu().numpy(), **joined)
+
+
+def _fit(made: Reconstruction, masks: np.ndarray | None, network: MSRN) -> np.ndarray:
+    """(B,) IoU of the rendered masks, cut at one half, with ``masks`` (B, H, W) averaged to the network's size."""
+    if masks is None:
+        return np.full(len(made.vertices), np.nan)
+    s = network.settings
+    alpha = soft_rasterize(made.projected(), made.faces, None, s.image_size, s.sigma, s.gamma)[1]
+    true = torch.from_numpy(masks.astype(np.float32))[:, None]
+    true = functional.interpolate(true, (s.image_size, s.image_size), mode="area")[:, 0] > 0.5
+    return mask_iou((alpha > 0.5).cpu().numpy(), true.numpy())
+
+
+def _plain(made: Reconstruction, fit: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "vertices": made.vertices.cpu().numpy(),
+        "face_colors": (made.face_colors.mean(2) * 255).round().to(torch.uint8).cpu().numpy(),
+        "rotation": made.rotation.cpu().numpy(),
+        "azimuth": made.azimuth.cpu().numpy(),
+        "mask_iou": fit,
+    }

@@ -1,0 +1,211 @@
+"""The evaluation protocol of §4.2: sample, align, score; the same for every method and baseline.
+
+Every prediction is centred and scaled to longest edge 1, then aligned in five ways, each reported:
+
+    none             not at all (the frames are equated by the caller, with the predicted and the true pose)
+    icp              rigid ICP from there
+    search           the best of 24 turns about the vertical
+    search_icp       the same and then rigid ICP, at a scale taken in the orientation found: the headline
+    search_icp_axes  the same and then a scale of each axis, as Unicorn's evaluator
+
+A step of alignment is kept only when it lowers CD, so CD never rises from none to icp, or from none to search_icp_axes.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from msrn.errors import MsrnError
+from msrn.evaluation.alignment import (
+    IDENTITY,
+    Cloud,
+    Motion,
+    axis_scale,
+    match,
+    normalise,
+    renormalised,
+    rigid_icp,
+    search_rotation,
+)
+from msrn.evaluation.metrics import Distances, bootstrap_interval, check_mesh, sample_surface
+
+ALIGNMENTS = ("none", "icp", "search", "search_icp", "search_icp_axes")
+HEADLINE = "search_icp"
+UNITS = {
+    "cd": "100 x half-sum of mean nearest distances, unsquared, longest true edge = 1",
+    "eq46": "sum of squared nearest distances over `points` points of each cloud, longest true edge = 1",
+    "f": "F-score at 0.01 of the longest true edge, 0 to 1",
+}
+QUERIES = 5_000  # points of each cloud whose nearest neighbour among all of the other cloud is measured
+ALIGN_POINTS = 3_000  # points of each cloud that alignment sees
+PREDICTED_STREAM = 1  # beside the seed, so that prediction and truth are sampled independently
+
+Mesh = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ObjectMetrics:
+    """What was measured on each evaluated image; ``UNITS`` says in what."""
+
+    object_id: np.ndarray
+    """(M,) the objects' names; one occurs more than once when several of its views are evaluated."""
+    category: np.ndarray
+    """(M,) int."""
+    points: int
+    """Points sampled on each surface."""
+    cd: dict[str, np.ndarray]
+    """(M,) for each of ``ALIGNMENTS``; likewise below."""
+    eq46: dict[str, np.ndarray]
+    f: dict[str, np.ndarray]
+
+    def per_object(self, metric: str = "cd", alignment: str = HEADLINE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(ids, categories, values), one entry for each object in the order of ids, its views averaged."""
+        if metric not in UNITS or alignment not in ALIGNMENTS:
+            expected = f"one of {', '.join(UNITS)} and one of {', '.join(ALIGNMENTS)}"
+            raise MsrnError(f"metric {metric!r} under alignment {alignment!r}: expected {expected}")
+        ids, first, inverse = np.unique(self.object_id, return_index=True, return_inverse=True)
+        values = np.bincount(inverse, getattr(self, metric)[alignment]) / np.bincount(inverse)
+        return ids, self.category[first], values
+
+    def summary(self, categories: Sequence[str], seed: int) -> dict[str, Any]:
+        """A flat mapping of numbers, for a result file:
+
+        ``objects``, ``points``, ``objects.NAME`` and, for METRIC in cd, eq46, f, ``METRIC.ALIGNMENT``, the macro mean
+        (the mean of the means of the categories that occur). Of the headline alignment also ``METRIC`` (the same macro
+        mean), ``METRIC.low`` and ``METRIC.high`` (its 95 % bootstrap interval over objects, resampled within
+        categories), ``METRIC.micro`` (mean over objects) and ``METRIC.category.NAME``. ``METRIC.unit`` is in words.
+        """
+        ids, category, _ = self.per_object()
+        if category.max() >= len(categories):
+            raise MsrnError(f"summary: {len(categories)} category names but category {category.max()} occurs")
+        summary: dict[str, Any] = {"objects": len(ids), "points": self.points, "alignment": HEADLINE}
+        present = {int(term): categories[term] for term in np.unique(category)}
+        summary |= {f"objects.{name}": int((category == term).sum()) for term, name in present.items()}
+        for metric, unit in UNITS.items():
+            values = self.per_object(metric)[2]
+            summary[metric] = _macro(values, category)
+            summary[f"{metric}.low"], summary[f"{metric}.high"] = bootstrap_interval(values, seed, strata=category)
+            summary[f"{metric}.micro"] = float(values.mean())
+            for term, name in present.items():
+                summary[f"{metric}.category.{name}"] = float(values[category == term].mean())
+            for alignment in ALIGNMENTS:
+                summary[f"{metric}.{alignment}"] = _macro(self.per_object(metric, alignment)[2], category)
+            summary[f"{metric}.unit"] = unit
+        return summary
+
+
+def _macro(values: np.ndarray, category: np.ndarray) -> float:
+    """The mean of the means of the categories that occur."""
+    return float(np.mean([values[category == term].mean() for term in np.unique(category)]))
+
+
+class Difference(NamedTuple):
+    """Macro mean of a - b over the objects of both, and its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_difference(
+    a: ObjectMetrics, b: ObjectMetrics, seed: int, metric: str = "cd", alignment: str = HEADLINE
+) -> Difference:
+    """How much larger ``metric`` is for ``a`` than for ``b``, object by object, in the metric's unit.
+
+    Differences pair objects by id, so what makes an object hard for both drops out; objects are resampled within
+    categories. Below 0 throughout means that ``a`` is better in CD, worse in F-score.
+    """
+    (ids, category, of_a), (other_ids, _, of_b) = a.per_object(metric, alignment), b.per_object(metric, alignment)
+    odd = sorted(set(ids.tolist()) ^ set(other_ids.tolist()))
+    if odd:
+        raise MsrnError(f"paired difference: {len(odd)} objects are in one only, such as {odd[0]}: evaluate both alike")
+    if a.points != b.points:
+        raise MsrnError(f"paired difference: {a.points} against {b.points} points: evaluate both with the same number")
+    difference = of_a - of_b
+    return Difference(_macro(difference, category), *bootstrap_interval(difference, seed, strata=category))
+
+
+def evaluate_meshes(
+    meshes: Sequence[Mesh], collection: Any, indices: Sequence[int], points: int, seed: int, progress: bool = False
+) -> ObjectMetrics:
+    """Score one mesh (vertices (V, 3), faces (F, 3)) for each of the images ``indices`` of ``collection``.
+
+    Meshes come in the truth's frame as well as the method knows it: a model's as v @ R_predicted @ R_true.T. Of the
+    collection, ``object_id``, ``category`` and ``ground_truth`` are read. ``points`` are sampled on each surface; the
+    nearest distance to all of them is measured from at most ``QUERIES`` points of the other surface, which estimates
+    the same means (and Eq. 46's sums, scaled up to ``points``) at a fraction of the time. The number of points matters:
+    two samples of one surface are apart by a distance that falls with its root, and that is the floor of every value.
+    """
+    indices = np.asarray(indices, int).reshape(-1)
+    if not len(meshes) or len(meshes) != len(indices):
+        raise MsrnError(f"evaluation: {len(meshes)} meshes for {len(indices)} images: expected one each, at least one")
+    if points < 1:
+        raise MsrnError(f"evaluation: points = {points}: expected at least 1")
+    ids, categories = np.asarray(collection.object_id)[indices], np.asarray(collection.category)[indices]
+    for mesh, name in zip(meshes, ids, strict=True):  # and let go: thousands of meshes are never held at once
+        check_mesh(*mesh, name=f"mesh for object {name}")
+    reading = threading.Lock()  # a collection's files may not bear two readers
+
+    def score(row: int) -> dict[str, Distances]:
+        with reading:
+            mesh, truth = meshes[row], collection.ground_truth(ids[row])
+        vertices, faces = check_mesh(*mesh, name=f"mesh for object {ids[row]}")
+        true = np.asarray(truth.points(points, seed), np.float64)
+        vertices = normalise(vertices)
+        predicted = sample_surface(vertices, faces, points, [seed, PREDICTED_STREAM])
+        return align_and_measure(predicted, true, vertices)
+
+    pool = ThreadPoolExecutor(os.cpu_count())  # the k-d trees work outside of Python's lock
+    try:
+        results = pool.map(score, range(len(ids)))
+        scores = list(tqdm(results, total=len(ids), desc="evaluating", unit="object", disable=not progress))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+    def column(measure: Any) -> dict[str, np.ndarray]:
+        return {name: np.array([measure(distances[name]) for distances in scores]) for name in ALIGNMENTS}
+
+    of_sums = points / min(points, QUERIES)
+    return ObjectMetrics(
+        object_id=ids,
+        category=categories,
+        points=points,
+        cd=column(Distances.chamfer_l1),
+        eq46=column(lambda distances: distances.chamfer_eq46() * of_sums),
+        f=column(Distances.f_score),
+    )
+
+
+def align_and_measure(predicted: np.ndarray, true: np.ndarray, extent: np.ndarray) -> dict[str, Distances]:
+    """Distances under each of ``ALIGNMENTS`` between points of a normalised prediction (P, 3) and of the truth (P', 3).
+
+    ``extent`` (V, 3), the prediction's vertices, gives its bounding box. Points are in random order, as sampled. After
+    the search, ICP runs twice: what it finds is brought to longest edge 1 again in the orientation found, since up to
+    7.5 degrees off, where the nearest step of the search may leave a box, that edge is up to 12 % too long.
+    """
+    clouds = Cloud(predicted), Cloud(true)
+    few = predicted[:ALIGN_POINTS]
+    target = true[:ALIGN_POINTS]
+
+    def measured(motion: Motion, start: tuple[Motion, Distances] | None = None) -> tuple[Motion, Distances]:
+        """The motion with its distances, or ``start`` where that has the lower CD on all points."""
+        found = motion, match(*clouds, motion, QUERIES).distances
+        return start if start and start[1].chamfer_l1() <= found[1].chamfer_l1() else found
+
+    def refined(motion: Motion, icp: Callable = rigid_icp) -> Motion:
+        return motion.then(icp(motion.apply(few), target))
+
+    none = measured(IDENTITY)
+    icp = measured(refined(IDENTITY), none)
+    search = measured(search_rotation(few, target, extent=extent), none)
+    search_icp = measured(refined(search[0]), search)
+    search_icp = measured(refined(renormalised(search_icp[0], extent)), search_icp)
+    axes = measured(refined(search_icp[0], axis_scale), search_icp)
+    steps = (none, icp, search, search_icp, axes)
+    return {name: distances for name, (_, distances) in zip(ALIGNMENTS, steps, strict=True)}

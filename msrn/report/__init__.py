@@ -1,0 +1,1 @@
+"""How results look: tables, figures and conclusions for a page, a terminal and a file."""

@@ -1,0 +1,105 @@
+"""One mesh that turns in the browser, with a still picture for where nothing turns.
+
+In the book (``MSRN_BOOK=1``) the page brings plotly.js itself, once and from a local file, so the output is HTML
+without any library in it. Elsewhere, in JupyterLab for one, plotly's own MIME type is shown by the renderer that plotly
+installs.
+"""
+
+import html
+import io
+import json
+import os
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io
+from IPython.display import display
+from PIL import Image
+
+from msrn.evaluation.inference import predict
+from msrn.evaluation.protocol import Mesh
+from msrn.experiments.ablation import Table
+from msrn.experiments.table import WHOLE
+from msrn.report.pictures import data_url, draw_mesh
+from msrn.store import files
+from msrn.training.runs import Run
+
+HEIGHT = 380  # pixels
+
+
+def show_reconstruction(result: Table, row: int) -> None:
+    """Display M-SRN's mesh of the test image ``row``, first as the input's camera sees it, and keep it as OBJ."""
+    run, test = result.of(WHOLE)[0].run, result.test
+    views = predict(run.network(), test, [row])
+    mesh, colors = views.meshes_in_true_frame(test.true_pose()[[row]])[0], views.face_colors[0]
+    azimuth, elevation, _ = test.true_pose()[row].tolist()
+    name = str(test.object_id[row])
+    alt = f"{WHOLE}'s mesh from one image of the test object {name}, {len(mesh[1])} faces; drag to turn it."
+    picture = io.BytesIO()
+    Image.fromarray(draw_mesh(mesh, colors, azimuth, elevation, HEIGHT)).save(picture, "PNG")
+    display(
+        mesh_bundle(mesh_figure(mesh, colors, azimuth, elevation), picture.getvalue(), alt),
+        raw=True,
+        metadata={"image/png": {"alt": alt}},
+    )
+    print(f"{alt} As a file: {save_obj(run, name, mesh, colors)} in the store of runs.")
+
+
+def mesh_bundle(figure: go.Figure, picture: bytes, alt: str) -> dict[str, object]:
+    """The output by MIME type."""
+    still = data_url(picture).partition(",")[2]
+    if not os.environ.get("MSRN_BOOK"):
+        return {"application/vnd.plotly.v1+json": json.loads(figure.to_json()), "image/png": still, "text/plain": alt}
+    fragment = plotly.io.to_html(
+        figure, full_html=False, include_plotlyjs=False, include_mathjax=False, config={"displayModeBar": False}
+    )
+    label = html.escape(alt, quote=True)
+    fallback = f'<noscript><img alt="{label}" src="data:image/png;base64,{still}"></noscript>'
+    page = f'<div role="img" aria-label="{label}">{fragment}</div>{fallback}'
+    return {"text/html": page, "image/png": still, "text/plain": alt}
+
+
+def mesh_figure(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float) -> go.Figure:
+    """The mesh in plotly, y up, without axes."""
+    vertices, faces = mesh
+    x, y, z = np.round(np.asarray(vertices), 4).T.tolist()
+    i, j, k = np.asarray(faces).T.tolist()
+    colors = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in face_colors.tolist()]
+    figure = go.Figure(
+        go.Mesh3d(
+            x=x, y=y, z=z, i=i, j=j, k=k, facecolor=colors, flatshading=True, hoverinfo="skip",
+            lighting={"ambient": 0.55, "diffuse": 0.6, "specular": 0.05, "roughness": 0.9},
+            lightposition={"x": 1000, "y": 2000, "z": 1500},
+        )
+    )  # fmt: skip
+    a, e = np.deg2rad([azimuth, elevation])
+    eye = 1.6 * np.array([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)])
+    hidden = {"visible": False}
+    figure.update_layout(
+        height=HEIGHT,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        paper_bgcolor="rgba(0,0,0,0)",
+        scene={
+            "xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "bgcolor": "rgba(0,0,0,0)",
+            "dragmode": "orbit",
+            "camera": {"up": {"x": 0, "y": 1, "z": 0}, "eye": dict(zip("xyz", eye.tolist(), strict=True))},
+        },
+    )  # fmt: skip
+    return figure
+
+
+def save_obj(run: Run, name: str, mesh: Mesh, face_colors: np.ndarray) -> str:
+    """Write a mesh into its run's folder as Wavefront OBJ, colours by vertex; the path within the store of runs."""
+    vertices, faces = np.asarray(mesh[0]), np.asarray(mesh[1])
+    total, count = np.zeros((len(vertices), 3)), np.zeros((len(vertices), 1))
+    for corner in range(3):
+        np.add.at(total, faces[:, corner], face_colors / 255)
+        np.add.at(count, faces[:, corner], 1)
+    lines = [
+        f"v {x:.5f} {y:.5f} {z:.5f} {r:.3f} {g:.3f} {b:.3f}"
+        for (x, y, z), (r, g, b) in zip(vertices, total / count, strict=True)
+    ]
+    lines += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
+    name = name.replace("/", "-")
+    files.write_text(run.folder / f"{name}.obj", "\n".join(lines) + "\n")
+    return f"{run.folder.name}/{name}.obj"

@@ -1,0 +1,1 @@
+"""Everything that is written to disk, each file whole or not at all."""

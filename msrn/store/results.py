@@ -1,0 +1,181 @@
+"""``result.json``: what one run scored and where that came from, as small flat JSON with a checked schema.
+
+The same schema serves the run store (``runs/*/result.json``), the cache of baseline rows and the recorded results that
+are committed under ``results/<experiment>/``, which the tables show in their column "recorded". ``Record`` documents
+every key. Values per object are kept, so that paired intervals between any two records can be computed later.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from msrn import paths
+from msrn.errors import MsrnError
+
+SCHEMA = 1
+PACKAGES = ("msrn", "torch", "numpy", "scipy", "scikit-learn", "numba", "trimesh")
+
+
+class Record(BaseModel):
+    """One row of one table, computed once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    schema_: Literal[1] = SCHEMA
+    """Version of this schema; written as ``schema``."""
+    experiment: str
+    """The table or figure, such as ``table8``."""
+    variant: str
+    """The row, by the paper's name for it, or a baseline's."""
+    kind: Literal["model", "baseline"]
+    """Whether something was trained for it."""
+    dataset: str
+    """Name of the data set, as ``data.open_collection`` takes it."""
+    fingerprint: str
+    """Digest of the content of the split that was evaluated."""
+    profile: str
+    """Profile whose settings were taken, with what was changed of it, such as ``laptop with steps 16000``."""
+    seed: int
+    """Seed of the training; 0 for baselines that draw nothing."""
+    settings: dict[str, Any]
+    """Every setting of the run, overrides included."""
+    metrics: dict[str, float | None]
+    """Flat, as ``evaluate.ObjectMetrics.summary`` names them: ``cd``, ``cd.low``, ``cd.category.car``, and so on;
+    ``None`` where nothing is defined."""
+    units: dict[str, str]
+    """Unit of each metric, by the part of its name before the first dot."""
+    objects: dict[str, list]
+    """Columns of equal length, one entry per evaluated object: ``object_id``, ``category`` and the headline values."""
+    points: int
+    """Points sampled on each surface."""
+    n_objects: int
+    """Objects that were evaluated, one image each."""
+    n_images: int
+    """Images behind the mask and pose metrics; 0 for baselines."""
+    features: str
+    """Image features behind the neighbours (and behind retrieval)."""
+    masks: str
+    """Where the foreground masks came from."""
+    evaluation: str
+    """Digest of all that the evaluation depends on; a record is reused while it stays the same."""
+    commit: str
+    """Commit of the code, or ``unknown`` outside a checkout."""
+    dirty: bool
+    """Whether the code had changes that were not committed."""
+    packages: dict[str, str]
+    """Versions of Python and of the packages that decide the numbers."""
+    device: str
+    """What trained it."""
+    train_seconds: float
+    """Wall time of the training; 0 for baselines."""
+    train_cpu_seconds: float | None = None
+    """Processor time of the training over all cores. Other work changes it less than the wall time, another machine as
+    much; None for baselines and where it was not measured."""
+    eval_seconds: float
+    """Wall time of the evaluation."""
+    created: str
+    """When it was evaluated, UTC."""
+
+
+def provenance() -> dict[str, Any]:
+    """The keys of a record that say which code and machine made it."""
+    commit, dirty = source_state()
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "packages": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def source_state() -> tuple[str, bool]:
+    """Commit of the checkout and whether the code differs from it; ``("unknown", False)`` when there is no git."""
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    changed = _git("status", "--porcelain", "--", "msrn", "params", "notebooks")
+    return (commit, bool(changed)) if commit else ("unknown", False)
+
+
+def device_name(device: str) -> str:
+    """A device as a reader knows it, such as ``CPU, 2 cores`` or ``NVIDIA H100``."""
+    if device == "cuda":
+        import torch  # here, so that reading records does not wait for torch
+
+        return torch.cuda.get_device_name()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU, {cores} core{'s' * (cores != 1)}"
+
+
+def digest(*parts: Any) -> str:
+    """Short digest of plain values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """The record as plain JSON values, rounded to what the numbers carry."""
+    content = record.model_dump()
+    return rounded({"schema": content.pop("schema_"), **content})
+
+
+def from_json(content: Any, source: str) -> Record:
+    """A record from plain values; ``source`` names the file in the message when they do not fit the schema."""
+    if not isinstance(content, dict):
+        raise MsrnError(f"{source}: expected a JSON object with the keys of msrn.store.results.Record")
+    values = {("schema_" if key == "schema" else key): value for key, value in content.items()}
+    try:
+        record = Record(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]).rstrip("_")
+        raise MsrnError(f"{source}: key {key!r}: {first['msg'].lower()}; see msrn/records.py") from None
+    if len({len(column) for column in record.objects.values()} | {record.n_objects}) > 1:
+        raise MsrnError(f"{source}: key 'objects': expected columns of n_objects = {record.n_objects} entries")
+    return record
+
+
+def read(path: Path) -> Record:
+    """The record in ``path``."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise MsrnError(f"{path}: not readable as JSON ({error}); restore it from git, or delete it") from None
+    return from_json(content, str(path))
+
+
+def recorded(experiment: str) -> list[Record]:
+    """The committed results of a table, ``results/<experiment>/*.json``, in the order of their file names."""
+    return [read(path) for path in sorted((paths.RESULTS / experiment).glob("*.json"))]
+
+
+def rounded(value: Any) -> Any:
+    """Six significant digits for every float, in nested containers; not-a-number becomes null, as JSON wants."""
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [rounded(entry) for entry in value]
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.6g}") if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(paths.ROOT), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

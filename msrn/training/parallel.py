@@ -1,0 +1,119 @@
+"""Several runs of a table at once, each in a process of its own with its share of the cores.
+
+A step on small images is many small operations, of whose time a second thread saves no more than a third
+(``bench_step.py``), so runs side by side, on a thread each, are done sooner than one after the other on all threads. At
+most one run more than there are cores is under way: three rows keep two cores busy to the end. Each process takes some
+0.8 GB at profile laptop. On a GPU runs follow each other: there a step is one graph that fills the device.
+
+Whether runs go side by side, and on how many threads, depends on the table and the machine alone, not on what is left
+to train, so that a run that resumes repeats the bits of an uninterrupted one.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import joblib
+import torch
+from joblib.externals import loky
+from tqdm import tqdm
+
+from msrn.errors import MsrnError
+from msrn.store.checkpointing import read_log
+
+WORTH = 1000  # steps of a whole table; fewer are done before other processes have started
+POLL = 1.0  # seconds between two looks at the logs
+
+Result = TypeVar("Result")
+
+
+class Work(NamedTuple):
+    """A run that is waiting to be trained."""
+
+    label: str
+    folder: Path  # where it logs
+    steps: int
+    train: Callable  # without arguments, picklable
+
+
+def threads_each(runs: int, steps: int, device: str) -> int:
+    """Threads of each run of a table of ``runs`` with ``steps`` in all; 0 where they had better follow each other."""
+    cores = torch.get_num_threads()
+    apart = device == "cpu" and cores > 1 and runs > 1 and steps >= WORTH
+    return max(1, cores // runs) if apart else 0
+
+
+def train(work: Sequence[Work], threads: int, progress: bool = True) -> Iterator[tuple[int, Result]]:
+    """Call every ``work[i].train`` and yield (i, what it returned) as each is done."""
+    at_once = min(len(work), torch.get_num_threads() + 1)
+    calls = (joblib.delayed(_numbered)(i, item.train, os.getpid()) for i, item in enumerate(work))
+    with joblib.parallel_config("loky", inner_max_num_threads=threads):
+        results = joblib.Parallel(at_once, return_as="generator_unordered")(calls)
+    try:
+        with _watched(work, at_once, progress):
+            yield from results
+    except loky.process_executor.TerminatedWorkerError:
+        raise MsrnError(
+            f"one of {at_once} training processes was killed, likely for want of memory; run again, and every run goes "
+            "on from its last checkpoint (with OMP_NUM_THREADS=1, one after the other)"
+        ) from None
+    finally:  # so that the memory is free again, and the next processes see the environment as it then is
+        loky.get_reusable_executor().shutdown(kill_workers=True)
+
+
+def _numbered(i: int, call: Callable[[], Result], parent: int) -> tuple[int, Result]:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    return i, call()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it was killed: nobody waits for what it does."""
+    while os.getppid() == parent:
+        time.sleep(POLL)
+    os._exit(1)
+
+
+@contextmanager
+def _watched(work: Sequence[Work], at_once: int, progress: bool) -> Iterator[None]:
+    """One bar over the steps of all runs, moved by what they log."""
+    over = threading.Event()
+    bar = tqdm(
+        total=sum(item.steps for item in work),
+        initial=sum(_steps(work)),
+        desc=f"{len(work)} runs, {at_once} at once",
+        unit="step",
+        disable=not progress,
+    )
+
+    def watch() -> None:
+        while not over.wait(POLL):
+            _show(bar, work)
+        _show(bar, work)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    with bar:
+        if progress:
+            watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if progress:
+                watcher.join()
+
+
+def _steps(work: Sequence[Work]) -> list[int]:
+    """How far each run is by its log."""
+    logs = [read_log(item.folder) for item in work]
+    return [log[-1]["step"] if log else 0 for log in logs]
+
+
+def _show(bar: tqdm, work: Sequence[Work]) -> None:
+    steps = _steps(work)
+    going = (pair for pair in zip(work, steps, strict=True) if 0 < pair[1] < pair[0].steps)
+    bar.set_postfix_str(", ".join(f"{item.label} {100 * step // item.steps} %" for item, step in going), False)
+    bar.update(sum(steps) - bar.n)

@@ -1,0 +1,183 @@
+"""Baselines: the right category, the nearest row, no leak from the evaluated split, seeded choice."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from msrn import baselines
+from msrn.baselines import retrieval
+from msrn.baselines.mean_shape import marching_tetrahedra
+from msrn.data import GroundTruth
+from msrn.data.drawing import views
+from msrn.errors import MsrnError
+from msrn.evaluation.metrics import chamfer_l1, sample_surface
+from msrn.settings import make_settings
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def split(prefix: str, objects: int, views: int) -> SimpleNamespace:
+    """Objects of two categories in turn, some views of each; the meshes' first vertex tells the object."""
+    ids = np.repeat([f"{prefix}{index}" for index in range(objects)], views)
+    return SimpleNamespace(
+        object_id=ids,
+        category=np.repeat(np.arange(objects) % 2, views),
+        categories=("chair", "table"),
+        ground_truth=lambda name: SimpleNamespace(
+            vertices=np.full((3, 3), int(name.removeprefix(prefix))), faces=np.array([[0, 1, 2]])
+        ),
+    )
+
+
+@pytest.fixture()
+def tested() -> SimpleNamespace:
+    return split("test", 6, 3)
+
+
+@pytest.fixture()
+def training() -> SimpleNamespace:
+    return split("train", 10, 4)
+
+
+INDICES = np.array([0, 4, 8, 10, 17])
+
+
+def test_ellipsoid_has_its_axes():
+    shapes = baselines.ellipsoid(3, (1.0, 0.7, 0.5), level=2)
+    assert len(shapes) == 3
+    vertices, faces = shapes[1]
+    assert (faces.min(), faces.max(), len(faces)) == (0, 161, 320)
+    assert np.square(vertices / [1, 0.7, 0.5]).sum(1) == pytest.approx(1)
+    with pytest.raises(MsrnError, match="semi-axes"):
+        baselines.ellipsoid(1, (1, 0, 1))
+
+
+def test_random_object_is_of_the_category_and_seeded(tested, training):
+    many = np.tile(INDICES, 60)
+    ids = baselines.random_object(tested, many, training, seed=0)
+    category = dict(zip(training.object_id, training.category, strict=True))
+    assert [category[name] for name in ids] == tested.category[many].tolist()
+    assert set(ids) == set(training.object_id)  # every object gets its turn
+    assert (ids == baselines.random_object(tested, many, training, seed=0)).all()
+    assert (ids != baselines.random_object(tested, many, training, seed=1)).any()
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("at_once", [16_000_000, 50])
+def test_nearest_object_matches_a_loop(tested, training, known, at_once, monkeypatch):
+    monkeypatch.setattr(retrieval, "SIMILARITIES_AT_ONCE", at_once)
+    generator = np.random.default_rng(0)
+    features, rows = unit(generator.normal(size=(18, 5))), unit(generator.normal(size=(40, 5)))
+    ids = baselines.nearest_object(tested, INDICES, training, features, rows, known_category=known)
+    for index, found in zip(INDICES, ids, strict=True):
+        best, name = -2.0, None
+        for row, object_id, category in zip(rows, training.object_id, training.category, strict=True):
+            if (not known or category == tested.category[index]) and row @ features[index] > best:
+                best, name = row @ features[index], object_id
+        assert found == name
+
+
+def test_meshes_of_gives_the_named_objects(training):
+    shapes = baselines.meshes_of(training, ["train7", "train2", "train7"])
+    assert len(shapes) == 3 and [int(vertices[0, 0]) for vertices, _ in shapes] == [7, 2, 7]
+
+
+def test_meshes_are_read_when_they_are_asked_for(training):
+    """However many objects a test split has, their meshes are never in memory together."""
+    read = []
+    spied = SimpleNamespace(ground_truth=lambda name: read.append(name) or training.ground_truth(name))
+    shapes = baselines.meshes_of(spied, ["train7", "train2"])
+    assert read == [] and int(shapes[1][0][0, 0]) == 2 and read == ["train2"]
+
+
+def box(x: float, y: float, z: float) -> GroundTruth:
+    """A box about the origin."""
+    corners = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) * [x / 2, y / 2, z / 2]
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = [triangle for a, b, c, d in quads for triangle in ((a, b, c), (a, c, d))]
+    return GroundTruth(corners.astype(np.float32), np.array(faces, np.int32), np.zeros((12, 3), np.uint8))
+
+
+@pytest.fixture()
+def boxes() -> SimpleNamespace:
+    """A category of three boxes of one length and width, and one of a single box, two images of each."""
+    shapes = {"a": box(1, 0.2, 0.4), "b": box(1, 0.4, 0.4), "c": box(1, 0.6, 0.4), "d": box(0.3, 1, 0.5)}
+    return SimpleNamespace(
+        object_id=np.repeat(list(shapes), 2), category=np.repeat([0, 0, 0, 1], 2), categories=("low", "high"),
+        ground_truth=shapes.get,
+    )  # fmt: skip
+
+
+def test_the_mean_shape_lies_in_the_middle_of_its_category(tested, boxes):
+    low, again, high = baselines.mean_shape(tested, [0, 1, 3], boxes)
+    assert again is low
+    assert np.ptp(high[0], axis=0) == pytest.approx([0.3, 1, 0.5], abs=0.03)
+    # Occupied in two of three boxes, and of the mean's volume: the box of middle height.
+    assert np.ptp(low[0], axis=0) == pytest.approx([1, 0.4, 0.4], abs=0.04)
+    for vertices, faces in (low, high):
+        assert vertices.mean(0) == pytest.approx(np.zeros(3), abs=0.02)
+        points = sample_surface(vertices, faces, 500, 0)
+        assert np.abs(points / (np.ptp(vertices, axis=0) / 2)).max(1) == pytest.approx(1, abs=0.12)  # all on the sides
+
+
+def test_marching_tetrahedra_follow_a_smooth_field():
+    axis = np.arange(24) - 11.5
+    x, y, z = np.meshgrid(axis, axis, axis, indexing="ij")
+    vertices, faces = marching_tetrahedra(-np.sqrt(x**2 + y**2 + z**2), -8.0)
+    assert np.linalg.norm(vertices - 11.5, axis=1) == pytest.approx(8, abs=0.05)
+    corners = vertices[faces]
+    doubled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    assert np.linalg.norm(doubled, axis=1).sum() / 2 == pytest.approx(4 * np.pi * 64, rel=0.02)  # no gap, none twice
+    edges = np.sort(np.unique(np.round(vertices, 6), axis=0, return_inverse=True)[1].reshape(-1)[faces], axis=1)
+    real = edges[(np.diff(edges, axis=1) > 0).all(1)]
+    counts = np.unique(np.concatenate([real[:, [0, 1]], real[:, [1, 2]], real[:, [0, 2]]]), axis=0, return_counts=True)
+    assert set(counts[1].tolist()) == {2}  # closed: every edge has two sides
+    with pytest.raises(MsrnError, match="no value passes"):
+        marching_tetrahedra(np.zeros((4, 4, 4)), 0.5)
+
+
+def test_meshes_are_fitted_to_the_masks_of_their_own_object():
+    boxes, view = {"wide": box(1, 0.4, 0.5), "tall": box(0.3, 1, 0.4)}, np.arange(views.VIEWS)
+    drawn = [views.draw_views(mesh, view) for mesh in boxes.values()]
+    seen = SimpleNamespace(
+        object_id=np.repeat(list(boxes), views.VIEWS),
+        images=np.concatenate([images for images, _ in drawn]),
+        masks=np.concatenate([masks for _, masks in drawn]),
+        true_pose=lambda: views.poses_of(np.tile(view, 2)),
+    )
+    settings = make_settings({"image_size": 32, "mesh_level": 2, "encoder": "small", "sigma": 4e-4})
+    meshes = baselines.fitted(seen, [30, 5], settings)  # a view of "tall", then one of "wide"
+    for name, (vertices, faces) in zip(("tall", "wide"), meshes, strict=True):
+        x, y, z = boxes[name].vertices.max(0)  # half an edge each
+        hull = y + min(x, z) * np.tan(
+            np.deg2rad(views.ELEVATION)
+        )  # a roof, and a keel, that no view tells from the box
+        assert -vertices.min(0) == pytest.approx(vertices.max(0), abs=0.1)
+        assert vertices.max(0)[[0, 2]] == pytest.approx([x, z], abs=0.05)
+        assert y - 0.05 < vertices[:, 1].max() < hull + 0.05
+        points, true = sample_surface(vertices, faces, 2000, 0), boxes[name].points(2000, 1)
+        start = sample_surface(*baselines.ellipsoid(1, settings.ellipsoid, 2)[0], 2000, 0)
+        assert chamfer_l1(points, true) < 0.75 * chamfer_l1(start, true)
+
+
+def test_refusals(tested, training):
+    rows, wide = unit(np.ones((40, 5))), unit(np.ones((18, 6)))
+    with pytest.raises(MsrnError, match="training, such as test0"):
+        baselines.random_object(tested, INDICES, tested, 0)
+    with pytest.raises(MsrnError, match="sizes 6 and 5"):
+        baselines.nearest_object(tested, INDICES, training, wide, rows)
+    with pytest.raises(MsrnError, match="each of 18 images"):
+        baselines.nearest_object(tested, INDICES, training, rows, rows)
+    with pytest.raises(MsrnError, match="another length than 1"):
+        baselines.nearest_object(tested, INDICES, training, 2 * wide, rows)
+    training.category = np.zeros(40, int)
+    with pytest.raises(MsrnError, match="0 training objects of category table"):
+        baselines.random_object(tested, INDICES, training, 0)
+    with pytest.raises(MsrnError, match="0 training objects of category table"):
+        baselines.mean_shape(tested, [4], training)
+    training.categories = ("chair", "lamp")
+    with pytest.raises(MsrnError, match="chair, lamp"):
+        baselines.random_object(tested, INDICES, training, 0)

@@ -1,0 +1,215 @@
+"""Candidates against brute force and by hand; none may ever show the same object."""
+
+import numpy as np
+import pytest
+from toy_table import toy_request
+
+from msrn.errors import MsrnError
+from msrn.experiments.runner import Bench
+from msrn.neighbors import candidates
+from msrn.settings import make_settings
+
+
+def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def make(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, categories and object names of 80 images whose objects have 1 to 6 views each, shuffled."""
+    rng = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(40), rng.integers(1, 7, 40))[:80]
+    owner = rng.permutation(owner)
+    return unit(80, 16, seed), owner % 3, np.array([f"object-{i}" for i in owner])
+
+
+def ranked(features, category, object_id, scope) -> list[list[int]]:
+    """Every image's possible candidates, most similar first."""
+    rows = []
+    for i in range(len(features)):
+        allowed = [
+            j
+            for j in range(len(features))
+            if object_id[j] != object_id[i] and (scope == "all" or category[j] == category[i])
+        ]
+        rows.append(sorted(allowed, key=lambda j: (-float(features[i].astype(float) @ features[j]), j)))
+    return rows
+
+
+def brute(features, category, object_id, count, scope):
+    return np.array([row[:count] for row in ranked(features, category, object_id, scope)])
+
+
+@pytest.mark.parametrize("scope", ["category", "all"])
+@pytest.mark.parametrize("seed", range(4))
+def test_candidates_equal_brute_force(scope, seed):
+    features, category, object_id = make(seed)
+    found = candidates.find_candidates(features, category, object_id, 6, scope)
+    assert found.dtype == np.int64 and np.array_equal(found, brute(features, category, object_id, 6, scope))
+    assert (object_id[found] != object_id[:, None]).all()
+    assert scope == "all" or (category[found] == category[:, None]).all()
+
+
+def test_equal_images_rank_by_number():
+    features = np.tile(unit(1, 64), (30, 1))
+    object_id = np.array([f"{i // 2}" for i in range(30)])
+    found = candidates.find_candidates(features, np.zeros(30, int), object_id, 4)
+    assert [found[i].tolist() for i in (0, 3, 29)] == [[2, 3, 4, 5], [0, 1, 4, 5], [0, 1, 2, 3]]
+
+
+def test_twins_of_the_same_object_are_still_excluded():
+    """Views of one object are each other's nearest by far. Asking for all other images gives those, each once."""
+    features, object_id = np.repeat(unit(10, 8), 4, axis=0), np.repeat([f"o{i}" for i in range(10)], 4)
+    found = candidates.find_candidates(features, np.zeros(40, int), object_id, 36)
+    for i, row in enumerate(found):
+        assert set(row) == set(np.flatnonzero(object_id != object_id[i])) and len(set(row)) == 36
+
+
+def test_too_few_other_images_is_one_line_that_says_what_to_do():
+    features, category = unit(12, 4), np.array([0] * 8 + [1] * 4)
+    object_id = np.array(list("aabbccdd") + list("eeef"))
+    candidates.find_candidates(features, category, object_id, 1, categories=("car", "lamp"))
+    with pytest.raises(MsrnError, match=r"category 'lamp' .*only 1 images of other objects, fewer than the 3 .*most 1"):
+        candidates.find_candidates(features, category, object_id, 3, categories=("car", "lamp"))
+    with pytest.raises(MsrnError, match="category 1 .*only 1 "):
+        candidates.find_candidates(features, category, object_id, 3)
+    candidates.find_candidates(features, category, object_id, 9, scope="all")
+    with pytest.raises(MsrnError, match="the collection .*only 9 .*fewer than the 10 .*candidates"):
+        candidates.find_candidates(features, category, object_id, 10, scope="all")
+
+
+# remedies: distinct objects, and a pool of which the most different silhouettes are taken
+
+
+def discs(count: int, size: int, seed: int) -> np.ndarray:
+    """Masks (N,H,W) of discs and of nothing."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] / size
+    cx, cy, radius = rng.uniform(0.3, 0.7, (2, count)).tolist() + [rng.uniform(-0.05, 0.4, count)]
+    inside = (x - np.array(cx)[:, None, None]) ** 2 + (y - np.array(cy)[:, None, None]) ** 2
+    return inside < (radius * np.abs(radius))[:, None, None]
+
+
+def brute_remedy(features, category, object_id, count, scope, objects, pool, masks):
+    shares = masks.reshape(len(masks), 16, masks.shape[1] // 16, 16, masks.shape[2] // 16).mean((2, 4))
+    shares = np.round(shares * 255).astype(int)
+
+    def overlap(i, j):
+        return np.minimum(shares[i], shares[j]).sum() / max(1, np.maximum(shares[i], shares[j]).sum())
+
+    rows = []
+    for i, others in enumerate(ranked(features, category, object_id, scope)):
+        near = others if pool == "all" else others[:pool]
+        near = sorted(near, key=lambda j: (overlap(i, j), j)) if pool else others
+        if objects == "distinct":
+            best = list(dict.fromkeys(object_id[j] for j in others))[:count]
+            near = [next(j for j in [*near, *others] if object_id[j] == name) for name in best]
+        rows.append(near[:count])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("scope", ["category", "all"])
+@pytest.mark.parametrize(
+    ("objects", "pool"),
+    [("distinct", 0), ("any", 9), ("distinct", 9), ("distinct", 3), ("distinct", "all")],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_remedies_equal_brute_force(scope, objects, pool, seed):
+    features, category, object_id = make(seed)
+    masks = discs(len(features), 32, seed)
+    arguments = (features, category, object_id, 3, scope, objects, pool, masks)
+    assert np.array_equal(candidates.find_candidates(*arguments), brute_remedy(*arguments))
+
+
+@pytest.fixture
+def strips():
+    """Seven images in the plane: degrees apart as similarity, upright strips of 16 columns as masks.
+
+    Image 0 of object a covers columns 0 to 7. The others' IoU with it is in the last column.
+    """
+    rows = [
+        ("a", 0, range(0, 8), 1),
+        ("b", 1, range(0, 8), 1),
+        ("b", 2, range(4, 12), 4 / 12),
+        ("c", 3, range(2, 10), 6 / 10),
+        ("c", 4, range(8, 16), 0),
+        ("d", 5, range(4, 12), 4 / 12),
+        ("a", 6, range(0, 16), 8 / 16),
+    ]
+    names, degrees, columns, overlap = zip(*rows, strict=True)
+    angle = np.deg2rad(degrees)
+    features = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    masks = np.zeros((7, 32, 32), bool)
+    for mask, covered in zip(masks, columns, strict=True):
+        mask[:, 2 * covered.start : 2 * covered.stop] = True
+    return features, np.zeros(7, int), np.array(names), masks, overlap
+
+
+@pytest.mark.parametrize(
+    ("count", "objects", "pool", "expected"),
+    [
+        (3, "any", 0, [1, 2, 3]),
+        (3, "distinct", 0, [1, 3, 5]),
+        (2, "any", 3, [2, 3]),  # of 1, 2, 3
+        (2, "any", 4, [4, 2]),
+        (3, "any", 5, [4, 2, 5]),  # 2 and 5 differ alike, the lower number first
+        (3, "any", 99, [4, 2, 5]),  # more than there are
+        (3, "any", "all", [4, 2, 5]),
+        (3, "distinct", "all", [2, 4, 5]),
+        (3, "distinct", 3, [2, 3, 5]),  # 5 is not in the pool, but d has nothing else
+        (3, "distinct", 4, [2, 4, 5]),
+        (2, "distinct", 5, [2, 4]),  # b and c are more similar than d
+    ],
+)
+def test_remedies_by_hand(strips, count, objects, pool, expected):
+    features, category, names, masks, _ = strips
+    found = candidates.find_candidates(features, category, names, count, "all", objects, pool, masks)
+    assert found[0].tolist() == expected
+
+
+def test_overlap_is_the_iou_of_silhouettes(strips):
+    *_, masks, overlap = strips
+    shares = candidates._silhouettes(masks)
+    assert candidates._overlap(shares, 0, np.arange(7)) == pytest.approx(overlap)
+    empty = candidates._silhouettes(np.zeros((2, 64, 64), bool))
+    assert candidates._overlap(empty, 0, np.array([1])) == 0
+    half = np.zeros((2, 64, 64), bool)
+    half[:, :, 2:], half[1, :, :4] = True, False  # in the cells at the edge: half against nothing
+    assert candidates._overlap(candidates._silhouettes(half), 0, np.array([1])) == pytest.approx(15 / 15.5, abs=2e-3)
+
+
+def test_too_few_objects_and_missing_masks_are_one_line():
+    features, category, names = unit(9, 4), np.zeros(9, int), np.array(list("aaabbbccc"))
+    candidates.find_candidates(features, category, names, 6)
+    with pytest.raises(
+        MsrnError, match="only 2 other objects, fewer than the 3 .*at most 2, .*candidate_objects to any"
+    ):
+        candidates.find_candidates(features, category, names, 3, objects="distinct")
+    with pytest.raises(MsrnError, match="candidate_pool .*no masks: set it to 0"):
+        candidates.find_candidates(features, category, names, 3, pool=4)
+
+
+def test_an_experiment_takes_its_candidates_from_the_settings(toy_data):
+    found = {}
+    for overrides in ({}, {"candidate_objects": "distinct"}, {"candidate_pool": 8}, {"candidate_scope": "all"}):
+        request = toy_request(**overrides)
+        bench = Bench("table8", request, progress=False)
+        s, train = request.settings, bench.train
+        found[str(overrides)] = bench.candidates
+        assert np.array_equal(
+            bench.candidates,
+            candidates.find_candidates(
+                bench._features(train), train.category, train.object_id, s.candidates, s.candidate_scope,
+                s.candidate_objects, s.candidate_pool, train.masks,
+            ),
+        )  # fmt: skip
+    assert len({array.tobytes() for array in found.values()}) == 4
+
+
+def test_a_pool_holds_at_least_the_candidates():
+    make_settings({"candidate_pool": 6})
+    make_settings({"candidate_pool": "all"})
+    with pytest.raises(MsrnError, match="setting candidate_pool = 'most': .*'all'"):
+        make_settings({"candidate_pool": "most"})
+    with pytest.raises(MsrnError, match="candidate_pool = 5: expected 0, all, or at least 6"):
+        make_settings({"candidate_pool": 5})

@@ -1,0 +1,64 @@
+"""Records survive the way through JSON, and what does not fit the schema is refused in one line."""
+
+import json
+
+import pytest
+from toy_table import record
+
+from msrn import paths
+from msrn.errors import MsrnError
+from msrn.experiments.paper import EXPERIMENTS
+from msrn.store import results
+
+
+def test_a_record_survives_json():
+    made = record(cd=(1.23456789, 2.0, 3.0, 4.0))
+    content = json.loads(json.dumps(results.to_json(made)))
+    assert content["schema"] == results.SCHEMA and content["objects"]["cd"][0] == 1.23457
+    again = results.from_json(content, "there")
+    assert results.to_json(again) == content and again.variant == made.variant
+
+
+def test_not_a_number_becomes_null_and_not_invalid_json():
+    content = results.to_json(record(metrics={"cd": float("nan")}))
+    assert content["metrics"]["cd"] is None
+    json.loads(json.dumps(content, allow_nan=False))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": 99}, "'schema'"),
+        ({"seed": "one"}, "'seed'"),
+        ({"colour": "red"}, "'colour'"),
+        ({"n_objects": 3}, "columns of n_objects = 3"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, said):
+    with pytest.raises(MsrnError, match=said) as error:
+        results.from_json({**results.to_json(record()), **change}, "results/table8/a.json")
+    assert "results/table8/a.json" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_recorded_results_are_read_in_order_and_torn_ones_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    assert results.recorded("table8") == []
+    (tmp_path / "table8").mkdir()
+    for name, variant in (("b", "w/o NC"), ("a", "M-SRN")):
+        (tmp_path / "table8" / f"{name}.json").write_text(json.dumps(results.to_json(record(variant))))
+    assert [found.variant for found in results.recorded("table8")] == ["M-SRN", "w/o NC"]
+    (tmp_path / "table8" / "c.json").write_text('{"schema": 1, "exp')
+    with pytest.raises(MsrnError, match="c.json: not readable as JSON"):
+        results.recorded("table8")
+
+
+def test_committed_results_fit_the_schema():
+    for experiment in EXPERIMENTS:
+        assert results.recorded(experiment)
+    folders = {path.name for path in paths.RESULTS.glob("*") if path.is_dir()}
+    assert folders == {*EXPERIMENTS, "masks", "density", "benchmarks"}  # the last three have readers of their own
+
+
+def test_provenance_names_code_and_packages():
+    found = results.provenance()
+    assert set(found["packages"]) >= {"python", "torch", "numpy"} and len(found["commit"]) >= 7

@@ -1,0 +1,205 @@
+"""Settings and requests: profiles, overrides, and one clear line for every mistake."""
+
+import sys
+import types
+
+import pytest
+import yaml
+
+from msrn import paths, profiles
+from msrn.data import DATASETS, open_collection
+from msrn.errors import MsrnError
+from msrn.experiments.paper import variant
+from msrn.experiments.table import ABLATIONS
+from msrn.report import conclusions
+
+
+def refused(call, *needed: str) -> None:
+    with pytest.raises(MsrnError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in needed:
+        assert part in message, f"{part!r} is not in {message!r}"
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop", "night", "paper", "literal"])
+def test_profiles_have_the_keys_of_a_parameters_cell_and_valid_settings(name):
+    content = yaml.safe_load((paths.PARAMS / f"{name}.yaml").read_text())
+    assert tuple(content) == profiles.NOTEBOOK_KEYS
+    assert content["profile"] == name
+    profiles.make_settings(content["settings"])
+
+
+def test_the_paper_profile_is_table_1():
+    s = profiles.make_settings(yaml.safe_load((paths.PARAMS / "paper.yaml").read_text())["settings"])
+    assert (s.memory_slots, s.prototypes, s.neighbor_prototypes, s.candidates) == (500, 10, 5, 6)
+    assert (s.memory_momentum, s.affinity_weight, s.shape_confidence) == (0.99, 1e-6, 0.5)
+    assert (s.batch_size, s.learning_rate, s.stage_switch, s.image_size) == (16, 1e-4, 10_000, 64)
+    assert (s.small_shape_code, s.small_texture_code) == (1, 2)
+
+
+def test_profiles_laptop_and_night_are_rows_of_the_study():
+    """So that the page of choices has their measurement, and a run of the one is a run of the other."""
+    laptop, night = profiles.resolve("laptop", device="cpu"), profiles.resolve("night", device="cpu")
+    assert variant("study", "laptop").settings(laptop.settings) == laptop.settings
+    assert variant("study", "night").settings(laptop.settings) == night.settings and len(night.seeds) == 3
+
+
+def test_every_setting_says_what_it_means_and_what_the_paper_says():
+    for name, field in profiles.Settings.model_fields.items():
+        assert field.description, name
+        assert set(field.json_schema_extra) == {"section", "paper"}, name
+
+
+def test_a_file_and_a_profile_name_mean_the_same():
+    content = yaml.safe_load((paths.PARAMS / "smoke.yaml").read_text())
+    assert profiles.resolve(**content) == profiles.resolve(profile="smoke")
+
+
+def test_a_request_knows_what_it_changes_of_its_profile():
+    assert profiles.resolve("smoke").label == "smoke"
+    same = profiles.resolve("smoke").settings.steps
+    made = profiles.resolve("smoke", settings={"steps": same, "sigma": 0.05, "batch_size": 3})
+    assert dict(made.changed) == {"sigma": 0.05, "batch_size": 3}
+    assert set(made.label.removeprefix("smoke with ").split(", ")) == {"sigma 0.05", "batch_size 3"}
+
+
+def test_unknown_and_wrong_settings():
+    refused(lambda: profiles.make_settings({"prototype": 5}), "'prototype'", "did you mean prototypes?")
+    refused(lambda: profiles.make_settings({"prototypes": "many"}), "prototypes = 'many'", "integer")
+    refused(lambda: profiles.make_settings({"prototypes": 0}), "prototypes = 0", "greater than or equal to 1")
+    refused(lambda: profiles.make_settings({"learning_rate": float("nan")}), "learning_rate")
+    refused(lambda: profiles.make_settings({"encoder": "resnet"}), "encoder = 'resnet'", "small")
+    refused(lambda: profiles.make_settings({"neighbor_prototypes": 11}), "neighbor_prototypes = 11", "prototypes (10)")
+    refused(
+        lambda: profiles.make_settings({"first_codes": "category"}), "first_codes = 'category'", "batches 'category'"
+    )
+    refused(lambda: profiles.make_settings({"batches": "groups", "batch_size": 6}), "batch_size = 6", "multiple of 4")
+    refused(lambda: profiles.make_settings({"memory_slots": 5}), "prototypes = 10", "memory_slots (5)")
+    refused(lambda: profiles.make_settings({"image_size": 32}), "image_size = 32", "resnet18")
+    refused(lambda: profiles.make_settings({"encoder_width": 6}), "encoder_width = 6", "multiple of 4")
+    refused(lambda: profiles.make_settings({"texture_size": 48}), "texture_size = 48", "power of two")
+    refused(lambda: profiles.make_settings({"features": "clip"}), "features = 'clip'", "clip_weights")
+    refused(lambda: profiles.make_settings({"log_every": 30, "checkpoint_every": 100}), "checkpoint_every = 100", "30")
+    refused(lambda: profiles.make_settings({"ellipsoid": [0.4, 0, 0.3]}), "ellipsoid")
+
+
+def test_unknown_profile_device_and_seeds():
+    refused(lambda: profiles.resolve(profile="labtop"), "'labtop'", "did you mean laptop?")
+    refused(lambda: profiles.resolve(profile="smoke", device="gpu"), "device = 'gpu'", "cuda")
+    refused(lambda: profiles.resolve(profile="smoke", seeds=[-1]), "seeds = [-1]")
+    refused(lambda: profiles.resolve(profile="smoke", seeds="0,1"), "seeds = '0,1'")
+    refused(lambda: profiles.resolve(profile="smoke", seeds=True), "seeds")
+    refused(lambda: profiles.resolve(profile="smoke", seeds=[0, 1, 0]), "seeds = [0, 1, 0]", "different")
+    for wrong in ("prototypes", "[1]", "{prototypes: 3", 5, ["prototypes"]):
+        said = f"settings = {wrong!r}: expected a mapping"
+        refused(lambda wrong=wrong: profiles.resolve(profile="smoke", settings=wrong), said)
+        refused(lambda wrong=wrong: profiles.from_notebook({**CELL, "settings": wrong}), said)
+    refused(lambda: profiles.resolve(profile="smoke", data_root=5), "data_root = 5", "a text")
+    refused(lambda: profiles.resolve(profile="smoke", dataset=["homeware"]), "dataset = ['homeware']", "a text")
+
+
+def test_cuda_without_a_device_is_refused(monkeypatch):
+    monkeypatch.setattr(profiles, "_cuda", lambda: False)
+    refused(lambda: profiles.resolve(profile="smoke", device="cuda"), "device = 'cuda'", "use device cpu")
+    refused(lambda: profiles.resolve(profile="paper"), "device = 'cuda'", "laptop")
+
+
+def test_auto_profile(monkeypatch):
+    monkeypatch.delenv("MSRN_PROFILE")
+    monkeypatch.setattr(profiles, "_cuda", lambda: False)
+    assert profiles.resolve().profile == "laptop"
+    monkeypatch.setattr(profiles, "_cuda", lambda: True)
+    assert profiles.resolve().profile == "paper"
+    monkeypatch.setenv("MSRN_PROFILE", "smoke")
+    assert profiles.resolve().profile == "smoke"
+
+
+CELL = {"profile": "smoke", "dataset": None, "data_root": None, "seeds": None, "device": "auto", "settings": {}}
+
+
+def test_a_notebook_takes_injected_settings():
+    request = profiles.from_notebook({**CELL, "prototypes": 3, "params": profiles, "_i1": "", "In": []})
+    assert request.settings.prototypes == 3
+    assert profiles.from_notebook({**CELL, "settings": "{prototypes: 3}"}) == request
+
+
+def test_a_notebook_refuses_an_unknown_name():
+    refused(lambda: profiles.from_notebook({**CELL, "prototype": 3}), "'prototype' = 3", "did you mean prototypes?")
+    refused(lambda: profiles.from_notebook({**CELL, "sedes": [1]}), "'sedes'", "did you mean seeds?")
+
+
+def test_a_notebook_ignores_what_is_not_a_parameter():
+    names = {**CELL, "sys": sys, "helper": lambda: None, "Type": types.SimpleNamespace, "_": 5, "Out": {}}
+    assert profiles.from_notebook(names) == profiles.resolve(profile="smoke")
+
+
+def test_a_broken_profile_file_names_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PARAMS", tmp_path)
+    (tmp_path / "smoke.yaml").write_text("profile: [smoke")
+    refused(lambda: profiles.resolve(profile="smoke"), "smoke.yaml", "not readable as YAML")
+    (tmp_path / "smoke.yaml").write_bytes(b"\xff\xfe")
+    refused(lambda: profiles.resolve(profile="smoke"), "smoke.yaml", "not readable as YAML")
+    keys = "".join(f"{key}:\n" for key in profiles.NOTEBOOK_KEYS)
+    (tmp_path / "smoke.yaml").write_text(keys)
+    refused(lambda: profiles.resolve(profile="smoke"), "smoke.yaml", "settings = None", "a mapping")
+    (tmp_path / "smoke.yaml").write_text("profile: smoke\n")
+    refused(lambda: profiles.resolve(profile="smoke"), "smoke.yaml", "expected exactly the keys")
+
+
+REAL = {"table7": "pascal3d", "table8": "shapenet"}
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    monkeypatch.setattr(profiles, "_cuda", lambda: True)
+
+
+@pytest.mark.parametrize("profile", ["paper", "literal"])
+@pytest.mark.parametrize(("table", "instead"), [("table7", "homeware-wild"), ("table8", "homeware")])
+def test_the_papers_sets_fall_to_embedded_ones_loudly_and_once(cuda, capsys, profile, table, instead):
+    content = yaml.safe_load((paths.PARAMS / f"{profile}.yaml").read_text())
+    assert content["dataset"] == REAL and content["data_root"] is None
+    request = profiles.resolve(profile=profile, table=table)
+    said = capsys.readouterr().err
+    assert (request.dataset, request.instead_of, request.data_root) == (instead, REAL[table], None)
+    assert said.count("\n") == 1 and f"for {REAL[table]}," in said and f"{instead} stands in" in said
+    assert profiles.from_notebook(content, table) == request  # papermill -f
+
+
+@pytest.mark.parametrize("table", REAL)
+def test_with_a_root_the_papers_sets_are_opened(cuda, capsys, table):
+    content = yaml.safe_load((paths.PARAMS / "paper.yaml").read_text())
+    for request in (
+        profiles.resolve(profile="paper", data_root="/data", table=table),
+        profiles.from_notebook({**content, "data_root": "/data"}, table),
+    ):
+        assert (request.dataset, request.instead_of, request.data_root) == (REAL[table], "", "/data")
+    assert capsys.readouterr().err == ""
+
+
+def test_nothing_stands_in_for_a_set_that_was_asked_for_by_name(cuda, capsys):
+    """Without a root it is refused when it is opened."""
+    for profile in ("paper", "smoke"):
+        request = profiles.from_notebook({**CELL, "profile": profile, "dataset": "shapenet"})
+        assert (request.dataset, request.instead_of) == ("shapenet", "")
+        refused(lambda request=request: open_collection(request.dataset, "train"), "give its folder as data_root")
+    assert capsys.readouterr().err == ""
+
+
+def test_stand_ins_are_data_sets_of_the_package():
+    assert set(REAL.values()) == set(profiles.STAND_INS) == {table.dataset for table in ABLATIONS.values()}
+    for real, instead in profiles.STAND_INS.items():
+        assert real in DATASETS and instead in DATASETS
+
+
+def test_wrong_mappings_of_data_sets_are_refused():
+    refused(lambda: profiles.resolve(profile="smoke", dataset={"table9": "x"}), "'table9'", "one for table8")
+    refused(lambda: profiles.resolve(profile="smoke", dataset={"table8": ["x"]}), "dataset = ['x']", "a text")
+
+
+def test_a_page_says_what_stands_in(cuda):
+    page = conclusions.header(profiles.resolve(profile="paper"))
+    assert "data set homeware **in place of shapenet, for which no data_root is given**" in page
+    assert "in place of" not in conclusions.header(profiles.resolve(profile="smoke"))

@@ -1,0 +1,367 @@
+"""The training loop: what it may read, stages, determinism, the two kinds of step, and how it stops."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from toy import tiny_settings, toy_candidates, toy_collection
+
+from msrn import camera, losses
+from msrn.errors import MsrnError
+from msrn.neighbors import selection
+from msrn.training import steps
+from msrn.training.batches import TrainingImages, has_neighbors, is_pose_step, prepare
+from msrn.training.loop import train
+from msrn.training.state import Training
+
+
+def start(s, seed: int = 0, collection=None):
+    collection = collection or toy_collection()
+    images = TrainingImages(collection, toy_candidates(collection, s.candidates), s, "cpu")
+    return Training.start(s, images, seed), images
+
+
+def finish(s, seed: int = 0):
+    run, images = start(s, seed)
+    return run, list(train(run, images))
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not():
+    s = tiny_settings()
+    (first, log), (second, again), (other, _) = finish(s), finish(s), finish(s, seed=1)
+    assert same(first.network.state_dict(), second.network.state_dict())
+    assert log == again
+    assert not same(first.network.state_dict(), other.network.state_dict())
+
+
+def test_noise_in_the_bank_is_of_the_seed_too():
+    s = tiny_settings(memory_fill_first=False)
+    first, again, other = (start(s, seed)[0].network.bank.values for seed in (0, 0, 1))
+    assert first.any() and torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_a_training_that_moves_to_another_device_keeps_what_is_of_the_device():
+    run, _ = start(tiny_settings())
+    state = run.state()
+    state["optimizer"]["param_groups"][0]["capturable"] = True  # as a GPU leaves it, for steps recorded as a graph
+    run.restore(state)
+    assert run.optimizer.param_groups[0]["capturable"] is False
+
+
+@pytest.mark.parametrize("stop", [2, 8, 14, 22])
+@pytest.mark.parametrize(
+    "changed", [{}, {"first_codes": "category"}, {"pose_shape": "neighbor", "neighbor_either_way": True}]
+)
+def test_resumed_from_any_log_line_is_bit_equal(stop, changed, tmp_path):
+    s = tiny_settings(batches="category", **changed)
+    whole, log = finish(s)
+    run, images = start(s)
+    records = []
+    for record in train(run, images):
+        records.append(record)
+        if run.step == stop:
+            break
+    torch.save(run.state(), tmp_path / "state.pt")
+    resumed, images = start(s, seed=0)
+    resumed.restore(torch.load(tmp_path / "state.pt", weights_only=True))
+    records += list(train(resumed, images))
+    assert same(whole.network.state_dict(), resumed.network.state_dict())
+    assert records == log
+
+
+def test_training_learns_and_logs_what_it_promises():
+    s = tiny_settings(steps=120, stage_switch=40, log_every=20, checkpoint_every=20)
+    _, log = finish(s)
+    assert [record["step"] for record in log] == list(range(20, 121, 20))
+    assert log[-1]["mask_iou"] > log[0]["mask_iou"]
+    assert log[-1]["bce"] < log[0]["bce"]
+    for name in ("rgb", "bce", "affinity", "normal", "laplacian", "pose_prior", "total", "mask_iou", "pose_histogram"):
+        assert name in log[0]
+    for name in ("neighbor", "n_re", "accepted"):
+        assert name not in log[0] and name in log[-1]
+    assert len(log[0]["pose_histogram"]) == s.pose_candidates
+    assert sum(log[0]["pose_histogram"]) == pytest.approx(1)
+
+
+def test_nothing_on_the_training_path_reads_a_pose_or_a_mesh():
+    """Only the five arrays of §4.3 exist here; anything else that training asked for would be an attribute error."""
+    whole = toy_collection()  # its truth raises when it is read
+
+    @dataclasses.dataclass(frozen=True)
+    class Visible:
+        name = "toy"
+        split = "train"
+        images, masks, category, object_id = whole.images, whole.masks, whole.category, whole.object_id
+        categories, fingerprint = whole.categories, whole.fingerprint
+
+    s = tiny_settings()
+    run, _ = start(s)
+    images = TrainingImages(Visible(), toy_candidates(whole, s.candidates), s, "cpu")
+    assert list(train(run, images))
+    with pytest.raises(AssertionError, match="true poses"):
+        whole.true_pose()
+    with pytest.raises(AssertionError, match="true mesh"):
+        whole.ground_truth("ball/0")
+
+
+def test_a_pose_step_moves_poses_only_and_a_shape_step_the_rest():
+    s = tiny_settings(stage_switch=0, feature_compensation=False)
+    run, images = start(s.model_copy(update={"log_every": 1}))
+    pose_branch = ("pose_encoder", "probability_head", "angle_head", "translation_head")
+    stepper = train(run, images)
+    for step in range(4):
+        before = {name: weight.detach().clone() for name, weight in run.network.named_parameters()}
+        next(stepper)
+        moved = {name.split(".")[0] for name, w in run.network.named_parameters() if not torch.equal(w, before[name])}
+        if step % 2 == 0:
+            assert moved <= set(pose_branch) and moved
+        else:
+            assert not moved & set(pose_branch) and "shape_decoder" in moved and "texture_decoder" in moved
+
+
+@pytest.mark.parametrize("name", ["responsibility", "azimuth_prior"])
+def test_what_pose_steps_may_add(name):
+    s = tiny_settings(**{f"{name}_weight": 0.1}, log_every=1, checkpoint_every=1)
+    run, images = start(s)
+    for record in train(run, images):
+        expected = record.get("pose_expected", 0) + s.pose_prior_weight * record.get("pose_prior", 0)
+        if run.step % 2:
+            assert record["total"] == pytest.approx(expected + 0.1 * record[name])
+        else:
+            assert name not in record
+    assert not any(name in record for record in finish(tiny_settings())[1])
+
+
+def test_stages():
+    s = tiny_settings(steps=40, stage_switch=8, decay_at=0.5)
+    run, images = start(s)
+    for _ in train(run, images):
+        at = run.step - 1  # the step that was just made
+        live = [s.small_shape_code, s.small_texture_code] if at < 8 else [s.shape_code, s.texture_code]
+        assert [run.network.live_shape.sum(), run.network.live_texture.sum()] == live
+        if at < max(8, images.steps_per_epoch):
+            assert not run.network.compensating
+        assert run.optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * (0.2 if at >= 20 else 1))
+    assert run.network.compensating
+    assert run.network.prototypes_valid.any(1).all()
+    assert run.network.bank.filled.min() > 0
+
+
+def test_a_category_shares_its_codes_until_the_stage_switch():
+    s = tiny_settings(first_codes="category", batches="category", responsibility_weight=0.1)
+    run, images = start(s)
+    seen = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for _ in train(run, images):
+        with torch.no_grad():
+            code, colors = run.network.encode_shape(seen)[0], run.network.paint(seen)
+        shared = run.step - 1 < s.stage_switch  # in the step that was just made
+        assert torch.equal(code, code[:1].expand_as(code)) == shared
+        assert torch.equal(colors, colors[:1].expand_as(colors)) == shared
+        assert run.step < 8 or code.abs().amax(0).min() > 0  # all entries live
+    assert run.step == s.steps
+
+
+def test_variants_leave_their_part_out():
+    without_fc, _ = finish(tiny_settings(feature_compensation=False))
+    assert not without_fc.network.compensating
+    _, log = finish(tiny_settings(neighbor_consistency=False))
+    assert all("neighbor" not in record for record in log)
+
+
+def test_no_neighbour_at_all_costs_nothing(monkeypatch):
+    monkeypatch.setattr(
+        selection, "select", lambda z, c, candidates, *p: torch.zeros(candidates.shape[:2], dtype=torch.bool)
+    )
+    _, log = finish(tiny_settings())
+    assert log[-1]["neighbor"] == 0 and log[-1]["n_re"] == 0
+    assert np.isfinite(log[-1]["total"])
+
+
+def test_an_epoch_sees_every_image_once():
+    s = tiny_settings(batch_size=12)
+    _, images = start(s)
+    epochs = [np.concatenate([images.indices(0, e * 5 + i) for i in range(5)]) for e in range(2)]
+    for rows in epochs:
+        assert sorted(rows) == list(range(60))
+    assert not np.array_equal(*epochs)
+
+
+def test_batches_of_one_category_see_every_image_once_but_the_left_over():
+    s = tiny_settings(batch_size=6, batches="category")
+    collection = toy_collection()
+    _, images = start(s, collection=collection)
+    counts = np.bincount(collection.category)
+    assert images.steps_per_epoch == sum(counts // 6)
+    steps = range(images.steps_per_epoch)
+    epochs = [[images.indices(0, e * images.steps_per_epoch + i) for i in steps] for e in (0, 1)]
+    for epoch in epochs:
+        rows = np.concatenate(epoch)
+        assert len(set(rows)) == len(rows)
+        assert all(len(set(collection.category[batch])) == 1 for batch in epoch)
+    terms = [[int(collection.category[batch[0]]) for batch in epoch] for epoch in epochs]
+    assert terms[0] != sorted(terms[0]) and terms[0] != terms[1]
+
+
+def test_batches_of_groups_hold_four_categories_at_most():
+    collection = toy_collection()  # 3 categories of 20 images: 6 groups of 3 images each
+    _, images = start(tiny_settings(batch_size=12, batches="groups"), collection=collection)
+    assert images.steps_per_epoch == 3 * 6 // 4
+    epochs = [
+        [images.indices(0, e * images.steps_per_epoch + i) for i in range(images.steps_per_epoch)] for e in (0, 1)
+    ]
+    for epoch in epochs:
+        rows = np.concatenate(epoch)
+        assert len(rows) == len(set(rows)) == 48
+        groups = [collection.category[group] for batch in epoch for group in batch.reshape(4, 3)]
+        assert all(len(set(group)) == 1 for group in groups)
+        assert any(len(set(collection.category[batch])) > 1 for batch in epoch)
+    assert not np.array_equal(*map(np.concatenate, epochs))
+
+
+@pytest.mark.parametrize("size", [32, 16])
+def test_images_are_averaged_to_the_size_that_is_asked_for(size):
+    collection = toy_collection(size=32)
+    rows = np.array([3, 0])
+    stored = torch.from_numpy(collection.images[rows]), torch.from_numpy(collection.masks[rows])
+    batch = prepare(*stored, torch.zeros(2), size)
+    # Every stored pixel is repeated size times along both sides; then equal blocks are averaged.
+    repeated = [x.repeat(size, -2).repeat(size, -1) for x in (collection.images[rows] / 255, collection.masks[rows])]
+    image, share = (x.reshape(*x.shape[:-2], size, 32, size, 32).mean((-3, -1)) for x in repeated)
+    np.testing.assert_allclose(batch.image.numpy(), image, atol=1e-6)
+    np.testing.assert_array_equal(batch.mask.numpy(), share > 0.5)
+
+
+def test_reading_ahead_gives_the_inputs_of_every_step_in_turn(monkeypatch):
+    """What a CUDA device gets, with the copies to it left out."""
+    s = tiny_settings(stage_switch=4, batch_size=12)
+    _, images = start(s)
+    expected = [images.inputs(0, step) for step in range(3, 13)]
+    assert ["draw" in inputs for inputs in expected] == [False, False] + [True, False] * 4
+    monkeypatch.setattr(images, "device", "elsewhere")
+    monkeypatch.setattr(images, "_pinned", images.inputs)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *a, **k: tensor)
+    for inputs, wanted in zip(images.stream(0, 3), expected, strict=False):
+        assert same(inputs, wanted)
+
+
+def test_remembered_codes_are_those_of_the_last_batch_since_the_switch():
+    s = tiny_settings(stage_switch=4, steps=9, log_every=1, checkpoint_every=1)
+    run, images = start(s)
+    for _ in train(run, images):
+        pass
+    seen = {int(row): step for step in range(4, 9) for row in images.indices(0, step)}
+    assert set(run.known.nonzero()[:, 0].tolist()) == set(seen)
+    last = images.indices(0, 8)  # a pose step: the weights of the shape branch are still those it was made with
+    batch = prepare(*(images.inputs(0, 8)[name] for name in ("image", "mask", "category")), s.image_size)
+    with torch.no_grad():
+        code = run.network.encode_shape(batch.image)[0]
+    torch.testing.assert_close(run.codes[last], code)
+
+
+def test_a_nan_stops_at_the_next_log_line_and_names_its_term(monkeypatch):
+    real, calls = losses.laplacian, []
+
+    def poisoned(vertices, faces):
+        calls.append(1)
+        return real(vertices, faces) * (float("nan") if len(calls) == 3 else 1)
+
+    monkeypatch.setattr(losses, "laplacian", poisoned)
+    run, images = start(tiny_settings(log_every=2))
+    seen = []
+    with pytest.raises(MsrnError, match=r"not finite before step 6 \(term: laplacian\)") as caught:
+        seen += (record["step"] for record in train(run, images))
+    assert "\n" not in str(caught.value)
+    assert seen == [2, 4]
+
+
+def test_bad_collections_are_refused():
+    whole = toy_collection()
+    with pytest.raises(MsrnError, match=r"batch_size = 100.*only 60 images"):
+        start(tiny_settings(batch_size=100))
+    with pytest.raises(MsrnError, match="'ball' has 20 training.*batch_size = 21 .*at most 20, choose batches"):
+        start(tiny_settings(batch_size=21, batches="category"))
+    with pytest.raises(MsrnError, match="'ball' has 3 training.*a quarter.*batch_size = 16: lower.*at most 12, or"):
+        few = dataclasses.replace(whole, category=np.repeat([0, 1, 2], [3, 28, 29]))
+        TrainingImages(few, None, tiny_settings(batch_size=16, batches="groups"), "cpu")
+    with pytest.raises(MsrnError, match="batches = 'groups': 18 training images fill no batch of 4 groups"):
+        TrainingImages(toy_collection(3, 2), None, tiny_settings(batch_size=16, batches="groups"), "cpu")
+    with pytest.raises(MsrnError, match="no masks"):
+        start(tiny_settings(), collection=dataclasses.replace(whole, masks=None))
+    with pytest.raises(MsrnError, match="'ball' has 20 training images, fewer.*prototypes = 21.*at most 20, or add"):
+        start(tiny_settings(prototypes=21, memory_slots=32))
+
+
+@pytest.mark.parametrize("whose, supervised", [("neighbor", False), ("own", True)])
+def test_neighbours_supervise_the_own_axis_scale_alone(whose, supervised):
+    run, images = start(tiny_settings(neighbor_scale=whose, axis_scale=0.5))
+    for _ in train(run, images):
+        pass
+    step = next(i for i in range(run.step) if has_neighbors(i, run.settings))
+    inputs = images.inputs(run.seed, step)
+    shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).image)
+    run.network.zero_grad(set_to_none=True)
+    steps.neighbor_term(run, shape, inputs)[0].backward()
+    moved = [weight.grad is not None and bool(weight.grad.any()) for weight in run.network.scale_head.parameters()]
+    assert any(moved) == supervised
+    assert any(weight.grad is not None and bool(weight.grad.any()) for weight in run.network.shape_head.parameters())
+
+
+def trained(kind, **changed):
+    """A training at its end and the inputs of a ``kind`` of step that draws neighbours."""
+    run, images = start(tiny_settings(**changed))
+    for _ in train(run, images):
+        pass
+    step = next(i for i in range(run.step) if has_neighbors(i, run.settings) and is_pose_step(i) == (kind == "pose"))
+    return run, images.inputs(run.seed, step)
+
+
+def test_poses_may_be_judged_on_the_shapes_of_neighbours():
+    run, inputs = trained("pose", pose_shape="neighbor")
+    batch = prepare(inputs["image"], inputs["mask"], inputs["category"], 16)
+    shape, rows = steps.shape_for_poses(run, batch, inputs)
+    assert all(row in of for row, of in zip(rows, inputs["candidate_rows"], strict=True))
+    collection = toy_collection()
+    theirs = prepare(*(torch.from_numpy(x[rows]) for x in (collection.images, collection.masks)), batch.category, 16)
+    torch.testing.assert_close(shape.code, run.network.shape(theirs.image).code)
+    before = run.codes.clone()
+    steps.pose_step(run, inputs)
+    torch.testing.assert_close(run.codes[rows], shape.code)
+    others = np.setdiff1d(np.arange(len(before)), rows)
+    assert not torch.equal(before[rows], shape.code) and torch.equal(run.codes[others], before[others])
+
+
+def test_poses_are_judged_on_the_own_shape_before_the_switch_and_without_neighbours():
+    for changed in ({}, {"pose_shape": "neighbor", "neighbor_consistency": False}):
+        assert not any(is_pose_step(i) and has_neighbors(i, tiny_settings(**changed)) for i in range(24))
+    asked = [i for i in range(24) if is_pose_step(i) and has_neighbors(i, tiny_settings(pose_shape="neighbor"))]
+    assert asked == list(range(8, 24, 2))
+
+
+def test_an_image_whose_code_is_not_known_yet_has_every_candidate_as_neighbour():
+    run, inputs = trained("shape")
+    code, known = torch.zeros(6, 4), torch.tensor([True] * 3 + [False] * 3)
+    assert steps.draw_neighbors(run, code, ~known & known, inputs, 1).count == 3
+    fewer = steps.draw_neighbors(run, code, known, inputs, 0)
+    assert (fewer.share[3:] > 0).all() and fewer.rows.shape == (6, 3) and len(fewer.batch.image) == 18
+
+
+def test_of_a_neighbours_pose_and_its_half_turn_the_better_counts():
+    run, inputs = trained("shape", neighbor_samples=1)
+    inputs = {name: value[:1] for name, value in inputs.items()}
+    shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).image)
+    loss = lambda: steps.neighbor_term(run, shape, inputs)[0].item()  # noqa: E731
+    as_it_is, poses = loss(), run.network.poses
+    run.network.poses = lambda images: dataclasses.replace(
+        poses(images), rotation=camera.either_way(poses(images).rotation[:, :, None])[:, :, 1]
+    )
+    turned = loss()
+    assert as_it_is != turned
+    run.settings = run.network.settings = tiny_settings(neighbor_samples=1, neighbor_either_way=True)
+    assert loss() == pytest.approx(min(as_it_is, turned), rel=1e-5)
+    run.network.poses = poses
+    assert loss() == pytest.approx(min(as_it_is, turned), rel=1e-5)

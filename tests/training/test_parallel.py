@@ -1,0 +1,142 @@
+"""Runs of a table at once: each in its own process with its own threads, the same bits, nothing lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numba
+import pytest
+import torch
+
+from msrn import profiles
+from msrn.errors import MsrnError
+from msrn.experiments import paper
+from msrn.experiments.runner import Bench
+from msrn.store import files
+from msrn.training import parallel
+from msrn.training.parallel import Work
+
+
+def threads() -> tuple[int, int]:
+    return torch.get_num_threads(), numba.get_num_threads()
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+
+def works(folder, *calls) -> list[Work]:
+    return [Work(f"run {i}", folder / str(i), 10, call) for i, call in enumerate(calls)]
+
+
+@pytest.mark.parametrize(
+    ("cores", "runs", "steps", "device", "expected"),
+    [
+        (2, 3, 15_000, "cpu", 1),
+        (8, 3, 15_000, "cpu", 2),
+        (8, 9, 45_000, "cpu", 1),
+        (2, 3, 60, "cpu", 0),  # done before other processes have started
+        (2, 1, 5_000, "cpu", 0),
+        (1, 3, 15_000, "cpu", 0),
+        (16, 3, 15_000, "cuda", 0),
+    ],
+)
+def test_share_of_the_cores(monkeypatch, cores, runs, steps, device, expected):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    assert parallel.threads_each(runs, steps, device) == expected
+
+
+def test_each_has_its_own_process_and_threads(tmp_path, two_cores):
+    made = dict(parallel.train(works(tmp_path, threads, os.getpid, threads), 1, progress=False))
+    assert made[0] == made[2] == (1, 1) and made[1] != os.getpid()
+
+
+def test_one_bar_over_all_that_is_logged(tmp_path, two_cores, capsys):
+    work = works(tmp_path, threads, threads)
+    for item, step in zip(work, (5, 8), strict=True):
+        item.folder.mkdir()
+        (item.folder / "log.jsonl").write_text(f'{{"step": {step}, "seconds": 1}}\n')
+    assert len(list(parallel.train(work, 1))) == 2
+    shown = capsys.readouterr().err
+    assert "2 runs, 2 at once" in shown and "13/20" in shown and "run 0 50 %, run 1 80 %" in shown
+
+
+def test_a_killed_process_is_named(tmp_path, two_cores):
+    with pytest.raises(MsrnError, match="2 training processes was killed.*goes on from its last checkpoint"):
+        list(parallel.train(works(tmp_path, killed, killed), 1, progress=False))
+
+
+ORPHANS = """
+import pathlib, time
+from msrn import side_by_side
+
+def train():
+    for beat in range(600):
+        pathlib.Path("beat").write_text(str(beat))
+        time.sleep(0.1)
+
+work = [side_by_side.Work("run", pathlib.Path("log"), 10, train)] * 2
+list(side_by_side.train(work, 1, progress=False))
+"""
+
+
+def test_killed_itself_it_leaves_nothing_at_work(tmp_path):
+    beat = tmp_path / "beat"
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANS], cwd=tmp_path)
+    while not beat.exists():
+        assert parent.poll() is None
+        time.sleep(0.2)
+    parent.kill()
+    parent.wait()
+    time.sleep(5 * parallel.POLL)  # of a minute that they would go on
+    last = beat.read_text()
+    time.sleep(1)
+    assert beat.read_text() == last
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, two_cores):
+    """Table 8 at profile smoke, cut short, as if it were worth several processes."""
+    monkeypatch.setattr(parallel, "WORTH", 0)
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "together"))
+    request = profiles.resolve("smoke", "homeware", device="cpu", settings={"steps": 6, "eval_points": 100})
+    return Bench("table8", request, progress=False)
+
+
+def test_runs_are_the_same_bits_and_a_broken_one_stops_no_other(bench, tmp_path, monkeypatch):
+    rows = paper.variants("table8")
+    apart = bench._apart
+    monkeypatch.setattr(bench, "_apart", lambda row, *given: breaking(apart(row, *given), row is rows[0]))
+    made = {}
+    with pytest.raises(MsrnError, match="not finite"):
+        for outcome in bench.outcomes([(row, 0) for row in rows]):
+            made[outcome.variant.name] = outcome
+    assert made.keys() == {"w/o NC", "M-SRN"}
+    assert all(made[name].run.trained_now and "training 6 steps" in made[name].run.how for name in made)
+    monkeypatch.undo()
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "alone"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = bench.run(rows[2], 0)
+    finally:
+        torch.set_num_threads(before)
+    together = made["M-SRN"].run
+    assert together.folder.name == alone.folder.name and together.folder != alone.folder
+    states = [files.find_checkpoint(run.folder)[0]["network"] for run in (together, alone)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
+
+
+def breaking(work: Work, this: bool) -> Work:
+    return work._replace(train=fails) if this else work
+
+
+def fails() -> MsrnError:
+    return MsrnError("the loss is not finite")
