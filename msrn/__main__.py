@@ -1,14 +1,12 @@
-"""``python -m msrn``: doctor, run, record, status, data.
+"""``msrn``: doctor, list, run, record, score, status, data.
 
 ``run`` first trains and scores in this process, where its progress bars reach the terminal, and then executes the
 table's notebook, which finds everything in the store: what ``papermill notebooks/... out.ipynb`` does, in two parts.
 """
 
-import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,7 @@ import yaml
 from msrn import __version__, paths
 from msrn.errors import MsrnError, did_you_mean
 
-NOTEBOOKS = {"table7": "table7_foreground_masks", "table8": "table8_ablation"}
-RECORDED = ("table7", "table8", "study", "masks", "density")  # what ``record`` knows
+OTHER_RECORDS = ("masks", "density")  # what ``record`` measures beside the tables
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,71 +35,108 @@ def doctor() -> None:
 
 
 PROFILES = "smoke, laptop, night, paper, literal; auto: by device."
-ASKING = (
-    click.argument("experiment"),
+OPTIONS = (
     click.option("--profile", default="auto", show_default=True, help=PROFILES),
     click.option("--dataset", help="Data set instead of the profile's."),
     click.option("--data-root", help="Folder of a data set that is not embedded."),
     click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto."),
     click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of msrn/settings.py."),
+    click.option("--weights", multiple=True, metavar="NAME=PATH", help="A file of clip, cue or saliency weights."),
 )
 
 
-def asks(command: Callable) -> Callable:
-    """Give a command the argument and the options that say which experiment is wanted, and how."""
-    for decorate in reversed(ASKING):
+def options(command: Callable) -> Callable:
+    """Give a command the options that say how an exhibit is wanted."""
+    for decorate in reversed(OPTIONS):
         command = decorate(command)
     return command
 
 
 @cli.command()
-@asks
-def run(experiment: str, **asked: Any) -> None:
-    """Make a table, such as table8: train or reuse its runs, execute its notebook, print it."""
-    _run(experiment, _given(experiment, asked, tuple(NOTEBOOKS)))
+@click.argument("exhibit", required=False)
+@click.option("--all", "every", is_flag=True, help="Every exhibit that has a notebook.")
+@options
+def run(exhibit: str | None, every: bool, **asked: Any) -> None:
+    """Make an exhibit, such as table8: train or reuse its runs, execute its notebook, print it."""
+    from msrn.report.notebooks import notebooks
+
+    known = notebooks()
+    if every == bool(exhibit):
+        raise MsrnError("msrn run: expected the name of an exhibit, such as table8, or --all; msrn list names them")
+    for name in known if every else [_known(exhibit, known)]:
+        _run(name, known[name], _given(asked))
+
+
+@cli.command("list")
+@click.option("--profile", default="auto", show_default=True, help=PROFILES)
+def list_exhibits(profile: str) -> None:
+    """Every exhibit: section, rows, data, cost, and how it stands."""
+    from msrn.report.listing import listing
+
+    for line in listing(profile):
+        click.echo(line)
 
 
 @cli.command()
-@asks
+@click.argument("exhibit")
+@options
 @click.option("--budget", default="25m", show_default=True, help="Time to use, such as 90s, 25m or 8h.")
 @click.option("--only", multiple=True, metavar="ROW", help="A single row, such as M-SRN; may be repeated.")
-def record(experiment: str, budget: str, only: tuple[str, ...], **asked: Any) -> None:
-    """Keep results of a table, the study, masks or density in results/.
+def record(exhibit: str, budget: str, only: tuple[str, ...], **asked: Any) -> None:
+    """Keep results of a table, of masks or of density in results/.
 
     As many runs as fit into the budget; the next call goes on. Density trains nothing and takes minutes whatever the
     budget.
     """
-    given = _given(experiment, asked, RECORDED)
     from msrn import profiles
-    from msrn.evaluation import masks
-    from msrn.experiments import densities
+    from msrn.experiments import paper
     from msrn.experiments import record as recording
-    from msrn.experiments.runner import suited
 
-    table = "table7" if experiment in ("table7", masks.EXPERIMENT) else "table8"
-    request, seconds = profiles.resolve(**given, table=table), recording.seconds_of(budget)
-    if experiment == densities.EXPERIMENT and only:
+    _known(exhibit, (*paper.TABLES, *OTHER_RECORDS))
+    table = {"masks": paper.MASKS, "density": paper.TABLES["table8"]}.get(exhibit) or paper.TABLES[exhibit]
+    request, seconds = profiles.resolve(**_given(asked), data=table.data), recording.seconds_of(budget)
+    if exhibit == "density" and only:
         raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
-    if experiment == densities.EXPERIMENT:
-        lines = densities.record(request)
-    elif experiment == masks.EXPERIMENT:
-        lines = masks.record(suited("table7", request), seconds, only=only)
+    if exhibit == "density":
+        lines = recording.record_density(table, request)
+    elif exhibit == "masks":
+        lines = recording.record_masks(request, seconds, only=only)
     else:
-        lines = recording.record(experiment, request, seconds, only=only)
+        lines = recording.record_table(table, request, seconds, only=only)
     for line in lines:
+        click.echo(line)
+
+
+@cli.command("score")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--as", "row", required=True, metavar="ROW", help="The system, by the table's name for it.")
+@click.option("--table", "exhibit", required=True, help="The table, such as table4.")
+@click.option("--frame", required=True, help="y-up, z-up or camera: the axes of the predictions.")
+@options
+def score_files(folder: Path, row: str, exhibit: str, frame: str, **asked: Any) -> None:
+    """Score meshes or point clouds of another system, named by object or image, and keep the result.
+
+    Under the very protocol of the other rows; objects without a prediction are named and stand in no mean.
+    """
+    from msrn import profiles
+    from msrn.experiments import paper, record
+
+    table = paper.table(exhibit)
+    request = profiles.resolve(**_given(asked), data=table.data)
+    for line in record.record_files(table, table.row(row), request, folder.expanduser(), frame):
         click.echo(line)
 
 
 @cli.command()
 def status() -> None:
     """The stored runs: state, step, time, size on disk."""
-    from msrn.report.results_table import many
+    from msrn.report.words import many
     from msrn.training.runs import list_runs
 
     found = list_runs()
     if not found:
-        click.echo("no runs yet: python -m msrn run table8 makes them")
+        click.echo("no runs yet: msrn run table8 makes them")
         return
     click.echo(f"{'run':<32} {'variant':<10} {'state':<22} {'step':>17} {'time':>12} {'MB':>6}")
     for entry in found:
@@ -136,56 +170,29 @@ def check_archive(name: str, root: Path) -> None:
         click.echo(line)
 
 
-def _run(experiment: str, given: dict[str, Any]) -> None:
+def _run(name: str, notebook: Path, given: dict[str, Any]) -> None:
+    """A table first in this process, where its progress bars reach the terminal; its notebook then finds all of it."""
     started = time.monotonic()
     from msrn.profiles import resolve  # torch loads with these: seconds, so not for --help
+    from msrn.report.notebooks import execute
+    from msrn.report.words import duration
 
-    request = resolve(**given, table=experiment)
-    from msrn.experiments import ablation
-    from msrn.report import results_table
+    if name.startswith("table"):
+        from msrn.experiments import paper, runner
+        from msrn.report import results_table, text
 
-    result = getattr(ablation, experiment)(request)
-    name = NOTEBOOKS[experiment]
-    output = execute_notebook(name, {**given, "profile": request.profile})
-    click.echo(results_table.table_text(result, f"notebooks/{name}.ipynb"))
+        table = paper.table(name)
+        request = resolve(**given, data=table.data)
+        given = {**given, "profile": request.profile}
+        sheet = results_table.sheet_of(runner.make(table, request))
+        click.echo(text.sheet_text(sheet))
+    output = execute(notebook, given)
     click.echo(f"\nNotebook with figures: {output}")
-    click.echo(
-        f"Runs and results:      {output.parent} ({', '.join(outcome.run.folder.name for outcome in result.outcomes)})"
-    )
-    click.echo(f"All of it took {results_table.duration(time.monotonic() - started)}.")
-
-
-def execute_notebook(name: str, parameters: dict[str, Any]) -> Path:
-    """``notebooks/NAME.ipynb`` with its outputs, written into the store of runs; one that fails stays there under
-    another name, with the traceback in it."""
-    import papermill
-    from traitlets.config import Config
-
-    from msrn.store.files import writing
-
-    source, output = paths.NOTEBOOKS / f"{name}.ipynb", paths.runs_folder() / f"{name}.ipynb"
-    unfinished = output.with_suffix(".unfinished.ipynb")
-    with writing(output.parent), tempfile.TemporaryDirectory(prefix="msrn-") as sockets:
-        # Sockets in files need no free port and are nobody else's to read; Windows has none.
-        transport = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
-        try:
-            papermill.execute_notebook(
-                source,
-                unfinished,
-                parameters,
-                cwd=source.parent,
-                progress_bar={"desc": source.name},
-                config=Config({"KernelManager": transport}),
-            )
-        except papermill.PapermillExecutionError as error:
-            said = f"{error.ename}: {error.evalue}".splitlines()[0]
-            raise MsrnError(f"{source.name}: cell {error.exec_count} failed ({said}); see {unfinished}") from None
-        unfinished.replace(output)
-    return output
+    click.echo(f"All of it took {duration(time.monotonic() - started)}.")
 
 
 def _status_line(entry: dict[str, Any]) -> str:
-    from msrn.report.results_table import duration
+    from msrn.report.words import duration
     from msrn.store.files import read_json
 
     if not entry["readable"]:
@@ -202,14 +209,22 @@ def _status_line(entry: dict[str, Any]) -> str:
     return f"{entry['name']:<32} {row:<10} {state:<22} {step:>17} {duration(entry['seconds']):>12} {size:>6}"
 
 
-def _given(experiment: str, asked: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
-    """The options as ``params.resolve`` and a notebook's parameters cell take them."""
-    if experiment not in known:
-        nearest = did_you_mean(experiment, known)
-        raise MsrnError(f"unknown experiment {experiment!r}{nearest}: expected one of {', '.join(known)}")
-    # A relative folder is the caller's; the notebook runs in another one.
+def _known(name: str, known: Iterable[str]) -> str:
+    if name not in known:
+        near = did_you_mean(name, known)
+        raise MsrnError(f"unknown exhibit {name!r}{near}: expected one of {', '.join(known)}")
+    return name
+
+
+def _given(asked: dict[str, Any]) -> dict[str, Any]:
+    """The options as ``profiles.resolve`` and a notebook's parameters cell take them."""
+    # A relative path is the caller's; the notebook runs in another folder.
     root = asked["data_root"] and str(Path(asked["data_root"]).expanduser().resolve())
-    return {**asked, "data_root": root, "seeds": _seeds(asked["seeds"]), "settings": _settings(asked["settings"])}
+    files = {
+        name: str(Path(path).expanduser().resolve()) for name, path in _pairs("--weights", asked["weights"]).items()
+    }
+    settings = {name: _value(name, text) for name, text in _pairs("--set", asked["settings"]).items()}
+    return {**asked, "data_root": root, "seeds": _seeds(asked["seeds"]), "settings": settings, "weights": files}
 
 
 def _seeds(text: str | None) -> list[int] | None:
@@ -219,17 +234,22 @@ def _seeds(text: str | None) -> list[int] | None:
         raise MsrnError(f"--seeds {text}: expected whole numbers separated by commas, such as 0,1,2") from None
 
 
-def _settings(assignments: tuple[str, ...]) -> dict[str, Any]:
-    settings = {}
+def _pairs(option: str, assignments: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
     for text in assignments:
         name, equals, value = text.partition("=")
         if not equals:
-            raise MsrnError(f"--set {text}: expected NAME=VALUE, such as --set prototypes=5")
-        try:
-            settings[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise MsrnError(f"--set {text}: the value is not readable as YAML; expected NAME=VALUE") from None
-    return settings
+            example = "--set prototypes=5" if option == "--set" else "--weights clip=/path/to/file"
+            raise MsrnError(f"{option} {text}: expected NAME=VALUE, such as {example}")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _value(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise MsrnError(f"--set {name}={text}: the value is not readable as YAML; expected NAME=VALUE") from None
 
 
 def main() -> None:
@@ -243,9 +263,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "msrn: interrupted; the same command goes on from the last checkpoint (python -m msrn status)", err=True
-        )
+        click.echo("msrn: interrupted; the same command goes on from the last checkpoint (msrn status)", err=True)
         code = 130
     sys.exit(code)
 

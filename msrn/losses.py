@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from msrn.distance_transform import squared_distance
+from msrn.errors import MsrnError
 
 ALPHA_FLOOR = 1e-5
 """Coverage below which Eq. 40's logarithm stays constant. The renderer yields no coverage between 0 and its cut-off of
@@ -205,3 +206,13 @@ def _nearest_mass(target: Tensor, source: Tensor) -> Tensor:
     grid = torch.cartesian_prod(torch.arange(height), torch.arange(width)).to(source.device)  # (HW,2)
     distance = (grid[:, None] - at[None]).square().sum(2).to(source.dtype)  # (HW,K)
     return (distance * target[at[:, 0], at[:, 1]] * source.reshape(-1, 1)).amin(1).sum()
+
+
+def mask_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union (...) of boolean masks (..., H, W), tensors or arrays; two empty masks agree: 1."""
+    if a.shape != b.shape or not str(a.dtype).endswith("bool") or not str(b.dtype).endswith("bool"):
+        raise MsrnError(
+            f"mask_iou: {a.dtype} {tuple(a.shape)}, {b.dtype} {tuple(b.shape)}: expected boolean masks alike"
+        )
+    both, either = (a & b).sum((-2, -1)), (a | b).sum((-2, -1))
+    return (both + (either == 0)) / (either + (either == 0))

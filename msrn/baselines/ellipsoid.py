@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from msrn.baselines.baseline import Baseline
 from msrn.errors import MsrnError
 from msrn.evaluation.protocol import Mesh
 from msrn.render.icosphere import icosphere
@@ -16,3 +17,11 @@ def ellipsoid(count: int, semi_axes: tuple[float, float, float] = (1.0, 0.7, 0.7
         raise MsrnError(f"ellipsoid: semi-axes {semi_axes!r}: expected three numbers above 0")
     vertices, faces = icosphere(level)
     return [(vertices.numpy() * np.asarray(semi_axes), faces.numpy())] * count
+
+
+BASELINE = Baseline(
+    "starting ellipsoid",
+    __name__,
+    lambda given: ellipsoid(len(given.index), given.settings.ellipsoid, given.settings.mesh_level),
+    lambda given: [given.settings.ellipsoid, given.settings.mesh_level],
+)

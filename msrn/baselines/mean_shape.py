@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import binary_fill_holes
 
+from msrn.baselines.baseline import Baseline
 from msrn.errors import MsrnError
 from msrn.evaluation.protocol import Mesh
 
@@ -98,3 +99,11 @@ def _cut(points: np.ndarray, height: np.ndarray, edges: Sequence[tuple[int, int]
     start, end = np.array(edges).T
     share = height[:, start] / (height[:, start] - height[:, end])
     return points[:, start] + share[..., None] * (points[:, end] - points[:, start])
+
+
+BASELINE = Baseline(
+    "mean shape, category known",
+    __name__,
+    lambda given: mean_shape(given.test, given.index, given.train),
+    lambda given: [given.train.fingerprint],
+)

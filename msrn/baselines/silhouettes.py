@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from msrn import camera, losses
+from msrn.baselines.baseline import Baseline
 from msrn.evaluation.protocol import Mesh
 from msrn.render import soft_rasterize
 from msrn.render.icosphere import icosphere
@@ -26,12 +27,15 @@ from msrn.training.batches import prepare
 STEPS, RATE = 100, 0.02  # of Adam, in units of the object's longest edge
 SLOW_FROM, SLOWER = 0.75, 0.1  # the last quarter of the steps, at a tenth of the rate
 WHITE = (1.0, 1.0, 1.0)
+SETTINGS = tuple(
+    "image_size mesh_level ellipsoid sigma gamma affinity_weight affinity_literal normal_weight laplacian_weight".split()
+)
 
 
 def fitted(collection: Any, indices: Sequence[int], s: Settings, progress: bool = False) -> list[Mesh]:
     """For each of the images ``indices``, the mesh of its object, from all images of it in ``collection``.
 
-    Of the settings, ``variants.FITTED_BY`` have a say. The cameras are those of ``true_pose`` at distance 2.732, as the
+    Of the settings, ``SETTINGS`` have a say. The cameras are those of ``true_pose`` at distance 2.732, as the
     network's own. Time grows as objects x views x pixels; some two seconds an object of 24 views at profile laptop on
     one core.
     """
@@ -61,3 +65,13 @@ def _fit(collection: Any, rows: np.ndarray, poses: Tensor, s: Settings) -> Mesh:
         ((losses.bce(mask, transparency) + s.affinity_weight * far).mean() + rough.mean()).backward()
         optimizer.step()
     return vertices.detach().double().numpy(), faces.numpy()
+
+
+BASELINE = Baseline(
+    "fitted to all its masks, poses known",
+    __name__,
+    lambda given: fitted(given.test, given.index, given.settings, given.progress),
+    lambda given: [getattr(given.settings, name) for name in SETTINGS],
+    SETTINGS,
+    needs_cameras=True,
+)

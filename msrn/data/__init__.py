@@ -14,10 +14,27 @@ from msrn.data.procedural13 import reader as procedural13
 from msrn.data.shapenet import reader as shapenet
 from msrn.errors import MsrnError, did_you_mean
 
-__all__ = ["DATASETS", "SPLITS", "WITHOUT_VAL", "GroundTruth", "ImageCollection", "open_collection"]
+__all__ = [
+    "DATASETS",
+    "QUESTIONS",
+    "SPLITS",
+    "WITHOUT_VAL",
+    "GroundTruth",
+    "ImageCollection",
+    "cameras_known",
+    "open_collection",
+]
 
 SPLITS = ("train", "val", "test")
 WITHOUT_VAL = ("pascal3d", "pascal3d-car")
+QUESTIONS = {  # what results on a data set answer, in the order of a page
+    "procedural13": "Generated and dense: close relatives of every object are in training, as in the paper's data. "
+    "Here the paper's claim is tested.",
+    "homeware": "Real and sparse: a few dozen training objects a category at most, each with few relatives. "
+    "Here the method's limits show.",
+    "homeware-wild": "Photographs without masks, the objects small, truncated and beside others.",
+}
+ON_A_RING = ("homeware", "procedural13", "shapenet")  # cameras at one distance that look at the centre
 
 # name -> reader(split, root) -> ImageCollection
 DATASETS: dict[str, Callable[[str, Path | None], ImageCollection]] = {
@@ -53,3 +70,8 @@ def _reader(name: str) -> Callable[[str, Path | None], ImageCollection]:
             return partial(module.open_split, name=name)
     known = [*DATASETS, f"{procedural13.NAME}-NUMBER", f"{wild.NAME}-NUMBER"]
     raise MsrnError(f"unknown dataset {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}")
+
+
+def cameras_known(name: str) -> bool:
+    """Whether all cameras of a data set are at one distance and look at the centre, as the network's own."""
+    return name in ON_A_RING or name.startswith(f"{procedural13.NAME}-")

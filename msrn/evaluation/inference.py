@@ -12,13 +12,21 @@ import torch
 from torch.nn import functional
 
 from msrn import camera
-from msrn.data import ImageCollection
-from msrn.evaluation.metrics import mask_iou
+from msrn.data.collection import ImageCollection
+from msrn.evaluation.metrics import pose_consistency
 from msrn.evaluation.protocol import Mesh
+from msrn.losses import mask_iou
 from msrn.network import MSRN, Reconstruction
 from msrn.render import soft_rasterize
 
 BATCH = 96
+TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
+IMAGE_UNITS = {
+    "mask_iou": "mean over all test images of a category, then over categories, 0 to 1",
+    **{
+        f"pose_m{m}": f"resultant length of {m} x (predicted - true azimuth) of a category, mean, 0 to 1" for m in TURNS
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -79,3 +87,19 @@ def _plain(made: Reconstruction, fit: np.ndarray) -> dict[str, np.ndarray]:
         "azimuth": made.azimuth.cpu().numpy(),
         "mask_iou": fit,
     }
+
+
+def image_metrics(views: Predictions, test: ImageCollection) -> dict[str, float]:
+    """Mask IoU and pose consistency over all test images: per category, and their macro mean."""
+    true = test.true_pose()[:, 0]
+    rows = {name: np.flatnonzero(test.category == term) for term, name in enumerate(test.categories)}
+    rows = {name: where for name, where in rows.items() if len(where)}
+    columns = {"mask_iou": {name: float(views.mask_iou[where].mean()) for name, where in rows.items()}}
+    for m in TURNS:
+        columns[f"pose_m{m}"] = {
+            name: pose_consistency(views.azimuth[where], true[where], m) for name, where in rows.items()
+        }
+    flat = {metric: float(np.mean(list(values.values()))) for metric, values in columns.items()}
+    for metric, values in columns.items():
+        flat |= {f"{metric}.category.{name}": value for name, value in values.items()}
+    return flat

@@ -1,114 +1,34 @@
-"""How much the foreground module gains, in masks: rows of ``results/masks/*.json``, on photographs with true masks.
+"""How good masks are, against the true ones: what the foreground module (§3.1) gains. Evaluation only.
 
-Off-the-shelf masks M_o beside refined ones, with and without L_for, by Eq. 18 and weighed. Since Eq. 18 only removes
-pixels, each row also says what was removed rightly (false pixels of M_o) and wrongly (true ones), and how far Eq. 18
-could go with its cues: with the threshold that is best on val, and with the best one for every single image. Evaluation
-only.
+Eq. 18 only removes pixels, so a record also says what was removed rightly (false pixels of M_o) and wrongly (true
+ones), and how far Eq. 18 could go with its cues: with the threshold that is best on val, and with the best one for
+every single image.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from scipy import ndimage
 
-from msrn import paths
 from msrn.data import WITHOUT_VAL, ImageCollection, open_collection
-from msrn.errors import MsrnError, did_you_mean
-from msrn.evaluation import score
-from msrn.evaluation.mask_quality import mask_quality
-from msrn.evaluation.metrics import bootstrap_interval, mask_iou
-from msrn.experiments.record import keep, plain
-from msrn.experiments.verdicts import Estimate
+from msrn.errors import MsrnError
+from msrn.evaluation.statistics import macro_mean
 from msrn.foreground.encoders import encoder_identity
-from msrn.foreground.pipeline import CODE_OF_MASKS, Foreground
+from msrn.foreground.pipeline import Foreground
 from msrn.foreground.refinement import refine
-from msrn.profiles import Request
-from msrn.settings import FOREGROUND_SETTINGS, make_settings
-from msrn.store import code_digest, files, results
-from msrn.store.array_cache import digest_of
-from msrn.store.checkpointing import OutOfTime
+from msrn.losses import mask_iou
+from msrn.settings import FOREGROUND_SETTINGS
+from msrn.store import results
+from msrn.store.digest import code_digest, digest_of
+from msrn.store.results import Record
 
-EXPERIMENT = "masks"
-COARSE = "off-the-shelf"
-REFINED = "M-SRN"
-WITHOUT = "without L_for"
-PRINTED = "Eq. 18 as printed"
-PRINTED_WITHOUT = "Eq. 18 without L_for"
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(20))  # 0 to 0.95; 0 removes nothing
-MEASURES = ("iou", "precision", "recall", "boundary_f")
-CODE = (*CODE_OF_MASKS, "evaluation/mask_quality.py", "evaluation/masks.py", "evaluation/metrics.py")
-
-
-@dataclass(frozen=True)
-class MaskRow:
-    """A row: what it changes in the settings."""
-
-    name: str
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    question: str = ""
-
-
-ROWS = (
-    MaskRow(COARSE, {"masks": "off-the-shelf"}, "What the module starts from."),
-    MaskRow(WITHOUT, {"contrast_weight": 0.0}, "The same network without the memory: the method of [43]."),
-    MaskRow(REFINED, {}, "As the settings have it."),
-    MaskRow(PRINTED_WITHOUT, {"contrast_weight": 0.0, "refinement": "remove"}, "As printed, and without the memory."),
-    MaskRow(PRINTED, {"refinement": "remove"}, "The cues of M-SRN, which may only remove pixels."),
-    MaskRow("full contrast", {"contrast_weight": 1.0}, "L_for with the weight that the paper gives it."),
-    MaskRow("gamma 0.07", {"temperature": 0.07}, "The usual temperature of contrastive learning."),
-)
-
-
-class MaskRecord(BaseModel):
-    """A row with one seed, on the test split."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    experiment: Literal["masks"] = EXPERIMENT
-    row: str
-    seed: int  # 0 for a row that trains nothing
-    dataset: str
-    fingerprint: str  # of the test split
-    profile: str
-    settings: dict[str, Any]  # of the foreground module
-    saliency: str  # the network behind M_o
-    metrics: dict[str, float]  # macro means over categories, objects averaged over their photographs
-    objects: dict[str, list]  # object_id, category, and the measures of each object
-    thresholds: dict[str, list[float]]  # ``value`` with mean IoU on ``val`` (if any) and ``test``; empty without cues
-    n_images: int
-    evaluation: str  # digest of all that the numbers depend on
-    device: str
-    tune_seconds: float  # wall time of the fine-tuning
-    tune_cpu_seconds: float | None
-    images_per_second: float  # of the cues, M_o not counted; 0 without cues
-    commit: str
-    dirty: bool
-    packages: dict[str, str]
-    created: str
-
-
-def record(request: Request, seconds: float, progress: bool = True, only: Sequence[str] = ()) -> Iterator[str]:
-    """Measure and keep the rows that are not recorded yet, until the time is over; a line for each."""
-    until = time.monotonic() + seconds
-    rows = [row(name) for name in only] or [each for each in ROWS if _counts(each, request)]
-    photographs = Photographs.of(request)
-    for split in photographs.scored:
-        split.true_masks()  # refused now when it has none, not after the fine-tuning
-    for seed in request.seeds:
-        for asked in rows:
-            if seed != request.seeds[0] and asked.name == COARSE:  # it draws nothing
-                continue
-            try:
-                yield _kept(asked, seed, request, photographs, progress, until)
-            except OutOfTime as stopped:
-                yield str(stopped)
-                return
-            if time.monotonic() > until:
-                yield "out of time: the same command goes on"
-                return
+TOLERANCE = 1 / 64
+"""Distance, in sides of the image, within which two outlines agree: 2 pixels of 128."""
+OWN_SETTINGS = FOREGROUND_SETTINGS | {"memory_slots", "memory_momentum", "memory_fill_first"}
+UNITS = {"iou": "mean over photographs, objects and categories in turn, 0 to 1"}
 
 
 class Photographs(NamedTuple):
@@ -119,11 +39,11 @@ class Photographs(NamedTuple):
     test: ImageCollection
 
     @classmethod
-    def of(cls, request: Request) -> "Photographs":
-        wanted = [split for split in cls._fields if split != "val" or request.dataset not in WITHOUT_VAL]
-        splits = {split: open_collection(request.dataset, split, request.data_root) for split in wanted}
+    def open(cls, dataset: str, root: str | None = None) -> "Photographs":
+        wanted = [split for split in cls._fields if split != "val" or dataset not in WITHOUT_VAL]
+        splits = {split: open_collection(dataset, split, root) for split in wanted}
         if splits["train"].masks is not None:
-            raise MsrnError(f"dataset {request.dataset!r} comes with masks: choose one without, such as homeware-wild")
+            raise MsrnError(f"dataset {dataset!r} comes with masks: choose one without, such as homeware-wild")
         return cls(**{"val": None, **splits})
 
     @property
@@ -131,88 +51,66 @@ class Photographs(NamedTuple):
         return tuple(split for split in self[1:] if split is not None)
 
 
-def _counts(row: MaskRow, request: Request) -> bool:
-    """Rows that change nothing of this profile would be the whole one again."""
-    changed = make_settings({**request.settings.model_dump(), **row.overrides}) != request.settings
-    return changed or not row.overrides
+def evaluation_digest(foreground: Foreground, photographs: Photographs) -> str:
+    """Digest of all that a record of masks depends on."""
+    s, fingerprints = foreground.settings, [split.fingerprint for split in (photographs.train, *photographs.scored)]
+    networks = [foreground.saliency.identity, *encoder_identity(s.cue_encoder, foreground.weights.get("cue"))]
+    return digest_of(*fingerprints, _settings(foreground), foreground.seed, *networks, code_digest(__name__))
 
 
-def row(name: str) -> MaskRow:
-    """A row by its name."""
-    for known in ROWS:
-        if known.name == name:
-            return known
-    names = [known.name for known in ROWS]
-    raise MsrnError(f"unknown row {name!r} of masks{did_you_mean(name, names)}: expected one of {', '.join(names)}")
-
-
-def _kept(row: MaskRow, seed: int, request: Request, photographs: Photographs, progress: bool, until: float) -> str:
-    """Keep the record of a row, unless it is there and still holds."""
-    seed = score.SEED if row.name == COARSE else seed
-    file = paths.RESULTS / EXPERIMENT / f"{request.dataset}-{plain(request.label)}-{plain(row.name)}-seed{seed}.json"
-    foreground = foreground_of(row, seed, request, photographs, progress, until)
-    known = files.read_json(file) or {}
-    if known.get("evaluation") == _evaluation(foreground, photographs):
-        return keep(file, known)
-    return keep(file, results.rounded(measure(row, foreground, request, photographs).model_dump()))
-
-
-def foreground_of(
-    row: MaskRow,
-    seed: int,
-    request: Request,
-    photographs: Photographs,
-    progress: bool = True,
-    until: float | None = None,
-) -> Foreground:
-    """What makes the masks of a row."""
-    settings = make_settings({**request.settings.model_dump(), **row.overrides})
-    return Foreground(photographs.train, settings, seed, request.device, progress, until)
-
-
-def measure(row: MaskRow, foreground: Foreground, request: Request, photographs: Photographs) -> MaskRecord:
-    """The row on the test split; fine-tunes when that is not done yet."""
+def measure(row: str, foreground: Foreground, label: str, photographs: Photographs) -> Record:
+    """The masks of ``foreground`` on the test split; fine-tunes when that is not done yet."""
+    started = time.perf_counter()
     *val, test = (_Masks.of(foreground, split) for split in photographs.scored)
-    return MaskRecord(
-        row=row.name,
-        seed=foreground.seed,
-        dataset=request.dataset,
+    columns, curves = _columns(foreground, val[0] if val else None, test)
+    log = foreground.log[-1] if test.cues is not None else {"seconds": 0.0}
+    metrics = {name: test.macro(values) for name, values in columns.items()}
+    if test.cues is not None:
+        metrics["cues_per_second"] = len(test.soft) / test.seconds
+    return Record(
+        experiment="masks",
+        variant=row,
+        kind="masks",
+        dataset=photographs.train.name,
         fingerprint=test.split.fingerprint,
-        profile=request.label,
+        profile=label,
+        seed=foreground.seed,
         settings=_settings(foreground),
-        saliency=foreground.saliency.name,
+        metrics=metrics,
+        units=UNITS,
+        objects={
+            "object_id": np.unique(test.split.object_id).tolist(),
+            "category": test.category.tolist(),
+            **{name: test.by_object(values).tolist() for name, values in columns.items()},
+        },
+        curves=curves,
+        points=0,
+        n_objects=len(test.category),
         n_images=len(test.split),
-        evaluation=_evaluation(foreground, photographs),
+        features="none",
+        masks=foreground.saliency.name,
+        evaluation=evaluation_digest(foreground, photographs),
         device=foreground.tuned_on,
-        **_numbers(foreground, val[0] if val else None, test),
-        **_cost(foreground, test),
+        train_seconds=log["seconds"],
+        train_cpu_seconds=log.get("cpu_seconds"),
+        eval_seconds=time.perf_counter() - started,
         **results.provenance(),
     )
 
 
-def _evaluation(foreground: Foreground, photographs: Photographs) -> str:
-    """Digest of all that the numbers depend on."""
-    s, data = foreground.settings, [split.fingerprint for split in (photographs.train, *photographs.scored)]
-    networks = [foreground.saliency.identity, *encoder_identity(s.cue_encoder, s.cue_weights)]
-    return digest_of(*data, _settings(foreground), foreground.seed, *networks, code_digest.digest(CODE))
-
-
 def _settings(foreground: Foreground) -> dict[str, Any]:
-    return {name: value for name, value in foreground.settings.model_dump(mode="json").items() if name in _KEPT}
-
-
-_KEPT = FOREGROUND_SETTINGS | {"memory_slots", "memory_momentum", "memory_fill_first"}
+    return {name: value for name, value in foreground.settings.model_dump(mode="json").items() if name in OWN_SETTINGS}
 
 
 @dataclass(frozen=True)
 class _Masks:
-    """M_o, soft, the cues (none for the off-the-shelf row) and the truth of a split."""
+    """M_o, soft, the cues (none for off-the-shelf masks) and the truth of a split."""
 
     split: ImageCollection
-    soft: np.ndarray
-    cues: np.ndarray | None
-    true: np.ndarray
-    seconds: float
+    soft: np.ndarray  # (N, H, W) uint8
+    cues: np.ndarray | None  # (N, H, W) in 0..1
+    true: np.ndarray  # (N, H, W) bool
+    seconds: float  # of the cues
 
     @classmethod
     def of(cls, foreground: Foreground, split: ImageCollection) -> "_Masks":
@@ -222,8 +120,7 @@ class _Masks:
             _ = foreground.perceptron  # fine-tuned before the clock starts
         started = time.perf_counter()
         cues = foreground.cues(split.images, None) if refining else None
-        seconds = time.perf_counter() - started
-        return cls(split, soft, cues, np.asarray(split.true_masks()), seconds)
+        return cls(split, soft, cues, np.asarray(split.true_masks()), time.perf_counter() - started)
 
     @property
     def coarse(self) -> np.ndarray:
@@ -246,29 +143,21 @@ class _Masks:
 
     def macro(self, values: np.ndarray) -> float:
         """Of a value for each image: mean over photographs, objects, categories in turn."""
-        values, category = self.by_object(values), self.category
-        return float(np.mean([values[category == name].mean() for name in np.unique(category)]))
+        return macro_mean(self.by_object(values), self.category)
 
 
-def _numbers(foreground: Foreground, val: _Masks | None, test: _Masks) -> dict[str, Any]:
+def _columns(foreground: Foreground, val: _Masks | None, test: _Masks) -> tuple[dict[str, np.ndarray], dict]:
+    """Values of each test image (N,) by measure, and mean IoU over the threshold of Eq. 18."""
     masks = test.coarse if test.cues is None else foreground.combined(test.soft, test.cues)
-    columns = mask_quality(masks, test.true)
-    columns |= _removed(test.coarse, masks, test.true)
-    thresholds: dict[str, list[float]] = {}
-    if test.cues is not None:
-        iou = np.stack([test.iou(threshold) for threshold in THRESHOLDS])  # (lambda, N)
-        on_val = [val.macro(val.iou(threshold)) for threshold in THRESHOLDS] if val else []
-        thresholds = {"value": list(THRESHOLDS), "val": on_val, "test": [test.macro(values) for values in iou]}
-        if val:
-            columns["iou_best_on_val"] = iou[int(np.argmax(on_val))]
-        columns["iou_oracle"] = iou.max(0)
-    objects = {name: test.by_object(values).tolist() for name, values in columns.items()}
-    ids = np.unique(test.split.object_id).tolist()
-    return {
-        "metrics": {name: test.macro(values) for name, values in columns.items()},
-        "objects": {"object_id": ids, "category": test.category.tolist(), **objects},
-        "thresholds": thresholds,
-    }
+    columns = mask_quality(masks, test.true) | _removed(test.coarse, masks, test.true)
+    if test.cues is None:
+        return columns, {}
+    iou = np.stack([test.iou(threshold) for threshold in THRESHOLDS])  # (thresholds, N)
+    on_val = [val.macro(val.iou(threshold)) for threshold in THRESHOLDS] if val else []
+    if val:
+        columns["iou_best_on_val"] = iou[int(np.argmax(on_val))]
+    columns["iou_oracle"] = iou.max(0)
+    return columns, {"threshold": list(THRESHOLDS), "val": on_val, "test": [test.macro(values) for values in iou]}
 
 
 def _removed(coarse: np.ndarray, masks: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
@@ -281,43 +170,38 @@ def _removed(coarse: np.ndarray, masks: np.ndarray, true: np.ndarray) -> dict[st
     }
 
 
-def _cost(foreground: Foreground, test: _Masks) -> dict[str, Any]:
-    if test.cues is None:
-        return {"tune_seconds": 0.0, "tune_cpu_seconds": None, "images_per_second": 0.0}
-    last = foreground.log[-1]
+def mask_quality(masks: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
+    """``iou``, ``precision``, ``recall`` and ``boundary_f`` of each of N masks, (N,) in 0..1; (N,H,W) bool twice.
+
+    A ratio of nothing to nothing, such as the precision of an empty mask, is 1 where the other is empty too, else 0.
+    """
+    both = (masks & true).sum((1, 2))
     return {
-        "tune_seconds": last["seconds"],
-        "tune_cpu_seconds": last.get("cpu_seconds"),
-        "images_per_second": len(test.soft) / test.seconds,
+        "iou": mask_iou(masks, true),
+        "precision": _ratio(both, masks.sum((1, 2)), ~true.any((1, 2))),
+        "recall": _ratio(both, true.sum((1, 2)), ~masks.any((1, 2))),
+        "boundary_f": np.array([boundary_f(*pair) for pair in zip(masks, true, strict=True)]),
     }
 
 
-def recorded() -> list[MaskRecord]:
-    """What was recorded, in the order of the files' names."""
-    made = []
-    for file in sorted((paths.RESULTS / EXPERIMENT).glob("*.json")):
-        try:
-            made.append(MaskRecord(**(files.read_json(file) or {})))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise MsrnError(f"{file}: key {first['loc'][0]!r}: {first['msg'].lower()}; restore it from git") from None
-    return made
+def boundary_f(mask: np.ndarray, true: np.ndarray) -> float:
+    """F-score of outlines (H,W): the shares of each that lie within ``TOLERANCE`` of the other, harmonic mean.
+
+    An empty or a full mask has no outline; it agrees with its equal alone.
+    """
+    ours, theirs = outline(mask), outline(true)
+    if not ours.any() or not theirs.any():
+        return float(np.array_equal(mask, true))
+    reach = TOLERANCE * max(mask.shape)
+    precision = (ndimage.distance_transform_edt(~theirs)[ours] <= reach).mean()
+    recall = (ndimage.distance_transform_edt(~ours)[theirs] <= reach).mean()
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
-def difference(first: Sequence[MaskRecord], second: Sequence[MaskRecord], measure: str = "iou") -> Estimate:
-    """Macro mean of first - second with its 95 % interval: paired by object, seeds averaged in each."""
-    values = [np.mean([record.objects[measure] for record in rows], axis=0) for rows in (first, second)]
-    if first[0].objects["object_id"] != second[0].objects["object_id"]:
-        raise MsrnError(f"{first[0].row} and {second[0].row} were measured on different objects: record both anew")
-    return _estimate(values[0] - values[1], np.array(first[0].objects["category"]))
+def outline(mask: np.ndarray) -> np.ndarray:
+    """Pixels of a mask (H,W) with a side toward the rest; the border of the image is no side."""
+    return mask & ~ndimage.binary_erosion(mask, border_value=1)
 
 
-def estimate(rows: Sequence[MaskRecord], measure: str = "iou") -> Estimate:
-    """Macro mean of a row with its 95 % interval, seeds averaged object by object."""
-    values = np.mean([record.objects[measure] for record in rows], axis=0)
-    return _estimate(values, np.array(rows[0].objects["category"]))
-
-
-def _estimate(values: np.ndarray, category: np.ndarray) -> Estimate:
-    mean = float(np.mean([values[category == name].mean() for name in np.unique(category)]))
-    return Estimate(mean, *bootstrap_interval(values, 0, strata=category))
+def _ratio(part: np.ndarray, whole: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    return np.where(whole > 0, part / np.maximum(whole, 1), otherwise.astype(float))

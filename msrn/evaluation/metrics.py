@@ -1,4 +1,4 @@
-"""Evaluation metrics of §4.2: chamfer distance (Eq. 46 and the paper's unit), F-score (Eq. 47), 3D IoU, mask IoU.
+"""Metrics of §4.2: chamfer distance (Eq. 46 and the paper's unit), F-score (Eq. 47), 3D IoU, pose consistency.
 
 Pure functions of numpy arrays. The unit of length is the longest edge of the ground truth, which is 1.
 """
@@ -6,7 +6,6 @@ Pure functions of numpy arrays. The unit of length is the longest edge of the gr
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 from scipy.ndimage import binary_fill_holes
 from scipy.spatial import cKDTree
 
@@ -14,7 +13,6 @@ from msrn.errors import MsrnError
 
 F_THRESHOLD = 0.01  # of the longest edge of the ground truth: the paper's F-score@0.01
 CHAMFER_UNIT = 100.0  # the paper's CD columns are hundredths of the longest edge
-DRAWS_AT_ONCE = 4_000_000  # random indices in memory at a time while resampling
 
 
 class Distances(NamedTuple):
@@ -75,15 +73,6 @@ def f_score(predicted: np.ndarray, true: np.ndarray, threshold: float = F_THRESH
     return nearest_distances(predicted, true).f_score(threshold)
 
 
-def mask_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union (...) of boolean masks (..., H, W), 0 to 1; two empty masks agree, so theirs is 1."""
-    a, b = np.asarray(a), np.asarray(b)
-    if a.shape != b.shape or a.ndim < 2 or a.dtype != bool or b.dtype != bool:
-        raise MsrnError(f"mask_iou: {a.dtype} {a.shape} and {b.dtype} {b.shape}: expected boolean (..., H, W) alike")
-    union = (a | b).sum((-2, -1))
-    return np.where(union == 0, 1.0, (a & b).sum((-2, -1)) / np.maximum(union, 1))
-
-
 def pose_consistency(predicted_deg: np.ndarray, true_deg: np.ndarray, m: int = 1) -> float:
     """Resultant length of m * (predicted - true azimuth), angles (N,) in degrees: 1 if constant, near 0 if uniform.
 
@@ -115,55 +104,6 @@ def sample_surface(vertices: np.ndarray, faces: np.ndarray, count: int, seed: in
     u, v = np.where(fold, 1 - u, u), np.where(fold, 1 - v, v)
     corner, first, second = corner[chosen], first[chosen], second[chosen]  # (count, 3)
     return corner + u * (first - corner) + v * (second - corner)
-
-
-def bootstrap_interval(
-    values: np.ndarray,
-    seed: int,
-    level: float = 0.95,
-    draws: int = 10_000,
-    strata: np.ndarray | None = None,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval (low, high) of the mean of ``values`` (N,), one per object.
-
-    With ``strata`` (N,), the objects' categories, objects are resampled within each and the statistic is the macro
-    mean, the mean of the categories' means. Resamples of few objects vary too little: by (n - 1) / n, which is a half
-    for two, and because their spread is itself a guess. Deviations are stretched by the root of the first and, as
-    Welch and Satterthwaite do, by Student's quantile over the normal one. A category of one object shows no spread.
-    """
-    values = np.asarray(values, np.float64)
-    strata = np.zeros(len(values), int) if strata is None else np.asarray(strata)
-    if values.ndim != 1 or not len(values) or strata.shape != values.shape or not np.isfinite(values).all():
-        raise MsrnError(f"bootstrap: values {values.shape}, strata {strata.shape}: expected equal finite (N,), N > 0")
-    if not 0 < level < 1 or draws < 1:
-        raise MsrnError(f"bootstrap: level = {level}, draws = {draws}: expected 0 < level < 1 and at least 1 draw")
-    generator = np.random.default_rng(seed)
-    groups = [values[strata == s] for s in np.unique(strata)]
-    means = np.mean([_resampled_means(group, draws, generator) for group in groups], axis=0)
-    center = np.mean([group.mean() for group in groups])
-    ends = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    low, high = center + (ends - center) * _small_sample_stretch(groups, level)
-    return float(low), float(high)
-
-
-def _small_sample_stretch(groups: list[np.ndarray], level: float) -> float:
-    """Student's quantile over the normal one, at the degrees of freedom of the mean of the groups' means."""
-    spread = [(group.var(ddof=1) / len(group), len(group) - 1) for group in groups if len(group) > 1]
-    square = sum(variance**2 / freedom for variance, freedom in spread)
-    if not square > 0:
-        return 1.0
-    freedom = sum(variance for variance, _ in spread) ** 2 / square
-    return float(stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2))
-
-
-def _resampled_means(values: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """(draws,) means of as many resamples of ``values`` with replacement, a block of draws at a time."""
-    block = max(1, DRAWS_AT_ONCE // len(values))
-    sizes = [min(block, draws - start) for start in range(0, draws, block)]
-    picks = (generator.integers(0, len(values), (size, len(values))) for size in sizes)
-    means = np.concatenate([values[pick].mean(1) for pick in picks])
-    stretch = np.sqrt(len(values) / max(len(values) - 1, 1))
-    return values.mean() + stretch * (means - values.mean())
 
 
 def iou_3d(

@@ -4,20 +4,26 @@ The neighbour term takes a candidate image for another view of the input's shape
 property of the data and of the features, measured here with the true shapes and poses, which training never sees.
 """
 
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from tqdm import tqdm
 
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.evaluation.metrics import CHAMFER_UNIT, tree
+from msrn.settings import Settings
+from msrn.store import results
+from msrn.store.digest import code_digest, digest_of
+from msrn.store.results import Record
 
 OTHER_VIEW = 30.0  # degrees of azimuth from which on a candidate shows another side
 FRONT, SIDE = 15.0, 60.0  # degrees off the axis from front to back, up to which a view is along it, from which across
 OTHERS = 20  # random objects that each one is compared with, at most
+POINTS = 2000  # on each surface
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Density:
 def neighbor_density(
     collection: ImageCollection,
     candidates: np.ndarray,
-    points: int = 2000,
+    points: int = POINTS,
     seed: int = 0,
     objects: int | None = None,
     progress: bool = False,
@@ -109,3 +115,40 @@ def _distances(
         objects = np.unique(different)
         clouds = dict(zip(objects, workers.map(cloud, objects), strict=True))
         return np.array(list(workers.map(distance, different)))[place.ravel()]
+
+
+def evaluation_digest(train: ImageCollection, candidates: np.ndarray) -> str:
+    """Digest of all that a record of density depends on."""
+    return digest_of(train.fingerprint, code_digest(__name__), POINTS, candidates.tobytes())
+
+
+def measure(train: ImageCollection, candidates: np.ndarray, s: Settings, label: str, progress: bool = True) -> Record:
+    """The density of a training split under the candidates of some settings, as a record: metrics by measure, and by
+    ``MEASURE.category.NAME``."""
+    started = time.perf_counter()
+    found = neighbor_density(train, candidates, progress=progress)
+    means = asdict(found.pop("mean"))
+    by_category = {f"{key}.category.{name}": v for name, row in found.items() for key, v in asdict(row).items()}
+    return Record(
+        experiment="density",
+        variant="density",
+        kind="density",
+        dataset=train.name,
+        fingerprint=train.fingerprint,
+        profile=label,
+        seed=0,
+        settings={name: value for name, value in s if name.startswith("candidate")},
+        metrics=means | by_category,
+        units={"neighbor_cd": "as cd", "random_cd": "as cd"},
+        objects={},
+        points=POINTS,
+        n_objects=len(train.evaluation_index),
+        n_images=len(train),
+        features=s.features,
+        masks="none",
+        evaluation=evaluation_digest(train, candidates),
+        device=results.device_name("cpu"),
+        train_seconds=0.0,
+        eval_seconds=time.perf_counter() - started,
+        **results.provenance(),
+    )

@@ -1,4 +1,4 @@
-"""One row of a table from one run or baseline (§4.2): shape, mask and pose metrics on the test split, kept in a record.
+"""One row of a table from one run, from meshes or from files (§4.2): shape, mask and pose metrics, kept in a record.
 
 Shape metrics come from one fixed image of each object; mask IoU and pose consistency from all of its views. A record is
 computed again only when the run, the data, the evaluation's settings or the evaluation's code changed.
@@ -6,181 +6,180 @@ computed again only when the run, the data, the evaluation's settings or the eva
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from msrn.data import ImageCollection
+from msrn import paths
+from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
-from msrn.evaluation.inference import Predictions, predict
-from msrn.evaluation.metrics import pose_consistency
+from msrn.evaluation.inference import IMAGE_UNITS, TURNS, image_metrics, predict
+from msrn.evaluation.prediction_files import Predicted
 from msrn.evaluation.protocol import Mesh, ObjectMetrics, evaluate_meshes
-from msrn.profiles import Request
 from msrn.settings import Settings
 from msrn.store import files, results
+from msrn.store.digest import code_digest, digest_of
 from msrn.store.results import Record
-from msrn.training import runs
 from msrn.training.runs import Run
 
 SEED = 0  # of the points on the surfaces and of the bootstrap, the same for every row
-CODE = (  # what decides a score, as runs.TRAINING_PATH lists what decides a run
-    *(
-        "evaluation/score.py",
-        "evaluation/protocol.py",
-        "evaluation/metrics.py",
-        "evaluation/alignment.py",
-        "evaluation/inference.py",
-        "baselines",
-        "render",
-    ),
-    *(
-        "camera.py",
-        "neighbors/features.py",
-        "training/batches.py",
-        "losses.py",
-        "distance_transform.py",
-        "data/collection.py",
-        "data/archives/clouds.py",
-    ),
-)
-TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
-UNITS = {
-    "mask_iou": "mean over all test images of a category, then over categories, 0 to 1",
-    **{
-        f"pose_m{m}": f"resultant length of {m} x (predicted - true azimuth) of a category, mean, 0 to 1" for m in TURNS
-    },
-}
 
 
-def score_run(run: Run, row: tuple[str, str], request: Request, test: ImageCollection, progress: bool = True) -> Record:
-    """The record of the trained ``run`` as ``row`` (experiment, variant): from its ``result.json`` when that still
-    holds, else computed and written there."""
-    evaluation = _evaluation(test, run.settings.eval_points, run.folder.name)
-    kept = _kept(run.result, evaluation)
-    if kept and (kept.experiment, kept.variant, kept.profile) == (*row, request.label):
-        return kept
+class Label(NamedTuple):
+    """What a record is called. Decides no number."""
+
+    exhibit: str
+    row: str
+    profile: str
+
+    def on(self, record: Record) -> Record:
+        """The record under this name."""
+        return record.model_copy(update={"experiment": self.exhibit, "variant": self.row, "profile": self.profile})
+
+
+def score_run(run: Run, label: Label, test: ImageCollection, progress: bool = True) -> Record:
+    """The record of a trained run: from its ``result.json`` when that still holds, else computed and written there."""
+    evaluation = evaluation_digest(test, run.settings.eval_points, "msrn.evaluation.inference", run.folder.name)
+    if stored := _stored(run.result, evaluation):
+        return label.on(stored)
     started = time.perf_counter()
     views = predict(run.network(), test, np.arange(len(test)))
     cited = views.take(test.evaluation_index)
     meshes = cited.meshes_in_true_frame(test.true_pose()[test.evaluation_index])
     shape = evaluate_meshes(meshes, test, test.evaluation_index, run.settings.eval_points, SEED, progress)
-    metrics, units, objects = _columns(shape, test)
     fit = dict(zip(test.object_id[test.evaluation_index], cited.mask_iou.tolist(), strict=True))
-    objects["mask_iou"] = [fit[name] for name in objects["object_id"]]
-    record = Record(
-        experiment=row[0],
-        variant=row[1],
-        kind="model",
-        profile=request.label,
-        seed=run.seed,
-        settings=run.settings.model_dump(mode="json"),
-        metrics=metrics | _image_metrics(views, test),
-        units=units | UNITS,
-        objects=objects,
-        n_images=len(test),
-        evaluation=evaluation,
-        device=run.device,
-        train_seconds=run.seconds,
-        train_cpu_seconds=run.cpu_seconds,
-        eval_seconds=time.perf_counter() - started,
-        **_common(run.settings, test, shape),
+    record = _record(shape, test, label, "model", run.settings, evaluation, started).model_copy(
+        update={
+            "seed": run.seed,
+            "n_images": len(test),
+            "device": run.device,
+            "train_seconds": run.seconds,
+            "train_cpu_seconds": run.cpu_seconds,
+        }
     )
+    record.metrics.update(image_metrics(views, test))
+    record.units.update(IMAGE_UNITS)
+    record.objects["mask_iou"] = [fit[name] for name in record.objects["object_id"]]
     run.write_result(results.to_json(record))
     return record
 
 
 def score_baseline(
-    make: Callable[[], Sequence[Mesh]],
-    row: tuple[str, str],
+    meshes: Callable[[], Sequence[Mesh]],
+    label: Label,
+    settings: Settings,
+    module: str,
     depends: Sequence[Any],
-    request: Request,
     test: ImageCollection,
-    folder: Path,
+    recorded: Sequence[Record] = (),
     progress: bool = True,
 ) -> Record:
-    """The record of a row that trains nothing: from ``folder`` when it is there, else from the meshes that ``make``
-    gives for ``test.evaluation_index``. ``depends`` is all that they depend on besides the test split."""
-    points = request.settings.eval_points
-    evaluation = _evaluation(test, points, *row, *depends)
-    file = folder / f"{row[1].replace(' ', '_')}-{evaluation}.json"
-    kept = _kept(files.read_json(file), evaluation)
-    if kept and kept.profile == request.label:
-        return kept
+    """The record of a row that trains nothing: one of ``recorded`` or of the store of runs when it was made from the
+    same data by the same code, else from ``meshes()``, one for each of ``test.evaluation_index``. The meshes
+    depend on the code of ``module``, on ``depends`` and on the test split."""
+    evaluation = evaluation_digest(test, settings.eval_points, module, label.row, *depends)
+    folder = paths.runs_folder() / "baselines"
+    file = folder / f"{label.row.replace(' ', '_')}-{evaluation}.json"
+    alike = [record for record in recorded if (record.kind, record.evaluation) == ("baseline", evaluation)]
+    if stored := (alike[0] if alike else _stored(files.read_json(file), evaluation)):
+        return label.on(stored)
     started = time.perf_counter()
-    shape = evaluate_meshes(make(), test, test.evaluation_index, points, SEED, progress)
-    metrics, units, objects = _columns(shape, test)
-    record = Record(
-        experiment=row[0],
-        variant=row[1],
-        kind="baseline",
-        profile=request.label,
-        seed=SEED,
-        settings=request.settings.model_dump(mode="json"),
-        metrics=metrics,
-        units=units,
-        objects=objects,
-        n_images=0,
-        evaluation=evaluation,
-        device=results.device_name("cpu"),
-        train_seconds=0.0,
-        eval_seconds=time.perf_counter() - started,
-        **_common(request.settings, test, shape),
-    )
+    shape = evaluate_meshes(meshes(), test, test.evaluation_index, settings.eval_points, SEED, progress)
+    record = _record(shape, test, label, "baseline", settings, evaluation, started)
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     files.write_json(file, results.to_json(record))
     return record
 
 
-def _columns(shape: ObjectMetrics, test: ImageCollection) -> tuple[dict, dict, dict]:
-    """(metrics, units, objects) of a record from the evaluation of shapes."""
+def score_files(
+    predicted: Predicted, label: Label, settings: Settings, test: ImageCollection, progress: bool = True
+) -> Record:
+    """The record of predictions from files; objects without one are named in ``missing`` and in no mean."""
+    reader = "msrn.evaluation.prediction_files"
+    evaluation = evaluation_digest(test, settings.eval_points, reader, predicted.digest, predicted.frame)
+    started = time.perf_counter()
+    shape = evaluate_meshes(predicted.surfaces, test, predicted.indices, settings.eval_points, SEED, progress)
+    record = _record(shape, test, label, "files", settings, evaluation, started)
+    return record.model_copy(update={"missing": list(predicted.missing), "settings": {}, "features": "unknown"})
+
+
+def evaluation_digest(test: ImageCollection, points: int, module: str, *depends: Any) -> str:
+    """Digest of what a score depends on: the data, the protocol, and the code and choices behind the shapes."""
+    code = code_digest("msrn.evaluation.protocol", module)
+    return digest_of(results.SCHEMA, test.fingerprint, points, code, *depends)
+
+
+def _record(
+    shape: ObjectMetrics,
+    test: ImageCollection,
+    label: Label,
+    kind: str,
+    settings: Settings,
+    evaluation: str,
+    started: float,
+) -> Record:
+    """The record of an evaluation of shapes that were not trained, begun at ``started``."""
     summary = shape.summary(test.categories, SEED)
-    units = {key.removesuffix(".unit"): value for key, value in summary.items() if key.endswith(".unit")}
-    metrics = {key: float(value) for key, value in summary.items() if not isinstance(value, str)}
     ids, category, cd = shape.per_object("cd")
-    names = [test.categories[term] for term in category]
-    f = shape.per_object("f")[2]
-    return metrics, units, {"object_id": ids.tolist(), "category": names, "cd": cd.tolist(), "f": f.tolist()}
-
-
-def _image_metrics(views: Predictions, test: ImageCollection) -> dict[str, float]:
-    """Mask IoU and pose consistency over all test images: per category, and their macro mean."""
-    true = test.true_pose()[:, 0]
-    rows = {name: np.flatnonzero(test.category == term) for term, name in enumerate(test.categories)}
-    rows = {name: where for name, where in rows.items() if len(where)}
-    columns = {"mask_iou": {name: float(views.mask_iou[where].mean()) for name, where in rows.items()}}
-    for m in TURNS:
-        columns[f"pose_m{m}"] = {
-            name: pose_consistency(views.azimuth[where], true[where], m) for name, where in rows.items()
-        }
-    flat = {metric: float(np.mean(list(values.values()))) for metric, values in columns.items()}
-    for metric, values in columns.items():
-        flat |= {f"{metric}.category.{name}": value for name, value in values.items()}
-    return flat
-
-
-def _common(settings: Settings, test: ImageCollection, shape: ObjectMetrics) -> dict[str, Any]:
-    return {
-        "dataset": test.name,
-        "fingerprint": test.origin or test.fingerprint,
-        "points": shape.points,
-        "n_objects": len(shape.object_id),
-        "features": settings.features,
-        "masks": "none" if test.masks is None else test.masks_from,
+    return Record(
+        experiment=label.exhibit,
+        variant=label.row,
+        profile=label.profile,
+        kind=kind,
+        dataset=test.name,
+        fingerprint=test.origin or test.fingerprint,
+        seed=SEED,
+        settings=settings.model_dump(mode="json"),
+        metrics={key: float(value) for key, value in summary.items() if not isinstance(value, str)},
+        units={key.removesuffix(".unit"): value for key, value in summary.items() if key.endswith(".unit")},
+        objects={
+            "object_id": ids.tolist(),
+            "category": [test.categories[term] for term in category],
+            "cd": cd.tolist(),
+            "f": shape.per_object("f")[2].tolist(),
+        },
+        points=shape.points,
+        n_objects=len(ids),
+        n_images=0,
+        features=settings.features,
+        masks="none" if test.masks is None else test.masks_from,
+        evaluation=evaluation,
+        device=results.device_name("cpu"),
+        train_seconds=0.0,
+        eval_seconds=time.perf_counter() - started,
         **results.provenance(),
-    }
+    )
 
 
-def _evaluation(test: ImageCollection, *depends: Any) -> str:
-    """Digest of what a score depends on."""
-    return results.digest(results.SCHEMA, test.fingerprint, runs.code_digest(CODE), *depends)
-
-
-def _kept(content: Any, evaluation: str) -> Record | None:
+def _stored(content: Any, evaluation: str) -> Record | None:
     """The stored record when it is whole and nothing that it depends on changed; else it is made anew."""
     try:
         record = results.from_json(content, "result.json")
     except MsrnError:
         return None
     return record if record.evaluation == evaluation else None
+
+
+def joined(records: Sequence[Record]) -> Record:
+    """The records of models of a category each as the record of a row with a column a category (Table 5)."""
+    first = records[0]
+    objects = {key: [entry for record in records for entry in record.objects[key]] for key in first.objects}
+    metrics = {key: value for record in records for key, value in record.metrics.items() if ".category." in key}
+    for metric in ("cd", "f", "mask_iou", *(f"pose_m{m}" for m in TURNS)):
+        values = [value for key, value in metrics.items() if key.startswith(f"{metric}.category.")]
+        metrics |= {metric: float(np.mean(values))} if values else {}
+    cpu = [record.train_cpu_seconds for record in records]
+    return first.model_copy(
+        update={
+            "metrics": metrics,
+            "objects": objects,
+            "fingerprint": digest_of(*(record.fingerprint for record in records)),
+            "evaluation": digest_of(*(record.evaluation for record in records)),
+            "n_objects": sum(record.n_objects for record in records),
+            "n_images": sum(record.n_images for record in records),
+            "train_seconds": sum(record.train_seconds for record in records),
+            "train_cpu_seconds": None if None in cpu else sum(cpu),
+            "eval_seconds": sum(record.eval_seconds for record in records),
+        }
+    )

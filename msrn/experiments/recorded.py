@@ -1,8 +1,8 @@
 """Recorded results put together: which of them were made alike and may be compared.
 
-A group is one data set, one profile (with what was changed of it) and one state of its settings; its rows differ in
-what the rows of its table change and in the seed, in nothing else. Results from before a profile changed are a group of
-their own, so that no table mixes them.
+A group is one data set and one state of the settings that a table's rows share. A record belongs to a row by what it
+was trained with, whichever table it was kept under: a run that several tables ask for is recorded once. Results from
+before a profile changed are a group of their own, so that no table mixes them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,22 +11,30 @@ from typing import Any
 
 import numpy as np
 
-from msrn.data import ImageCollection
-from msrn.experiments.table import ABLATIONS, BASELINES, FITTED, FITTED_BY, WHOLE, Ablation
-from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, in_common
-from msrn.profiles import Request
-from msrn.settings import FOREGROUND_SETTINGS, Settings
-from msrn.store.results import Record, digest
+from msrn.baselines import BASELINES
+from msrn.data.collection import ImageCollection
+from msrn.experiments.paper import TABLES
+from msrn.experiments.table import Row, Table
+from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, Verdict, judge
+from msrn.profiles import Request, profiles, resolve
+from msrn.settings import FOREGROUND_SETTINGS, Settings, current_settings
+from msrn.store.digest import digest_of
+from msrn.store.results import Record, recorded
 
-NO_MATTER = {"checkpoint_every", "eval_points"}  # settings that change no training
+NO_MATTER = {"checkpoint_every", "eval_points", "log_every"}  # settings that change no training
 
 
 @dataclass(frozen=True)
 class Group:
-    """Records that may be compared, and the baselines on the same objects."""
+    """Records that may be compared."""
 
-    models: tuple[Record, ...]
-    baselines: tuple[Record, ...]
+    table: Table
+    trained: dict[str, list[Record]]  # of each trained row, by seed
+    others: tuple[Record, ...]  # baselines and predictions from files, on the same objects
+
+    @property
+    def models(self) -> list[Record]:
+        return [record for row in self.trained.values() for record in row]
 
     @property
     def first(self) -> Record:
@@ -34,22 +42,29 @@ class Group:
         return self.models[0]
 
     @property
-    def table(self) -> Ablation:
-        """What the records are rows of."""
-        return ABLATIONS[self.first.experiment]
+    def steps(self) -> int:
+        return self.first.settings["steps"]
 
     @property
     def title(self) -> str:
         return f"{self.first.dataset}, {self.steps:,} steps"
 
     @property
-    def steps(self) -> int:
-        return self.first.settings["steps"]
+    def rows(self) -> dict[str, list[Record]]:
+        """The records of every row of the table; none for a row that is not recorded."""
+        files = {record.variant: [record] for record in self.others if record.kind == "files"}
+        return {row.name: self.trained.get(row.name) or files.get(row.name, []) for row in self.table.rows}
+
+    @property
+    def baselines(self) -> list[Record]:
+        """In the order of ``BASELINES``."""
+        known = {record.variant: record for record in self.others if record.kind == "baseline"}
+        return [known[name] for name in BASELINES if name in known]
 
     @property
     def seeds(self) -> list[int]:
-        """Those that every row has."""
-        return [record.seed for record in in_common(self.rows())[WHOLE]] if self.complete else []
+        """Those that every trained row has."""
+        return sorted(set.intersection(*({record.seed for record in row} for row in self.trained.values())))
 
     @property
     def some_seeds(self) -> list[int]:
@@ -58,57 +73,50 @@ class Group:
 
     @property
     def complete(self) -> bool:
-        """Whether every row is recorded with some seed."""
-        return all(self.rows().values())
+        """Whether every trained row is recorded with some seed."""
+        return all(self.trained.values())
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return judge(self.table.claims, self.table.metrics, self.rows, self.table.printed)
 
     def follows(self, request: Request) -> bool:
         """Whether it was made with the settings that a request has now."""
         asked = request.settings.model_dump(mode="json")
-        return _base(self.first.settings, self.first) == _base(asked, self.first)
-
-    def rows(self) -> dict[str, list[Record]]:
-        """The records of every row of the table, by seed; none for a row that is not recorded."""
-        ordered = sorted(self.models, key=lambda record: record.seed)
-        return {row.name: [record for record in ordered if record.variant == row.name] for row in self.table.rows}
+        return _shared(asked, self.first.masks, self.table) == _base(self.first, self.table)
 
     def mean(self, row: str, metric: str) -> float:
         """The mean over a row's seeds."""
-        return float(np.mean([record.metrics[metric] for record in self.rows()[row]]))
+        return float(np.mean([record.metrics[metric] for record in self.trained[row]]))
 
 
-def seconds_of_a_run(models: Iterable[Record]) -> dict[str, float]:
-    """Mean training time by device, the fastest last."""
-    found: dict[str, list[float]] = {}
-    for record in models:
-        found.setdefault(record.device, []).append(record.train_seconds)
-    means = {device: float(np.mean(seconds)) for device, seconds in found.items()}
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
+def pool(names: Iterable[str] = TABLES) -> list[Record]:
+    """All recorded results of the tables."""
+    return [record for name in names for record in recorded(name)]
 
 
-def groups(recorded: Sequence[Record], dataset: str | None = None) -> list[Group]:
-    """The recorded results of a table (on one data set, or all), shortest training first."""
-    mine = [record for record in recorded if dataset in (None, record.dataset)]
-    found: dict[tuple, list[Record]] = {}
-    for record in mine:
-        if record.kind == "model":
-            found.setdefault(_alike(record), []).append(record)
-    made = [Group(tuple(models), _baselines(models[0], mine)) for models in found.values()]
-    return sorted(made, key=lambda group: (group.first.dataset, group.steps, group.first.created))
+def groups(
+    table: Table, records: Sequence[Record], dataset: str | None = None, request: Request | None = None
+) -> list[Group]:
+    """The recorded results of a table (on one data set, or all), shortest training first: groups with a record that was
+    kept under this table, or of the very settings of ``request``."""
+    alike: dict[str, list[Record]] = {}
+    for record in records:
+        if record.kind == "model" and dataset in (None, record.dataset) and current_settings(record.settings):
+            key = record.dataset, record.fingerprint, record.profile, record.points, _base(record, table)
+            alike.setdefault(digest_of(*key), []).append(record)
+    found = [group for models in alike.values() if (group := _group(table, models, records))]
+    own = [
+        group
+        for group in found
+        if any(record.experiment == table.name for record in group.models) or (request and group.follows(request))
+    ]
+    return sorted(own, key=lambda group: (group.first.dataset, group.steps, group.first.created))
 
 
-def families(found: Sequence[Group]) -> list[list[Group]]:
-    """Groups that differ in the number of training steps alone (and in the profile that names them), a list each."""
-    alike: dict[tuple, list[Group]] = {}
-    for group in found:
-        one = group.first
-        settings = digest(_base(one.settings, one) | {"steps": 0})
-        alike.setdefault((one.dataset, one.fingerprint, one.points, settings), []).append(group)
-    return list(alike.values())
-
-
-def shown(recorded: Sequence[Record], request: Request) -> Group | None:
+def beside(table: Table, records: Sequence[Record], request: Request) -> Group | None:
     """The group that stands beside a request: one of its settings, else of its profile, else of its data set."""
-    mine = groups(recorded, request.dataset)
+    mine = groups(table, records, request.dataset, request)
     same = [group for group in mine if group.follows(request)]
     return best(same or [group for group in mine if group.first.profile == request.label] or mine)
 
@@ -122,39 +130,65 @@ def best(found: Sequence[Group]) -> Group | None:
     return max(found, key=worth, default=None)
 
 
-def _alike(record: Record) -> tuple[Any, ...]:
-    """What records of one group have in common."""
-    return (
-        record.dataset,
-        record.fingerprint,
-        record.profile,
-        record.points,
-        digest(_base(record.settings, record)),
-    )
+def families(found: Sequence[Group]) -> list[list[Group]]:
+    """Groups that differ in the number of training steps alone (and in the profile that names them), a list each."""
+    alike: dict[str, list[Group]] = {}
+    for group in found:
+        one = group.first
+        key = one.dataset, one.fingerprint, one.points, _base(one, group.table) | {"steps": 0}
+        alike.setdefault(digest_of(*key), []).append(group)
+    return list(alike.values())
 
 
-def _base(settings: dict[str, Any], of: Record) -> dict[str, Any]:
-    """Settings that all rows of a record's table share and that change numbers, which those of the foreground module do
-    not where masks are given; a setting that was added since then had its default."""
-    known = {**Settings().model_dump(mode="json"), **settings}
-    without = {name for row in ABLATIONS[of.experiment].rows for name in row.overrides} | NO_MATTER
-    if of.masks == ImageCollection.masks_from:
-        without |= FOREGROUND_SETTINGS
-    return {name: value for name, value in known.items() if name not in without}
+def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) -> Group | None:
+    name, dataset = models[0].profile, models[0].dataset
+    neutral = resolve(name, dataset, device="cpu").settings if name in profiles() else Settings()
+    rows = {
+        row.name: {record.seed: record for record in models if _is_row(record, row, table, neutral)}
+        for row in table.trained
+    }
+    trained = {name: [found[seed] for seed in sorted(found)] for name, found in rows.items()}
+    one = next((record for row in trained.values() for record in row), None)
+    return one and Group(table, trained, _others(one, table, records))
 
 
-def _baselines(model: Record, recorded: Sequence[Record]) -> tuple[Record, ...]:
-    """The baselines on the objects of ``model``, at as many points; those of its own profile before others. Meshes
-    fitted to masks are only those of its renderer and mesh."""
-    alike = [
-        record
-        for record in recorded
-        if record.kind == "baseline"
-        and (record.dataset, record.fingerprint, record.points) == (model.dataset, model.fingerprint, model.points)
-        and (
-            record.variant != FITTED or all(record.settings.get(name) == model.settings.get(name) for name in FITTED_BY)
-        )
-    ]
-    alike.sort(key=lambda record: record.profile == model.profile)  # the last of a name stays
-    found = {record.variant: record for record in alike}
-    return tuple(found[name] for name in BASELINES if name in found)
+def _is_row(record: Record, row: Row, table: Table, neutral: Settings) -> bool:
+    """Whether a record was trained as a row asks: one kept under this table by its name, another by its settings."""
+    if record.experiment == table.name:
+        return record.variant == row.name
+    settings = known_settings(record.settings)
+    return all(settings[name] == row.settings.get(name, getattr(neutral, name)) for name in table.changed)
+
+
+def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they would be written today; one that was added since then had its default."""
+    return {**Settings().model_dump(mode="json"), **(current_settings(settings) or {})}
+
+
+def _base(record: Record, table: Table) -> dict[str, Any]:
+    return _shared(record.settings, record.masks, table)
+
+
+def _shared(settings: dict[str, Any], masks: str, table: Table) -> dict[str, Any]:
+    """Settings that all rows of a table share and that change numbers, which those of the foreground module do not
+    where masks are given."""
+    given = masks == ImageCollection.masks_from
+    without = table.changed | NO_MATTER | (FOREGROUND_SETTINGS if given else set())
+    return {name: value for name, value in known_settings(settings).items() if name not in without}
+
+
+def _others(model: Record, table: Table, records: Sequence[Record]) -> tuple[Record, ...]:
+    """Baselines and predictions from files on the objects of ``model``, at as many points; of a name that of the own
+    profile before others. A baseline that depends on settings is only that of the same ones."""
+    settings = known_settings(model.settings)
+
+    def fits(record: Record) -> bool:
+        if (record.dataset, record.fingerprint, record.points) != (model.dataset, model.fingerprint, model.points):
+            return False
+        if record.kind != "baseline" or record.variant not in BASELINES:
+            return record.kind == "files" and record.experiment == table.name
+        own = known_settings(record.settings)
+        return all(own[name] == settings[name] for name in BASELINES[record.variant].settings)
+
+    ordered = sorted(filter(fits, records), key=lambda record: record.profile == model.profile)
+    return tuple({record.variant: record for record in ordered}.values())  # the last of a name stays

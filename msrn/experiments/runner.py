@@ -1,273 +1,264 @@
-"""The bench on which the rows of an experiment are trained and scored: data, masks and candidates that they share.
+"""From a table and a request to records: data -> foreground -> neighbours -> training -> score.
 
-A row and a seed is a run, trained or loaded, and a record of what was measured on it; the rows that train nothing are
-scored beside them. Runs of a CPU are trained side by side (``msrn.training.parallel``).
+A row and a seed is one training (``Job``), or one a category where a table has a model a category. Trainings of equal
+settings, data and seed are one run of the store, whichever tables ask for it. Those of a CPU go side by side
+(``training.parallel``). Rows that train nothing are scored beside them (``baselines``).
 """
 
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from msrn import baselines, paths
-from msrn.data import ImageCollection, open_collection
+from msrn.baselines import BASELINES, Given
+from msrn.data import cameras_known, open_collection
+from msrn.data.collection import ImageCollection
+from msrn.data.subset import limited, one_category, subset
 from msrn.errors import MsrnError
 from msrn.evaluation import score
-from msrn.evaluation.protocol import Mesh
-from msrn.experiments.paper import EXPERIMENTS, variants
-from msrn.experiments.table import ABLATIONS, BASELINES, FITTED, FITTED_BY, Variant, portion
+from msrn.evaluation.score import Label
+from msrn.experiments.recorded import pool
+from msrn.experiments.table import Row, Table
 from msrn.experiments.verdicts import says_nothing
 from msrn.foreground import cue_check
 from msrn.foreground.pipeline import Foreground
 from msrn.neighbors.candidates import find_candidates
-from msrn.neighbors.features import extract_features
 from msrn.profiles import Request
+from msrn.settings import Settings
 from msrn.store.checkpointing import OutOfTime
 from msrn.store.results import Record
 from msrn.training import parallel, runs
 from msrn.training.runs import Run
 
-MASKED = ("homeware", "procedural13")  # data sets that come with masks and have no photographs
-ON_A_RING = (*MASKED, "shapenet")  # those whose cameras are at one distance and look at the centre, as the network's
-# Settings that decide the candidates, of which a row that changes one has its own.
-OF_CANDIDATES = ("candidate", "features", "clip")
+WHOLE = Row("M-SRN", settings={})  # whose images the rows that train nothing see
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table under a request."""
+
+    table: Table
+    request: Request
+    progress: bool = True
+    until: float | None = None  # of time.monotonic, past which training stops, with OutOfTime
+
+    def open(self, split: str) -> ImageCollection:
+        return open_collection(self.request.dataset, split, self.request.data_root)
+
+    def check(self) -> None:
+        """Refuse data that the table cannot be made of, before any work."""
+        test, title, name = self.open(self.table.split), self.table.title, self.request.dataset
+        test.ground_truth(str(test.object_id[test.evaluation_index[0]]))
+        wanted = "choose photographs with true shapes, such as pascal3d or homeware-wild"
+        if "masks" in self.table.changed and test.masks is not None:
+            raise MsrnError(f"{title} is about masks, which {name} comes with: {wanted}")
+        if "masks" in self.table.changed and not test.has_true_masks:
+            raise MsrnError(f"{title} has a row with true masks, of which {name} has none: {wanted}")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that a row asks for, and the images that it is scored on."""
+
+    row: Row
+    seed: int
+    settings: Settings
+    train: ImageCollection
+    test: ImageCollection
+    foreground: Foreground
+    category: str = ""
+
+    @property
+    def label(self) -> str:
+        return ", ".join(filter(None, (self.row.name, self.category, f"seed {self.seed}")))
+
+    @property
+    def folder(self) -> Path:
+        return runs.folder_of(self.settings, self.train, self.seed)
+
+    @property
+    def steps_left(self) -> int:
+        return self.settings.steps - runs.last_step(self.settings, self.train, self.seed)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A row as it was computed with one seed."""
+    """A row as it was computed with one seed: its run, or one a category, and its record."""
 
-    variant: Variant
-    run: Run
+    row: Row
+    runs: tuple[Run, ...]
     record: Record
 
+    @property
+    def run(self) -> Run:
+        return self.runs[0]
 
-class Bench:
-    """What the rows of a table share: the request, its data, and the candidates, found once and only for training."""
 
-    def __init__(self, experiment: str, request: Request, progress: bool = True) -> None:
-        variants(experiment)
-        self.experiment, self.request, self.progress = experiment, request, progress
-        self.whole = self.train = open_collection(request.dataset, "train", request.data_root)
-        self._check_masks()
-        self.rows = slice(None)  # of the whole split, the images that ``train`` holds
-        self._under: dict[tuple[str, int], Bench] = {}
-        self.scored = open_collection(request.dataset, EXPERIMENTS[experiment].split, request.data_root)
-        self.scored.ground_truth(self.scored.object_id[0])  # one that has no true shapes is refused before any training
+@dataclass(frozen=True)
+class Result:
+    """Everything that a table and its figures show."""
 
-    def outcomes(self, work: Sequence[tuple[Variant, int]], until: float | None = None) -> Iterator[Outcome]:
-        """Every row and seed of ``work``, trained or loaded, scored or loaded; those that are trained side by side come
-        as they are done. There a run that cannot go on stops no other one: what they said is raised at the end."""
-        steps = sum(row.settings(self.request.settings).steps for row, _ in work)
-        threads = parallel.threads_each(len(work), steps, self.request.device)
-        waiting = [item for item in work if threads and self._steps_left(*item, until)]
-        for row, seed in work:
-            if (row, seed) not in waiting:
-                yield self._outcome(row, seed, self.run(row, seed, until))
-        if not waiting:
-            return
-        stopped: list[Exception] = []
-        for i, made in parallel.train([self._apart(*item, until) for item in waiting], threads, self.progress):
-            if isinstance(made, Exception):
-                stopped.append(made)
-            else:
-                yield self._outcome(*waiting[i], made)
-        for error in stopped:
-            if isinstance(error, MsrnError):
-                raise error
-        if stopped:
-            raise OutOfTime("\n".join(map(str, stopped)))
+    table: Table
+    request: Request
+    test: ImageCollection  # as the whole network sees it with the first seed
+    outcomes: tuple[Outcome, ...]  # row by row in the paper's order, seed by seed
+    baselines: tuple[Record, ...]
+    recorded: tuple[Record, ...]  # all recorded results of the tables
+    seconds: float  # from the request to the table
 
-    def run(self, row: Variant, seed: int, until: float | None = None) -> Run:
-        """A row with one seed, trained or loaded; a line on standard error says which and why."""
-        label, bench = _label(row, seed), self.under(row, seed, until)
-        if until is not None and time.monotonic() > until:
-            raise OutOfTime(f"{label}: the time is over before it began")
-        settings = row.settings(self.request.settings)
-        made = runs.train_or_load(
-            settings, bench.train, lambda: bench.candidates, seed, self.request.device, self.progress, label, until
-        )
-        if self.progress and not made.trained_now:
-            print(made.how, file=sys.stderr, flush=True)
-        return made
-
-    def _outcome(self, row: Variant, seed: int, made: Run) -> Outcome:
-        scored = self.under(row, seed).scored
-        return Outcome(row, made, score.score_run(made, self._row(row.name), self.request, scored, self.progress))
-
-    def _steps_left(self, row: Variant, seed: int, until: float | None) -> int:
-        settings = row.settings(self.request.settings)
-        return settings.steps - runs.last_step(settings, self.under(row, seed, until).train, seed)
-
-    def _apart(self, row: Variant, seed: int, until: float | None) -> parallel.Work:
-        """A run for a process of its own. What all of them read is in the caches when they start."""
-        bench, settings = self.under(row, seed, until), row.settings(self.request.settings)
-        if settings.neighbor_consistency:
-            bench._features(bench.train)
-        folder = runs.folder_of(settings, bench.train, seed)
-        train = partial(_run, self.experiment, self.request, row, seed, until)
-        return parallel.Work(_label(row, seed), folder, settings.steps, train)
+    def of(self, name: str) -> list[Outcome]:
+        """The outcomes of a row, one a seed; none for a quoted row."""
+        return [outcome for outcome in self.outcomes if outcome.row.name == name]
 
     @property
-    def raw(self) -> bool:
-        """Whether the data come without masks, so that every row and seed sees images of its own (§3.1)."""
-        return self.whole.masks is None
-
-    def _check_masks(self) -> None:
-        """A table about masks needs photographs that come without any, and for its row of true masks those as well."""
-        if not any(row.overrides.get("masks") == "true" for row in variants(self.experiment)):
-            return
-        name = self.request.dataset
-        if not self.raw:
-            raise _unfit(self.experiment, f"is about masks, which {name} comes with")
-        if not self.whole.has_true_masks:
-            raise _unfit(self.experiment, f"has a row with true masks, of which {name} has none")
-
-    def foreground(self, row: Variant, seed: int, until: float | None = None) -> Foreground:
-        """What segments the images of a row."""
-        settings = row.settings(self.request.settings)
-        return Foreground(self.whole, settings, seed, self.request.device, self.progress, until)
-
-    def under(self, row: Variant, seed: int, until: float | None = None) -> "Bench":
-        """The bench that a row is trained on: another one when the row has its own candidates, training images or
-        masks. It is made once."""
-        key = row.name, seed
-        if key not in self._under:
-            self._under[key] = self._made_for(row, seed, until)
-        return self._under[key]
-
-    def _made_for(self, row: Variant, seed: int, until: float | None) -> "Bench":
-        rows = row.training_rows(self.whole)
-        own_candidates = any(name.startswith(OF_CANDIDATES) for name in row.overrides)
-        if rows is None and not own_candidates and not self.raw:
-            return self
-        other = copy(self)
-        other.request = replace(self.request, settings=row.settings(self.request.settings))
-        other.__dict__.pop("candidates", None)
-        if self.raw:
-            foreground = self.foreground(row, seed, until)
-            other.whole = other.train = foreground.apply(self.whole)
-            other.scored = foreground.apply(self.scored)
-            cue_check.warn(foreground)
-            found = other.whole.masks.any((1, 2))
-            if not found.all():  # an image without foreground teaches nothing
-                rows = np.flatnonzero(found) if rows is None else rows[found[rows]]
-            if rows is not None and not len(rows):
-                raise MsrnError(f"{foreground.name} found no foreground in any training image of {self.whole.name}")
-        if rows is not None:
-            other.train, other.rows = portion(other.whole, rows), rows
-        return other
-
-    def baselines(self) -> tuple[Record, ...]:
-        """Rows that train nothing, so that nobody takes the others for more than they are."""
-        return tuple(self.baseline(name) for name in self.yardsticks)
-
-    @property
-    def yardsticks(self) -> tuple[str, ...]:
-        """Those of ``BASELINES`` that there can be: meshes are fitted to masks only where all cameras are known, and
-        not at profile smoke, of whose minute that would take half."""
-        known = re.sub(r"-\d+$", "", self.scored.name) in ON_A_RING
-        fit = known and not says_nothing(self.request.profile)
-        return tuple(name for name in BASELINES if fit or name != FITTED)
-
-    def baseline(self, name: str) -> Record:
-        """One of ``yardsticks``."""
-        if name not in self.yardsticks:
-            raise MsrnError(
-                f"{name}: no row of {self.scored.name} at profile {self.request.profile}: expected one of "
-                f"{', '.join(self.yardsticks)}"
-            )
-        s, index, train = self.request.settings, self.scored.evaluation_index, self.train
-
-        def start() -> list[Mesh]:
-            return baselines.ellipsoid(len(index), s.ellipsoid, s.mesh_level)
-
-        def average() -> list[Mesh]:
-            return baselines.mean_shape(self.scored, index, train)
-
-        def anything() -> list[Mesh]:
-            return baselines.meshes_of(train, baselines.random_object(self.scored, index, train, score.SEED))
-
-        def alike(known: bool) -> list[Mesh]:
-            of_test, of_train = self._features(self.scored), self._features(train)
-            return baselines.meshes_of(
-                train, baselines.nearest_object(self.scored, index, train, of_test, of_train, known)
-            )
-
-        by_features = [train.fingerprint, s.features, s.clip_weights]
-        rows = (
-            (start, [s.ellipsoid, s.mesh_level]),
-            (average, [train.fingerprint]),
-            (anything, [train.fingerprint]),
-            (lambda: alike(True), by_features),
-            (lambda: alike(False), by_features),
-            (lambda: baselines.fitted(self.scored, index, s, self.progress), [getattr(s, name) for name in FITTED_BY]),
-        )
-        make, depends = dict(zip(BASELINES, rows, strict=True))[name]
-        folder = paths.runs_folder() / "baselines"
-        return score.score_baseline(make, self._row(name), depends, self.request, self.scored, folder, self.progress)
-
-    @cached_property
-    def candidates(self) -> np.ndarray:
-        """Eqs 31-32 on the training images, (N, k_cos)."""
-        s, train = self.request.settings, self.train
-        return find_candidates(
-            self._features(train),
-            train.category,
-            train.object_id,
-            s.candidates,
-            s.candidate_scope,
-            s.candidate_objects,
-            s.candidate_pool,
-            train.masks,
-            train.categories,
-            self.request.device,
-            self.progress,
-        )
-
-    def _features(self, collection: ImageCollection) -> np.ndarray:
-        """Eqs 28-30, (N, D) unit rows."""
-        s = self.request.settings
-        kept = collection is self.train
-        whole = self.whole if kept else collection
-        known = extract_features(whole, s.features, s.clip_weights, self.progress, self.request.device)
-        return known[self.rows] if kept else known
-
-    def _row(self, name: str) -> tuple[str, str]:
-        return self.experiment, name
+    def rows(self) -> dict[str, list[Record]]:
+        """The records of this run, of every row."""
+        return {row.name: [outcome.record for outcome in self.of(row.name)] for row in self.table.rows}
 
 
-def _run(experiment: str, request: Request, row: Variant, seed: int, until: float | None) -> Run | Exception:
-    """``Bench.run`` in a process of its own; what stopped it is returned, so that the others go on."""
+def make(table: Table, request: Request, progress: bool = True) -> Result:
+    """A table under ``request``: every trained row with every seed, then the baselines."""
+    started, past = time.perf_counter(), tuple(pool())
+    asked = Experiment(table, request, progress)
+    asked.check()
+    work = [(row, seed) for row in table.trained for seed in request.seeds]
+    found = sorted(outcomes(asked, work), key=lambda o: work.index((o.row, o.record.seed)))
+    whole = job_of(asked, WHOLE, request.seeds[0])
+    yardsticks = tuple(baseline(asked, name, whole, past) for name in baselines(asked, whole))
+    request = replace(request, dataset=whole.test.name)  # pix3d has another name when its split is ours
+    return Result(table, request, whole.test, tuple(found), yardsticks, past, time.perf_counter() - started)
+
+
+def outcomes(asked: Experiment, work: Sequence[tuple[Row, int]]) -> Iterator[Outcome]:
+    """Every row and seed of ``work``, each as it is done. Of trainings side by side one that cannot go on stops no
+    other; what they said is raised at the end."""
+    jobs = {item: jobs_of(asked, *item) for item in work}
+    every = [job for mine in jobs.values() for job in mine]
+    threads = parallel.threads_each(len(every), sum(job.settings.steps for job in every), asked.request.device)
+    left = {job.folder: job for job in every if threads and job.steps_left}
+
+    def ready() -> Iterator[Outcome]:
+        for item in [item for item, mine in jobs.items() if not any(job.folder in left for job in mine)]:
+            yield outcome(asked, jobs.pop(item))
+
+    yield from ready()
+    stopped: list[Exception] = []
+    for folder, error in _side_by_side(asked, dict(left), threads):
+        if error:
+            stopped.append(error)
+        else:
+            del left[folder]
+            yield from ready()
+    for error in stopped:
+        if isinstance(error, MsrnError):
+            raise error
+    if stopped:
+        raise OutOfTime("\n".join(map(str, stopped)))
+
+
+def outcome(asked: Experiment, jobs: Sequence[Job]) -> Outcome:
+    """Training -> score, for a row with one seed."""
+    row, trained = jobs[0].row, tuple(train(asked, job) for job in jobs)
+    label = Label(asked.table.name, row.name, asked.request.label)
+    pairs = zip(trained, jobs, strict=True)
+    records = [score.score_run(run, label, job.test, asked.progress) for run, job in pairs]
+    return Outcome(row, trained, score.joined(records) if len(records) > 1 else records[0])
+
+
+def jobs_of(asked: Experiment, row: Row, seed: int) -> list[Job]:
+    """The trainings of a row with one seed: one, or one for each category of the table that the data set has."""
+    known = asked.open(asked.table.split).categories
+    jobs = [job_of(asked, row, seed, name) for name in asked.table.categories if name in known]
+    jobs = jobs or [job_of(asked, row, seed)]
+    for job in jobs:
+        cue_check.warn(job.foreground)
+    return jobs
+
+
+def job_of(asked: Experiment, row: Row, seed: int, category: str = "") -> Job:
+    """Data -> foreground: what a row is trained and scored on. Images with masks pass through the foreground module."""
+    settings, request = row.settings_on(asked.request.settings), asked.request
+    train, test = asked.open("train"), asked.open(asked.table.split)
+    if category:
+        train, test = one_category(train, category), one_category(test, category)
+    foreground = Foreground(train, settings, seed, request.device, request.weights, asked.progress, asked.until)
+    images, test = foreground.apply(train), foreground.apply(test)
+    rows = limited(images, row.objects, row.views) if row.objects or row.views else np.arange(len(images))
+    if train.masks is None:  # an image without foreground teaches nothing
+        rows = rows[images.masks.any((1, 2))[rows]]
+    if not len(rows):
+        raise MsrnError(f"{foreground.name} found no foreground in any training image of {train.name}")
+    images = subset(images, rows) if len(rows) < len(images) else images
+    return Job(row, seed, settings, images, test, foreground, category)
+
+
+def train(asked: Experiment, job: Job) -> Run:
+    """Neighbours -> training, or loading; a line on standard error says which and why."""
+    if asked.until is not None and time.monotonic() > asked.until:
+        raise OutOfTime(f"{job.label}: the time is over before it began")
+    neighbors, how = partial(neighbors_of, asked, job), (asked.progress, job.label, asked.until)
+    run = runs.train_or_load(job.settings, job.train, neighbors, job.seed, asked.request.device, *how)
+    if asked.progress and not run.trained_now:
+        print(run.how, file=sys.stderr, flush=True)
+    return run
+
+
+def neighbors_of(asked: Experiment, job: Job) -> np.ndarray:
+    """Eqs 27-32 on the training images, (N, k_cos)."""
+    s, images, request = job.settings, job.train, asked.request
+    rule = (s.candidates, s.candidate_scope, s.candidate_objects, images.masks, images.categories)
+    features = _given(asked, job).features(images)
+    return find_candidates(
+        features, images.category, images.object_id, *rule, device=request.device, progress=asked.progress
+    )
+
+
+def baselines(asked: Experiment, job: Job) -> list[str]:
+    """The names of the rows that train nothing and can be there: meshes are fitted to masks only where all cameras are
+    known, and not at profile smoke, of whose minute that would take half."""
+    fits = cameras_known(job.test.name) and not says_nothing(asked.request.profile)
+    return [name for name, made in BASELINES.items() if fits or not made.needs_cameras]
+
+
+def baseline(asked: Experiment, name: str, job: Job, recorded: Sequence[Record] = ()) -> Record:
+    """A row that trains nothing, on the images of ``job``; one of ``recorded`` where that still holds."""
+    known = baselines(asked, job)
+    if name not in known:
+        where = f"{job.test.name} at profile {asked.request.profile}"
+        raise MsrnError(f"{name}: no row of {where}: expected one of {', '.join(known)}")
+    made, given, label = BASELINES[name], _given(asked, job), Label(asked.table.name, name, asked.request.label)
+    meshes, depends = partial(made.meshes, given), made.depends(given)
+    return score.score_baseline(meshes, label, job.settings, made.module, depends, job.test, recorded, asked.progress)
+
+
+def _given(asked: Experiment, job: Job) -> Given:
+    return Given(job.test, job.train, job.settings, asked.request.weights, asked.request.device, asked.progress)
+
+
+def _side_by_side(asked: Experiment, jobs: dict[Path, Job], threads: int) -> Iterator[tuple[Path, Exception | None]]:
+    """The folder of each training as it is done, with what stopped it. What all of them read is in the caches when
+    they start."""
+    for job in jobs.values():
+        if job.settings.neighbor_consistency:
+            _given(asked, job).features(job.train)
+    quiet = replace(asked, progress=False)
+    calls = [partial(_train_apart, quiet, job.row, job.seed, job.category) for job in jobs.values()]
+    work = [
+        parallel.Work(job.label, folder, job.settings.steps, call)
+        for (folder, job), call in zip(jobs.items(), calls, strict=True)
+    ]
+    for place, error in parallel.train(work, threads, asked.progress) if work else ():
+        yield work[place].folder, error
+
+
+def _train_apart(asked: Experiment, row: Row, seed: int, category: str) -> Exception | None:
+    """``train`` in a process of its own; what stopped it is returned, so that the others go on."""
     try:
-        return Bench(experiment, request, progress=False).run(row, seed, until)
+        train(asked, job_of(asked, row, seed, category))
     except (MsrnError, OutOfTime) as stopped:
         return stopped
-
-
-def _label(row: Variant, seed: int) -> str:
-    return f"{row.name}, seed {seed}"
-
-
-def _unfit(name: str, said: str) -> MsrnError:
-    wanted = "choose photographs with true shapes, such as pascal3d or homeware-wild"
-    return MsrnError(f"{ABLATIONS[name].title} {said}: {wanted}")
-
-
-def suited(name: str, request: Request) -> Request:
-    """The request on data that the table can be made of: Table 7 is about masks, so it takes photographs without any in
-    place of a data set that comes with them, and says so."""
-    raw = ABLATIONS[name].raw if name in ABLATIONS else {}
-    if raw and request.dataset == "shapenet":  # before it is packed
-        raise _unfit(name, "is about masks, which shapenet comes with")
-    if not raw or request.dataset not in MASKED:
-        return request
-    instead = raw.get(request.profile, raw["laptop"])
-    said = f"finding the foreground needs photographs, and {request.dataset} comes with masks: {instead} instead"
-    print(said, file=sys.stderr, flush=True)
-    return replace(request, dataset=instead)
+    return None

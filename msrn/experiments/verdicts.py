@@ -1,61 +1,140 @@
-"""What a table claims, and whether runs carry it: differences between rows, their intervals, verdicts.
+"""What a table claims, in a small vocabulary, and whether records carry it.
 
-Rule: a claim is **reproduced** when the difference has the paper's sign in every one of at least three seeds and the
-95 % interval of the paired differences between objects excludes zero; else it is **not reproduced**. For the interval
-an object's value is its mean over the seeds, and objects are resampled within their categories. With fewer seeds, or at
-profile smoke, a claim is **not evaluated**. An order of rows is reproduced when each step of it is.
+Rule: ``Beats`` is **reproduced** when the difference has the paper's sign in every one of at least three seeds and the
+95 % interval of the paired differences between objects excludes zero; ``Close`` when that interval lies within
+``ALIKE`` of the other row's mean. ``Between``, ``Peak`` and ``Stable`` are made of these and reproduced when each part
+is. Else: **not reproduced**. With fewer seeds, at profile smoke, or where a row was not measured, **not evaluated**.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from msrn.errors import MsrnError
-from msrn.evaluation.metrics import bootstrap_interval
+from msrn.evaluation.statistics import METRICS, Estimate, difference, estimate, pairs_by_seed
 from msrn.store.results import Record
 
-LOWER_IS_BETTER = {"cd": True, "f": False}
-DECIMALS = {"cd": 2, "f": 3}
 SEEDS_FOR_A_VERDICT = 3
 SILENT_PROFILES = ("smoke",)  # these prove the wiring and say nothing about the method
+ALIKE = 0.1  # of a row's mean: how far apart two rows may be that are said to be alike
 RULE = (
     "Reproduced: the difference has the paper's sign in every one of at least three seeds, and the 95 % interval of "
     "its paired differences between objects (each averaged over the seeds; objects resampled within categories) "
-    "excludes zero. An order is reproduced when each step of it is. Else: not reproduced."
+    f"excludes zero. Rows said to be alike: the interval lies within {ALIKE:.0%} of the mean. A claim of several parts "
+    "is reproduced when each of them is. Else: not reproduced."
 )
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 TOO_FEW_SEEDS = "not evaluated: needs three seeds"
 SILENT = "not evaluated at this profile"
-BOOTSTRAP_SEED = 0
 
-
-def unsigned(value: float, metric: str) -> str:
-    """The value in the metric's decimals."""
-    return f"{value:.{DECIMALS[metric]}f}".replace("-", "−")
-
-
-def signed(value: float, metric: str) -> str:
-    """The same with its sign, for differences."""
-    return f"{value:+.{DECIMALS[metric]}f}".replace("-", "−")
+Rows = Mapping[str, Sequence[Record]]  # the records of each row, one a seed
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A macro mean over objects with its 95 % bootstrap interval."""
+class Claim:
+    """That in each pair the first row is better than the second, or, with ``close``, that the two are alike."""
 
-    mean: float
-    low: float
-    high: float
+    words: str
+    pairs: tuple[tuple[str, str], ...]
+    close: bool = False
+
+    def rows(self) -> set[str]:
+        return {name for pair in self.pairs for name in pair}
+
+
+def Beats(better: str, worse: str) -> Claim:
+    """``better`` beats ``worse``."""
+    return Claim(f"{better} beats {worse}", ((better, worse),))
+
+
+def Between(row: str, better: str, worse: str) -> Claim:
+    """``row`` lies between ``better`` and ``worse``."""
+    return Claim(f"{row} is between {better} and {worse}", ((better, row), (row, worse)))
+
+
+def Peak(row: str, *others: str) -> Claim:
+    """``row`` beats all of the others."""
+    return Claim(f"{row} is best", tuple((row, other) for other in others))
+
+
+def Close(row: str, other: str) -> Claim:
+    """``row`` and ``other`` are alike."""
+    return Claim(f"{row} is close to {other}", ((row, other),), close=True)
+
+
+def Stable(*rows: str) -> Claim:
+    """All of the rows are alike."""
+    first, *others = rows
+    return Claim(f"{', '.join(rows)} are alike", tuple((row, first) for row in others), close=True)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One part of a claim in one metric: first - second."""
+
+    metric: str
+    first: str
+    second: str
+    close: bool
+    published: float | None  # where both values are printed
+    measured: Estimate  # seeds averaged
+    per_seed: tuple[float, ...]
+    scale: float  # the mean of the second row
 
     @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
+    def sign(self) -> int:
+        """The paper's: -1 where the first row is to be the lower one."""
+        return -1 if METRICS[self.metric].lower_is_better else 1
 
-    def text(self, metric: str, sign: bool = False) -> str:
-        """Such as ``9.12 [8.10, 10.21]``, or ``−0.40 [−0.90, +0.10]`` with ``sign``."""
-        write = signed if sign else unsigned
-        return f"{write(self.mean, metric)} [{write(self.low, metric)}, {write(self.high, metric)}]"
+    @property
+    def agrees(self) -> int:
+        """Seeds whose difference has the paper's sign."""
+        return sum(np.sign(value) == self.sign for value in self.per_seed)
+
+    def verdict(self, profile: str) -> str:
+        if says_nothing(profile):
+            return SILENT
+        if len(self.per_seed) < SEEDS_FOR_A_VERDICT:
+            return TOO_FEW_SEEDS
+        if self.close:
+            alike = max(-self.measured.low, self.measured.high) <= ALIKE * abs(self.scale)
+            return REPRODUCED if alike else NOT_REPRODUCED
+        right = self.agrees == len(self.per_seed) and np.sign(self.measured.mean) == self.sign
+        return REPRODUCED if right and self.measured.excludes_zero else NOT_REPRODUCED
+
+    def standing(self) -> str:
+        """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10]``."""
+        signs = f", the paper's sign in {self.agrees} of {len(self.per_seed)} seeds"
+        told = signs if len(self.per_seed) > 1 and not self.close else ""
+        return f"{self.first} − {self.second}: {self.measured.text(self.metric, sign=True)}{told}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim in one metric, held against records."""
+
+    claim: Claim
+    metric: str
+    parts: tuple[Comparison, ...]  # none where a row was not measured, or rows share no seed
+    missing: tuple[str, ...] = ()  # rows that were not measured
+
+    def text(self, profile: str) -> str:
+        """Reproduced, not reproduced, or not evaluated and why."""
+        if not self.parts:
+            return f"not evaluated: {', '.join(self.missing)} not measured" if self.missing else TOO_FEW_SEEDS
+        verdicts = [part.verdict(profile) for part in self.parts]
+        unknown = [verdict for verdict in verdicts if verdict not in (REPRODUCED, NOT_REPRODUCED)]
+        if unknown:
+            return unknown[0]
+        return REPRODUCED if set(verdicts) == {REPRODUCED} else NOT_REPRODUCED
+
+    def standing(self) -> str:
+        return "; ".join(part.standing() for part in self.parts)
+
+    @property
+    def short(self) -> str:
+        """The metric's short name."""
+        return METRICS[self.metric].short
 
 
 def says_nothing(profile: str) -> bool:
@@ -63,98 +142,45 @@ def says_nothing(profile: str) -> bool:
     return profile.split(" with ")[0] in SILENT_PROFILES
 
 
-@dataclass(frozen=True)
-class Claim:
-    """That ``better`` beats ``worse`` in a metric, with what the paper prints and what the seeds say."""
-
-    metric: str
-    better: str
-    worse: str
-    published: float  # better - worse
-    measured: Estimate  # better - worse, seeds averaged
-    per_seed: tuple[float, ...]
-
-    @property
-    def agrees(self) -> int:
-        """Seeds whose difference has the paper's sign."""
-        return sum(np.sign(value) == np.sign(self.published) for value in self.per_seed)
-
-    def verdict(self, profile: str) -> str:
-        if says_nothing(profile):
-            return SILENT
-        if len(self.per_seed) < SEEDS_FOR_A_VERDICT:
-            return TOO_FEW_SEEDS
-        right = self.agrees == len(self.per_seed) and np.sign(self.measured.mean) == np.sign(self.published)
-        return REPRODUCED if right and self.measured.excludes_zero else NOT_REPRODUCED
-
-    def standing(self) -> str:
-        """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10]``."""
-        signs = f", the paper's sign in {self.agrees} of {len(self.per_seed)} seeds" if len(self.per_seed) > 1 else ""
-        return f"{self.better} − {self.worse}: {self.measured.text(self.metric, sign=True)}{signs}"
+def judge(
+    claims: Sequence[Claim], metrics: Sequence[str], rows: Rows, printed: Mapping[str, Mapping[str, float]]
+) -> list[Verdict]:
+    """Every claim in every metric; ``printed`` holds a row's values by metric."""
+    return [_verdict(claim, metric, rows, printed) for claim in claims for metric in metrics]
 
 
-def order_verdict(steps: Sequence[Claim], profile: str) -> str:
-    """The verdict on an order of rows, from the claims that each beats the next."""
-    verdicts = [step.verdict(profile) for step in steps]
-    unknown = [verdict for verdict in verdicts if verdict not in (REPRODUCED, NOT_REPRODUCED)]
-    if unknown:
-        return unknown[0]
-    return REPRODUCED if set(verdicts) == {REPRODUCED} else NOT_REPRODUCED
+def _verdict(claim: Claim, metric: str, rows: Rows, printed: Mapping[str, Mapping[str, float]]) -> Verdict:
+    missing = tuple(sorted(name for name in claim.rows() if not _measured(rows.get(name, ()), metric)))
+    parts = () if missing else tuple(_comparisons(claim, metric, rows, printed))
+    return Verdict(claim, metric, parts if len(parts) == len(claim.pairs) else (), missing)
 
 
-def in_common(records: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
-    """The records of each row, ordered by seed, for the seeds that all rows have."""
-    seeds = set.intersection(*({record.seed for record in found} for found in records.values()))
-    return {
-        name: sorted((record for record in found if record.seed in seeds), key=lambda record: record.seed)
-        for name, found in records.items()
-    }
+def _measured(records: Sequence[Record], metric: str) -> bool:
+    return bool(records) and all(metric in record.objects for record in records)
 
 
-def claim(
-    metric: str, better: str, worse: str, published: Mapping[str, float], records: Mapping[str, Sequence[Record]]
-) -> Claim:
-    """The claim that ``better`` beats ``worse``, from the records (one per seed) of both rows."""
-    pairs = list(zip(records[better], records[worse], strict=True))
-    if any(first.seed != second.seed for first, second in pairs):
-        raise MsrnError(f"{better} and {worse} were computed with different seeds: compare them seed by seed")
-    return Claim(
-        metric,
-        better,
-        worse,
-        published[better] - published[worse],
-        difference(records[better], records[worse], metric),
-        tuple(difference([first], [second], metric).mean for first, second in pairs),
-    )
-
-
-def estimate(records: Sequence[Record], metric: str) -> Estimate:
-    """Macro mean of a row, its seeds averaged object by object."""
-    _, strata, values = _per_object(records, metric)
-    return _macro(values, strata)
-
-
-def difference(first: Sequence[Record], second: Sequence[Record], metric: str) -> Estimate:
-    """Macro mean of first - second, paired by object, seeds averaged in each."""
-    (ids, strata, values), (other_ids, _, other_values) = _per_object(first, metric), _per_object(second, metric)
-    if ids != other_ids:
-        raise MsrnError(
-            f"{first[0].variant} and {second[0].variant} were evaluated on different objects: evaluate both anew"
+def _comparisons(
+    claim: Claim, metric: str, rows: Rows, printed: Mapping[str, Mapping[str, float]]
+) -> Iterator[Comparison]:
+    for first, second in claim.pairs:
+        pairs = pairs_by_seed(rows[first], rows[second])
+        if not pairs:
+            continue
+        left, right = ([pair[side] for pair in pairs] for side in (0, 1))
+        values = [printed.get(name, {}).get(metric) for name in (first, second)]
+        yield Comparison(
+            metric,
+            first,
+            second,
+            claim.close,
+            None if None in values else values[0] - values[1],
+            difference(left, right, metric),
+            tuple(difference([one], [other], metric).mean for one, other in pairs),
+            estimate(right, metric).mean,
         )
-    return _macro(values - other_values, strata)
 
 
-def _per_object(records: Sequence[Record], metric: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, categories (M,) and values (M,), averaged over the records."""
-    tables = [dict(zip(record.objects["object_id"], record.objects[metric], strict=True)) for record in records]
-    ids = sorted(tables[0])
-    if any(sorted(table) != ids for table in tables):
-        raise MsrnError(f"{records[0].variant}: its seeds were evaluated on different objects: evaluate them anew")
-    category = dict(zip(records[0].objects["object_id"], records[0].objects["category"], strict=True))
-    values = np.mean([[table[name] for name in ids] for table in tables], axis=0)
-    return ids, np.array([category[name] for name in ids]), values
-
-
-def _macro(values: np.ndarray, strata: np.ndarray) -> Estimate:
-    mean = float(np.mean([values[strata == term].mean() for term in np.unique(strata)]))
-    return Estimate(mean, *bootstrap_interval(values, BOOTSTRAP_SEED, strata=strata))
+def subject(claim: Claim, ours: str) -> str:
+    """The row beside which a verdict stands: the other one of a pair, else the whole method's."""
+    others = sorted(claim.rows() - {ours})
+    return others[0] if len(others) == 1 else ours

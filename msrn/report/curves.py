@@ -1,6 +1,7 @@
 """How the runs of a table learned, from their logs: loss terms, mask IoU, poses; and what longer ones reached."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from IPython.display import HTML
@@ -8,20 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from msrn.experiments import paper
-from msrn.experiments.ablation import Table
 from msrn.experiments.recorded import Group
-from msrn.experiments.runner import Outcome
-from msrn.experiments.study import OUTCOME, REFERENCE
-from msrn.experiments.table import WHOLE
-from msrn.report import html, recorded_tables, study_table
-from msrn.report.pictures import INK, quiet, show
+from msrn.experiments.runner import Outcome, Result
+from msrn.experiments.table import Table
+from msrn.report.pictures import INK, Picture, quiet
+from msrn.report.recorded_tables import MEASURES, lengths_html, several_lengths
 from msrn.store.results import Record
 
-GREEN, ORANGE, BLUE = "#2a9d6f", "#e0692f", "#3f7fd0"
-DASHED, DOTTED = (0, (4, 1.5)), (0, (1.2, 1.2))  # told apart without colour as well
-COLORS = {"w/o FC": GREEN, "w/o NC": ORANGE, "M-SRN/GT": GREEN, "M-SRN/OF": ORANGE, WHOLE: BLUE}
-STYLES = {"w/o FC": DASHED, "w/o NC": DOTTED, "M-SRN/GT": DASHED, "M-SRN/OF": DOTTED, WHOLE: "solid"}
+GREEN, ORANGE, BLUE, PURPLE = "#2a9d6f", "#e0692f", "#3f7fd0", "#8a63c7"
+DASHED, DOTTED, DASHDOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2))  # told apart without colour as well
+OTHERS = ((GREEN, DASHED), (ORANGE, DOTTED), (PURPLE, DASHDOT))
 CURVES = {  # log key -> title
     "mask_iou": "mask IoU",
     "bce": "silhouette, Eq. 40",
@@ -30,41 +27,41 @@ CURVES = {  # log key -> title
     "neighbor": "neighbours, Eq. 44",
     "n_re": "neighbours per image, $N_{re}$",
 }
-STUDY_STYLES = {REFERENCE: {"color": ORANGE, "marker": "o"}, OUTCOME: {"color": BLUE, "marker": "s"}}
-STUDY_MEASURES = {**recorded_tables.MEASURES, "pose_m2": "pose consistency, m=2 ↑"}
 
 
-def learning_figure(result: Table) -> Figure:
-    """A panel per logged term, a line per variant (and per seed); the dotted line is the stage switch."""
+def style(table: Table, row: str) -> dict[str, Any]:
+    """The line of a row: blue and solid for the whole method, the others by their place."""
+    others = [other.name for other in table.rows if other.name != table.ours]
+    color, line = (BLUE, "solid") if row == table.ours else OTHERS[others.index(row) % len(OTHERS)]
+    return {"color": color, "linestyle": line, "linewidth": 1.7}
+
+
+def learning(result: Result) -> Picture:
+    """A panel per logged term, a line per row and seed; the dotted line is the stage switch."""
     figure = Figure(figsize=(9.5, 4.8), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True)
     for axes, (key, title) in zip(panels.flat, CURVES.items(), strict=True):
         for outcome in result.outcomes:
-            name = outcome.variant.name
-            steps, values = series(outcome, key)
+            name = outcome.row.name
             label = name if outcome is result.of(name)[0] else None
-            axes.plot(steps, values, color=COLORS[name], linestyle=STYLES[name], linewidth=1.7, label=label)
+            axes.plot(*series(outcome, key), label=label, **style(result.table, name))
         axes.axvline(result.request.settings.stage_switch, color=INK, linewidth=1, linestyle=":")
         axes.set_title(title, color=INK, fontsize=11)
         over_steps(axes)
     for axes in panels[-1]:
         axes.set_xlabel("step", color=INK)
-    figure.legend(
-        *panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, labelcolor=INK
-    )
-    return figure
-
-
-def learning_alt(result: Table) -> str:
-    """What ``learning_figure`` shows, with the last values of the mask IoU."""
-    last = []
-    for row in result.table.rows:
-        values = [series(outcome, "mask_iou")[1][-1] for outcome in result.of(row.name)]
-        last.append(f"{row.name} {np.mean(values):.2f}")
-    return (
-        f"Six panels over training steps, a line per variant: {', '.join(CURVES.values())}. "
+    handles = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=4, frameon=False, labelcolor=INK)
+    last = [f"{row.name} {_last_iou(result, row.name):.2f}" for row in result.table.trained]
+    alt = (
+        f"Six panels over training steps, a line per row: {', '.join(CURVES.values())}. "
         f"Mask IoU on training images at the end: {', '.join(last)}."
-    ).replace("$N_{re}$", "N_re")
+    )
+    return Picture(figure, alt.replace("$N_{re}$", "N_re"))
+
+
+def _last_iou(result: Result, row: str) -> float:
+    return float(np.mean([series(outcome, "mask_iou")[1][-1] for outcome in result.of(row)]))
 
 
 def series(outcome: Outcome, key: str) -> tuple[list[int], list]:
@@ -73,20 +70,22 @@ def series(outcome: Outcome, key: str) -> tuple[list[int], list]:
     return [line["step"] for line in lines], [line[key] for line in lines]
 
 
-def pose_figure(result: Table) -> Figure:
-    """A map per variant (first seed): over steps, the share of training images with each pose candidate likeliest."""
-    shown = [result.of(row.name)[0] for row in result.table.rows]
+def poses(result: Result) -> Picture:
+    """A map per row (first seed): over steps, the share of training images with each pose candidate likeliest."""
+    shown = [result.of(row.name)[0] for row in result.table.trained]
     figure = Figure(figsize=(9.5, 2.5), layout="constrained")
-    panels = figure.subplots(1, len(shown), sharey=True)
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    largest = []
     for axes, outcome in zip(panels, shown, strict=True):
         steps, histogram = series(outcome, "pose_histogram")
         shares = np.array(histogram).T  # (K, steps)
         bins = len(shares)
+        largest.append(f"{outcome.row.name} {shares[:, -1].max():.0%}")
         image = axes.imshow(
             shares, aspect="auto", origin="lower", vmin=0, vmax=min(1.0, 3 / bins), interpolation="nearest",
             extent=(0, steps[-1], -180 / bins, 360 - 180 / bins),
         )  # fmt: skip
-        axes.set_title(outcome.variant.name, color=INK, fontsize=11)
+        axes.set_title(outcome.row.name, color=INK, fontsize=11)
         axes.set_xlabel("step", color=INK)
         axes.set_yticks(np.arange(bins) * 360 / bins)
         over_steps(axes)
@@ -95,107 +94,54 @@ def pose_figure(result: Table) -> Figure:
     bar.set_label("share of images", color=INK)
     bar.ax.tick_params(colors=INK, labelsize=9)
     bar.outline.set_visible(False)
-    return figure
-
-
-def pose_alt(result: Table) -> str:
-    """What ``pose_figure`` shows, with the largest share at the end."""
-    largest = []
-    for row in result.table.rows:
-        histogram = series(result.of(row.name)[0], "pose_histogram")[1][-1]
-        largest.append(f"{row.name} {max(histogram):.0%}")
-    even = 1 / len(histogram)
-    return (
-        "Three maps, one per variant: steps to the right, azimuth bins upward, brightness the share of training images "
-        f"in the bin. Largest share at the end: {', '.join(largest)}; an even spread would be {even:.0%}."
+    alt = (
+        f"{len(shown)} maps, one a row: steps to the right, azimuth bins upward, brightness the share of training "
+        f"images in the bin. Largest share at the end: {', '.join(largest)}; an even spread would be {1 / bins:.0%}."
     )
+    return Picture(figure, alt)
 
 
-def lengths_html(recorded: Sequence[Record]) -> HTML:
+def lengths(table: Table, records: Sequence[Record]) -> HTML:
     """What more steps buy, from recorded results: a table, and a figure where some set has more than one length."""
-    several = recorded_tables.several_lengths(recorded)
-    picture = show(lengths_figure(several), lengths_alt(several)).data if several else ""
-    return HTML(picture + recorded_tables.lengths_html(recorded))
+    several = several_lengths(table, records)
+    picture = _lengths_picture(table, several)._repr_html_() if several else ""
+    return HTML(picture + lengths_html(table, records))
 
 
-def lengths_figure(several: Mapping[str, Sequence[Group]]) -> Figure:
-    """CD, F-score and mask IoU against training steps: panels for every data set, a line per variant, and the best of
-    the rows that train nothing as a yardstick."""
+def _lengths_picture(table: Table, several: Mapping[str, Sequence[Group]]) -> Picture:
+    """CD, F-score and mask IoU against training steps: panels for every data set, a line per row, and the best of the
+    rows that train nothing as a yardstick."""
     figure = Figure(figsize=(9.5, 0.5 + 2.4 * len(several)), layout="constrained")
-    grid = figure.subplots(len(several), len(recorded_tables.MEASURES), squeeze=False)
+    grid = figure.subplots(len(several), len(MEASURES), squeeze=False)
+    parts = []
     for panels, (dataset, found) in zip(grid, several.items(), strict=True):
-        for axes, (metric, title) in zip(panels, recorded_tables.MEASURES.items(), strict=True):
-            _lengths(axes, found, metric)
+        for axes, (metric, title) in zip(panels, MEASURES.items(), strict=True):
+            _lengths_panel(axes, table, found, metric)
             axes.set_title(f"{dataset}: {title}", color=INK, fontsize=11)
+        values = [(g.steps, g.mean(table.ours, "cd")) for g in found if g.trained[table.ours]]
+        parts.append(f"{dataset}: " + ", ".join(f"{value:.2f} at {steps:,}" for steps, value in values))
     for axes in grid[-1]:
         axes.set_xlabel("steps", color=INK)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, labelcolor=INK)
-    return figure
+    alt = f"Chamfer distance, F-score and mask IoU over steps, a line per row. CD of {table.ours}, {'; '.join(parts)}."
+    return Picture(figure, alt)
 
 
-def lengths_alt(several: Mapping[str, Sequence[Group]]) -> str:
-    """What ``lengths_figure`` shows, with the CD of the whole network at every length."""
-    parts = []
-    for dataset, found in several.items():
-        values = [(group.steps, group.mean(WHOLE, "cd")) for group in found if group.rows()[WHOLE]]
-        parts.append(f"{dataset}: " + ", ".join(f"{value:.2f} at {steps:,}" for steps, value in values))
-    return f"Chamfer distance, F-score and mask IoU over steps, a line per variant. CD of M-SRN, {'; '.join(parts)}."
-
-
-def study_lengths_html() -> HTML:
-    """What more steps buy the whole network on the study's val split: a panel for each measure, a line for each row of
-    which there are several lengths, on each set."""
-    several = study_table.lengths(paper.recorded("study"))
-    if not several:
-        return HTML(html.note_html("The study has one length only so far."))
-    figure = Figure(figsize=(9.5, 2.6), layout="constrained")
-    panels = figure.subplots(1, len(STUDY_MEASURES))
-    lines = dict(zip(dict.fromkeys(dataset for _, dataset in several), ("solid", DASHED, DOTTED), strict=False))
-    for axes, (metric, title) in zip(panels, STUDY_MEASURES.items(), strict=True):
-        for (name, dataset), found in several.items():
-            axes.plot(
-                [steps / 1000 for steps in found], [study_table.mean(made, metric) for made in found.values()],
-                **STUDY_STYLES[name], linestyle=lines[dataset], markersize=4, linewidth=1.7,
-                label=_of_study(name, dataset),
-            )  # fmt: skip
-        quiet(axes)
-        _log_steps(axes, sorted({steps / 1000 for found in several.values() for steps in found}))
-        axes.set_title(title, color=INK, fontsize=11)
-        axes.set_xlabel("thousand steps", color=INK)
-    handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=3, frameon=False, labelcolor=INK)
-    return show(figure, _study_lengths_alt(several))
-
-
-def _study_lengths_alt(several: Mapping[tuple[str, str], Mapping[int, Sequence[Record]]]) -> str:
-    parts = []
-    for (name, dataset), found in several.items():
-        for metric, title in STUDY_MEASURES.items():
-            values = ", ".join(f"{study_table.mean(made, metric):.2f} at {steps:,}" for steps, made in found.items())
-            parts.append(f"{_of_study(name, dataset)}, {title[:-2]}: {values}")
-    return f"Four panels over training steps, M-SRN on the val split. {'; '.join(parts)}."
-
-
-def _of_study(name: str, dataset: str) -> str:
-    return f"{name} on {dataset}"
-
-
-def _lengths(axes: Axes, found: Sequence[Group], metric: str) -> None:
-    for row in found[0].table.rows:
-        mine = [group for group in found if group.rows()[row.name]]
+def _lengths_panel(axes: Axes, table: Table, found: Sequence[Group], metric: str) -> None:
+    for row in table.trained:
+        mine = [group for group in found if group.trained[row.name]]
         steps, values = [group.steps for group in mine], [group.mean(row.name, metric) for group in mine]
-        style = {"color": COLORS[row.name], "linestyle": STYLES[row.name], "linewidth": 1.7}
-        axes.plot(steps, values, marker="o", markersize=4, label=row.name, **style)
+        axes.plot(steps, values, marker="o", markersize=4, label=row.name, **style(table, row.name))
     known = [record.metrics[metric] for record in found[-1].baselines if metric in record.metrics]
     if known:
         best = min(known) if metric == "cd" else max(known)
         axes.axhline(best, color=INK, linewidth=1, linestyle=":", label="best row without training")
     quiet(axes)
-    _log_steps(axes, sorted({group.steps for group in found}))
+    logarithmic_steps(axes, sorted({group.steps for group in found}))
 
 
-def _log_steps(axes: Axes, steps: Sequence[float]) -> None:
+def logarithmic_steps(axes: Axes, steps: Sequence[float]) -> None:
     """Steps on a logarithmic scale, with a tick at each length there is."""
     axes.set_xscale("log")
     axes.set_xticks(steps, minor=False)

@@ -1,16 +1,16 @@
-"""Why the rows of Table 8 came out as they did, as tables: a diagnosis per row, and seeds against effects."""
+"""Why the rows of a table came out as they did, as tables: a diagnosis per row, and seeds against effects."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from IPython.display import HTML
 
 from msrn.evaluation.diagnosis import Diagnosis, Measure, diagnose
-from msrn.experiments import ablation
-from msrn.experiments import recorded as shelf
-from msrn.experiments.ablation import Table
-from msrn.experiments.recorded import Group
-from msrn.experiments.runner import Bench
-from msrn.experiments.verdicts import Claim, signed
+from msrn.evaluation.statistics import signed
+from msrn.experiments import recorded
+from msrn.experiments.runner import WHOLE, Experiment, Result, job_of, neighbors_of
+from msrn.experiments.table import Table
+from msrn.experiments.verdicts import Comparison
 from msrn.report.html import note_html, plain_html
 from msrn.store.results import Record
 
@@ -34,12 +34,16 @@ LINES = {  # field of a diagnosis -> name, what it is, format
 }
 
 
-def diagnosis_html(result: Table) -> str:
-    """A column for every row of the table (first seed), and what chance would give."""
-    bench = Bench("table8", result.request, progress=False)
-    if len(bench.train) > MOST_IMAGES:
-        return note_html(f"Left out: {len(bench.train):,} images are too many to search for a page.")
-    found = {row.name: _diagnosis(result, row.name, bench) for row in result.table.rows}
+def diagnosis(result: Result) -> HTML:
+    """A column for every trained row of the table (first seed), and what chance would give."""
+    asked = Experiment(result.table, result.request, progress=False)
+    job = job_of(asked, WHOLE, result.request.seeds[0])
+    if len(job.train) > MOST_IMAGES:
+        return HTML(note_html(f"Left out: {len(job.train):,} images are too many to search for a page."))
+    candidates = neighbors_of(asked, job)
+    found = {
+        row.name: diagnose(result.of(row.name)[0].run.network(), job.train, candidates) for row in result.table.trained
+    }
     header = ["", *found, "by chance"]
     lines = [_line(key, list(found.values())) for key in LINES]
     note = (
@@ -47,49 +51,35 @@ def diagnosis_html(result: Table) -> str:
         "random. A dash: nothing to ask, such as attention without compensation. True poses and shapes are read for "
         "evaluation alone."
     )
-    return plain_html("Neighbours, prototypes and attention, held against the truth", header, lines, note)
+    return HTML(plain_html("Neighbours, prototypes and attention, held against the truth", header, lines, note))
 
 
-def seeds_html(recorded: Sequence[Record]) -> str:
+def seeds(table: Table, records: Sequence[Record]) -> HTML:
     """For each claim of recorded results, its effect beside the spread between seeds."""
     lines = [
-        [f"{group.title}: {checked.better} − {checked.worse}", *_spread(checked)]
-        for group in shelf.groups(recorded)
-        for checked in _steps(group)
-        if len(checked.per_seed) > 1
+        [f"{group.title}: {part.first} − {part.second}", *_spread(part)]
+        for group in recorded.groups(table, records)
+        for part in {(p.first, p.second): p for v in group.verdicts for p in v.parts if p.metric == "cd"}.values()
+        if len(part.per_seed) > 1
     ]
     if not lines:
-        return note_html("Seeds cannot be compared yet: no row is recorded with two of them.")
+        return HTML(note_html("Seeds cannot be compared yet: no row is recorded with two of them."))
     header = ["", "CD difference", "spread of seeds", "effect over spread", "by seed"]
     note = (
         "Difference: with its 95 % interval over objects, seeds averaged. Spread: the standard deviation of the "
         "difference between seeds; an effect no larger than that may turn with the next seed."
     )
-    return plain_html("Seeds against effects", header, lines, note)
+    return HTML(plain_html("Seeds against effects", header, lines, note))
 
 
-def _steps(group: Group) -> list[Claim]:
-    """The claims in CD, the last step of the paper's order included."""
-    rows, table = group.rows(), group.table
-    in_cd = [made for made in ablation.claims(rows, table) if made.metric == "cd"]
-    known = {(made.better, made.worse) for made in in_cd}
-    return in_cd + [
-        made for made in ablation.order(rows, table).get("cd", []) if (made.better, made.worse) not in known
-    ]
-
-
-def _spread(checked: Claim) -> list[str]:
-    spread = float(np.std(checked.per_seed, ddof=1))
+def _spread(part: Comparison) -> list[str]:
+    spread = float(np.std(part.per_seed, ddof=1))
     return [
-        checked.measured.text("cd", sign=True),
+        part.measured.text("cd", sign=True),
         f"{spread:.2f}",
-        f"{abs(checked.measured.mean) / spread:.1f}" if spread > 0 else "–",
-        ", ".join(signed(value, "cd") for value in checked.per_seed),
+        f"{abs(part.measured.mean) / spread:.1f}" if spread > 0 else "–",
+        ", ".join(signed(value, "cd") for value in part.per_seed),
     ]
-
-
-def _diagnosis(result: Table, name: str, bench: Bench) -> Diagnosis:
-    return diagnose(result.of(name)[0].run.network(), bench.train, bench.candidates)
 
 
 def _line(key: str, found: Sequence[Diagnosis]) -> list[str]:

@@ -1,11 +1,12 @@
-"""How tables look: as HTML that takes its colours from the page, light or dark, and as text for a terminal."""
+"""How tables look as HTML, which takes its colours from the page, light or dark."""
 
+import base64
 import html
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-WIDTH = 110  # of running text in a terminal
+from msrn.report.sheet import Line, Sheet
+from msrn.report.text import sheet_csv, sheet_latex
+
 STYLE = """<style>
 .msrn {overflow-x: auto; margin: 1em 0}
 .msrn table {border-collapse: collapse; font-size: .85em; line-height: 1.35; margin: 0; color: inherit;
@@ -26,62 +27,39 @@ STYLE = """<style>
 </style>"""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of a results table, in words. In a cell an interval follows its value in brackets."""
-
-    name: str
-    cells: tuple[str, ...]  # the columns of each metric in turn: published, recorded, this run
-    verdicts: tuple[tuple[str, str], ...] = ()  # (verdict, detail)
-    baseline: bool = False  # set apart from the paper's rows
-
-
-COLUMNS = ("published", "recorded", "this run")
-
-
-def results_html(
-    caption: str, metrics: Sequence[str], rows: Sequence[Row], notes: Sequence[str], columns: Sequence[str] = COLUMNS
-) -> str:
-    """A table of results: for each metric published | recorded | this run, then the verdict where rows have any."""
-    judged = any(row.verdicts for row in rows)
-    span = f"class='group' colspan='{len(columns)}' scope='colgroup'"
-    groups = "".join(f"<th {span}>{html.escape(name)}</th>" for name in metrics)
-    columns = "".join(f"<th scope='col'>{name}</th>" for name in columns) * len(metrics)
+def sheet_html(sheet: Sheet) -> str:
+    """A table of results: for each column its sources, then the verdict where lines have any, and downloads."""
+    judged = any(line.verdicts for line in sheet.lines)
+    span = f"class='group' colspan='{len(sheet.sources)}' scope='colgroup'"
+    groups = "".join(f"<th {span}>{html.escape(column.title)}</th>" for column in sheet.columns)
+    sources = "".join(f"<th scope='col'>{name}</th>" for name in sheet.sources) * len(sheet.columns)
     verdict = "<th class='words' scope='col'>verdict</th>" * judged
-    head = f"<tr><td></td>{groups}{'<td></td>' * judged}</tr><tr><td></td>{columns}{verdict}</tr>"
-    first = next((row for row in rows if row.baseline), None)
-    body = []
-    for row in rows:
-        kinds = ["beside"] * row.baseline + ["apart"] * (row is first)
-        cells = "".join(f"<td>{_value_over_interval(text)}</td>" for text in row.cells)
-        words = "<br>".join(_verdict_over_detail(*said) for said in row.verdicts)
-        title = f"<th scope='row'>{html.escape(row.name)}</th>"
-        last = f"<td class='words'>{words}</td>" * judged
-        body.append(f"<tr class='{' '.join(kinds)}'>{title}{cells}{last}</tr>")
-    return _wrapped(caption, head, body, notes)
+    head = f"<tr><td></td>{groups}{'<td></td>' * judged}</tr><tr><td></td>{sources}{verdict}</tr>"
+    first = next((line for line in sheet.lines if line.baseline), None)
+    body = [_line(line, line is first, judged) for line in sheet.lines]
+    return _wrapped(sheet.caption, head, body, sheet.notes, _downloads(sheet))
 
 
-def results_text(caption: str, metrics: Sequence[str], rows: Sequence[Row], notes: Sequence[str]) -> str:
-    """The same for a terminal; verdicts follow below the table."""
-    table = [["", *COLUMNS * len(metrics)], *([row.name, *row.cells] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ["  ".join(map(_pad, line, widths, range(len(line)))).rstrip() for line in table]
-    spans = [sum(widths[1 + 3 * k : 4 + 3 * k]) + 4 for k in range(len(metrics))]
-    titles = "  ".join(name.center(span) for name, span in zip(metrics, spans, strict=True))
-    ruler = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    models = sum(not row.baseline for row in rows)
-    block = [
-        " " * (widths[0] + 2) + titles.rstrip(),
-        lines[0],
-        ruler,
-        *lines[1 : models + 1],
-        ruler,
-        *lines[models + 1 :],
+def _line(line: Line, apart: bool, judged: bool) -> str:
+    kinds = ["beside"] * line.baseline + ["apart"] * apart
+    cells = "".join(f"<td>{_value_over_interval(cell.text)}</td>" for cell in line.cells)
+    words = "<br>".join(_verdict_over_detail(*verdict) for verdict in line.verdicts)
+    letters = f" <small>supervision {html.escape(line.supervision)}</small>" if line.supervision else ""
+    title = f"<th scope='row'>{html.escape(line.name)}{letters}</th>"
+    return f"<tr class='{' '.join(kinds)}'>{title}{cells}{f'<td class=words>{words}</td>' * judged}</tr>"
+
+
+def _downloads(sheet: Sheet) -> str:
+    """The numbers as files, within the page."""
+    links = [
+        f"<a download='{sheet.name}.{ending}' href='data:{kind};base64,{base64.b64encode(text.encode()).decode()}'>"
+        f"{ending}</a>"
+        for ending, kind, text in (
+            ("csv", "text/csv", sheet_csv(sheet)),
+            ("tex", "application/x-tex", sheet_latex(sheet)),
+        )
     ]
-    said = [(row.name, verdict, detail) for row in rows for verdict, detail in row.verdicts if detail]
-    verdicts = [f"{name:<{widths[0]}}  {verdict}; {detail}" for name, verdict, detail in said]
-    running = [textwrap.fill(note, WIDTH) for note in notes]
-    return "\n".join([caption, "", *block, ruler, "", *verdicts, "", *running])
+    return f"<p>As a file: {', '.join(links)}.</p>"
 
 
 def plain_html(caption: str, header: Sequence[str], lines: Sequence[Sequence[str]], note: str = "") -> str:
@@ -99,12 +77,12 @@ def note_html(text: str) -> str:
     return f"{STYLE}<div class='msrn'><p>{html.escape(text)}</p></div>"
 
 
-def _wrapped(caption: str, head: str, body: Sequence[str], notes: Sequence[str]) -> str:
+def _wrapped(caption: str, head: str, body: Sequence[str], notes: Sequence[str], last: str = "") -> str:
     running = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     table = (
         f"<table><caption>{html.escape(caption)}</caption><thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
     )
-    return f"{STYLE}<div class='msrn'>{table}{running}</div>"
+    return f"{STYLE}<div class='msrn'>{table}{running}{last}</div>"
 
 
 def _value_over_interval(text: str) -> str:
@@ -119,7 +97,3 @@ def _name_over_words(text: str) -> str:
 
 def _verdict_over_detail(verdict: str, detail: str) -> str:
     return f"{html.escape(verdict)}<br><small>{html.escape(detail)}</small>" if detail else html.escape(verdict)
-
-
-def _pad(text: str, width: int, column: int) -> str:
-    return text.rjust(width) if column else text.ljust(width)

@@ -8,15 +8,15 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from msrn.data import ImageCollection
-from msrn.evaluation.masks import COARSE, PRINTED, PRINTED_WITHOUT, REFINED, WITHOUT, MaskRecord
-from msrn.evaluation.metrics import mask_iou
+from msrn.data.collection import ImageCollection
 from msrn.foreground.perceptron import BACKGROUND, FOREGROUND
 from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
+from msrn.losses import mask_iou
 from msrn.memory import MemoryBank
-from msrn.report.mask_table import rows_of
-from msrn.report.pictures import INK, quiet
+from msrn.report.mask_table import COARSE, PRINTED, PRINTED_WITHOUT, REFINED, WITHOUT, rows_of
+from msrn.report.pictures import INK, Picture, quiet
+from msrn.store.results import Record
 
 BLUE, ORANGE = "#3f7fd0", "#e0692f"
 SAME_CUES = {PRINTED: REFINED, PRINTED_WITHOUT: WITHOUT}
@@ -56,7 +56,7 @@ def coarse_iou(collection: ImageCollection, saliency: Saliency) -> np.ndarray:
     return mask_iou(saliency.masks(collection.images, progress=False), np.asarray(collection.true_masks()))
 
 
-def histogram_figure(iou: np.ndarray) -> Figure:
+def histogram(iou: np.ndarray) -> Picture:
     """How many photographs have an off-the-shelf mask of which IoU, in tenths."""
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     axes = figure.subplots()
@@ -65,10 +65,10 @@ def histogram_figure(iou: np.ndarray) -> Figure:
     axes.set_xlabel("IoU of the off-the-shelf mask; dashed, the mean", color=INK)
     axes.set_ylabel("photographs", color=INK)
     quiet(axes)
-    return figure
+    return Picture(figure, _histogram_alt(iou))
 
 
-def histogram_alt(iou: np.ndarray) -> str:
+def _histogram_alt(iou: np.ndarray) -> str:
     counts = ", ".join(str(count) for count in np.histogram(iou, 10, (0, 1))[0])
     return f"Histogram of IoU in tenths from 0 to 1: {counts} photographs. Mean {iou.mean():.2f}."
 
@@ -95,7 +95,7 @@ def columns_of_figure8(
     return {title: pictures for title, pictures in zip(COLUMNS, shown, strict=True) if pictures is not None}
 
 
-def columns_figure(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> Figure:
+def columns_picture(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> Picture:
     """A row of pictures for each label: colours as they are, masks in black and white, cues in false colour over the
     photograph of the first column."""
     photographs = next(iter(columns.values()))
@@ -113,11 +113,11 @@ def columns_figure(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> 
                 spine.set_linewidth(0.5)
     for i, label in enumerate(labels):
         grid[i, 0].set_ylabel(label, color=INK, fontsize=10)
-    return figure
+    return Picture(figure, _columns_alt(columns, labels))
 
 
-def columns_alt(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> str:
-    """What ``columns_figure`` shows, with the IoU of every mask."""
+def _columns_alt(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> str:
+    """What ``columns_picture`` shows, with the IoU of every mask."""
     said = [f"Columns: {', '.join(columns)}. Rows: {', '.join(labels)}."]
     true = next((pictures for title, pictures in columns.items() if title.endswith(TRUE)), None)
     for title, pictures in columns.items():
@@ -137,7 +137,7 @@ def _drawn(picture: np.ndarray, photograph: np.ndarray) -> np.ndarray:
     return (0.65 * heat + 0.35 * grey).clip(0, 1)
 
 
-def memory_figure(bank: MemoryBank) -> Figure:
+def memory(bank: MemoryBank) -> Picture:
     """The features that the bank holds: their two largest directions of variation, and their cosines with each term."""
     count = int(bank.filled.min())
     terms = {"foreground": bank.values[FOREGROUND, :count], "background": bank.values[BACKGROUND, :count]}
@@ -159,10 +159,10 @@ def memory_figure(bank: MemoryBank) -> Figure:
     for axes in (left, right):
         quiet(axes)
         axes.legend(frameon=False, labelcolor=INK, fontsize=9)
-    return figure
+    return Picture(figure, _memory_alt(bank))
 
 
-def memory_alt(bank: MemoryBank) -> str:
+def _memory_alt(bank: MemoryBank) -> str:
     count = int(bank.filled.min())
     f, b = (v / v.norm(dim=1, keepdim=True).clamp_min(1e-8) for v in bank.values[:, :count])
     return (
@@ -181,7 +181,7 @@ TUNING = {  # log key -> title
 }
 
 
-def tuning_figure(log: Sequence[dict]) -> Figure:
+def tuning(log: Sequence[dict]) -> Picture:
     """A panel for each logged term over the steps of fine-tuning."""
     figure = Figure(figsize=(9.5, 4.2), layout="constrained")
     for axes, (key, title) in zip(figure.subplots(2, 3, sharex=True).flat, TUNING.items(), strict=True):
@@ -189,45 +189,45 @@ def tuning_figure(log: Sequence[dict]) -> Figure:
         axes.plot([line["step"] for line in lines], [line[key] for line in lines], color=BLUE, linewidth=1.7)
         axes.set_title(title, color=INK, fontsize=11)
         quiet(axes)
-    return figure
+    return Picture(figure, _tuning_alt(log))
 
 
-def tuning_alt(log: Sequence[dict]) -> str:
+def _tuning_alt(log: Sequence[dict]) -> str:
     last = ", ".join(f"{title} {log[-1][key]:.2f}" for key, title in TUNING.items() if key in log[-1])
     return f"Six panels over steps of fine-tuning. At the end: {last}."
 
 
-def threshold_figure(found: Sequence[MaskRecord]) -> Figure:
+def thresholds(found: Sequence[Record]) -> Picture:
     """Mean IoU on test over the threshold lambda, a line for each kind of cues; dashed, what Eq. 18 starts from."""
     rows = _by_cues(found)
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.subplots()
     for name, made in rows.items():
-        if made[0].thresholds:
-            values = np.mean([record.thresholds["test"] for record in made], axis=0)
-            axes.plot(made[0].thresholds["value"], values, linewidth=1.7, label=name)
+        if made[0].curves:
+            values = np.mean([record.curves["test"] for record in made], axis=0)
+            axes.plot(made[0].curves["threshold"], values, linewidth=1.7, label=name)
     if COARSE in rows:
         axes.axhline(rows[COARSE][0].metrics["iou"], color=INK, linestyle="--", linewidth=1, label=COARSE)
     axes.set_xlabel("λ of Eq. 18", color=INK)
     axes.set_ylabel("mean mask IoU", color=INK)
     quiet(axes)
     axes.legend(frameon=False, labelcolor=INK, fontsize=9)
-    return figure
+    return Picture(figure, _threshold_alt(found))
 
 
-def threshold_alt(found: Sequence[MaskRecord]) -> str:
+def _threshold_alt(found: Sequence[Record]) -> str:
     parts = []
     for name, made in _by_cues(found).items():
-        if made[0].thresholds:
-            values = np.mean([record.thresholds["test"] for record in made], axis=0)
-            best = made[0].thresholds["value"][int(np.argmax(values))]
+        if made[0].curves:
+            values = np.mean([record.curves["test"] for record in made], axis=0)
+            best = made[0].curves["threshold"][int(np.argmax(values))]
             parts.append(f"{name} highest, {values.max():.3f}, at {best:g}")
         else:
             parts.append(f"{name} {made[0].metrics['iou']:.3f}")
     return f"Mean mask IoU on test over the threshold: {'; '.join(parts)}."
 
 
-def _by_cues(found: Sequence[MaskRecord]) -> dict[str, list[MaskRecord]]:
+def _by_cues(found: Sequence[Record]) -> dict[str, list[Record]]:
     """Records by row, but for rows whose cues are those of another."""
     rows = rows_of(found)
     return {name: made for name, made in rows.items() if SAME_CUES.get(name) not in rows}

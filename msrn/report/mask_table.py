@@ -1,27 +1,20 @@
 """The quality of masks as a reader meets it: a table of rows, and what it says about the module's claims."""
 
-import html
 from collections.abc import Sequence
 
 import numpy as np
+from IPython.display import HTML
 
-from msrn.evaluation.masks import (
-    COARSE,
-    PRINTED,
-    PRINTED_WITHOUT,
-    REFINED,
-    ROWS,
-    WITHOUT,
-    MaskRecord,
-    difference,
-    estimate,
-)
-from msrn.evaluation.metrics import bootstrap_interval
-from msrn.experiments import verdicts
-from msrn.experiments.verdicts import Estimate
-from msrn.report import html as tables
-from msrn.report.results_table import many
+from msrn.evaluation.statistics import difference, estimate, interval_of, pairs_by_seed
+from msrn.experiments.paper import MASKS
+from msrn.experiments.verdicts import Verdict, judge, says_nothing
+from msrn.report.conclusions import list_html
+from msrn.report.html import note_html, plain_html
+from msrn.report.words import many, mean_of
+from msrn.store.results import Record
 
+COARSE, REFINED, WITHOUT = "off-the-shelf", "M-SRN", "without L_for"
+PRINTED, PRINTED_WITHOUT = "Eq. 18 as printed", "Eq. 18 without L_for"
 HEADER = (
     "",
     "IoU ↑",
@@ -42,27 +35,22 @@ NOTE = (
     "can know."
 )
 
-CLAIMS = {  # (better, worse) -> what is claimed, in words
-    (PRINTED, COARSE): "Masks refined by Eq. 18 as printed beat the off-the-shelf ones",
-    (PRINTED, PRINTED_WITHOUT): "Masks refined by Eq. 18 as printed beat those without L_for",
-    (REFINED, COARSE): "Refined masks (M-SRN) beat the off-the-shelf ones",
-    (REFINED, WITHOUT): "Refined masks (M-SRN) beat those without L_for",
-}
 
-
-def quality_html(found: Sequence[MaskRecord]) -> str:
+def show(found: Sequence[Record]) -> HTML:
     """A table for each data set and profile, or a line that says that there is none."""
     if not found:
-        how = "python -m msrn record masks --profile laptop --seeds 0,1,2"
-        return tables.note_html(f"No masks are recorded yet: {how} measures them.")
+        how = "msrn record masks --profile laptop --seeds 0,1,2"
+        return HTML(note_html(f"No masks are recorded yet: {how} measures them."))
     kinds = dict.fromkeys((record.dataset, record.profile, record.fingerprint) for record in found)
-    return "".join(
-        _table([record for record in found if (record.dataset, record.profile, record.fingerprint) == kind])
-        for kind in kinds
+    return HTML(
+        "".join(
+            _table([record for record in found if (record.dataset, record.profile, record.fingerprint) == kind])
+            for kind in kinds
+        )
     )
 
 
-def _table(found: Sequence[MaskRecord]) -> str:
+def _table(found: Sequence[Record]) -> str:
     rows = rows_of(found)
     first = found[0]
     caption = (
@@ -70,66 +58,81 @@ def _table(found: Sequence[MaskRecord]) -> str:
         f"{len(first.objects['object_id'])} objects), profile {first.profile}"
     )
     lines = [_line(name, rows) for name in rows]
-    tuned = [record for record in found if record.images_per_second]
+    tuned = [record for record in found if record.trained]
     cost = ""
     if tuned:
-        minutes = np.mean([record.tune_cpu_seconds or record.tune_seconds for record in tuned]) / 60
-        rate = np.median([record.images_per_second for record in tuned])
+        minutes = np.mean([record.train_cpu_seconds or record.train_seconds for record in tuned]) / 60
+        rate = np.median([record.metrics["cues_per_second"] for record in tuned])
         cost = f" Fine-tuning took {minutes:.1f} core minutes, cues {rate:.0f} images a second, on {tuned[0].device}."
-    return tables.plain_html(caption, HEADER, lines, f"M_o from {first.saliency}. {NOTE}{cost}")
+    return plain_html(caption, HEADER, lines, f"M_o from {first.masks}. {NOTE}{cost}")
 
 
-def rows_of(found: Sequence[MaskRecord]) -> dict[str, list[MaskRecord]]:
+def rows_of(found: Sequence[Record]) -> dict[str, list[Record]]:
     """Records by row, in the order of the rows, by seed."""
     ordered = sorted(found, key=lambda record: record.seed)
-    rows = {row.name: [record for record in ordered if record.row == row.name] for row in ROWS}
+    rows = {row.name: [record for record in ordered if record.variant == row.name] for row in MASKS.rows}
     return {name: made for name, made in rows.items() if made}
 
 
-def _line(name: str, rows: dict[str, list[MaskRecord]]) -> list[str]:
+def _line(name: str, rows: dict[str, list[Record]]) -> list[str]:
     made = rows[name]
-    question = next(row.question for row in ROWS if row.name == name)
     beside = ""
     if name != COARSE and COARSE in rows:
-        beside = _three(difference(made, rows[COARSE]), sign=True)
+        beside = difference(made, rows[COARSE], "iou").text("iou", sign=True)
     refined = name != COARSE
     return [
-        f"{name} [{question}]",
-        _three(estimate(made)),
+        f"{name} [{MASKS.row(name).question}]",
+        estimate(made, "iou").text("iou"),
         beside,
-        *(f"{_mean(made, key):.3f}" for key in ("precision", "recall", "boundary_f")),
-        *(f"{_mean(made, key):.0%}" if refined else "" for key in ("removed_rightly", "removed_wrongly")),
+        *(f"{mean_of(made, key):.3f}" for key in ("precision", "recall", "boundary_f")),
+        *(f"{mean_of(made, key):.0%}" if refined else "" for key in ("removed_rightly", "removed_wrongly")),
         _best_on_val(made) if refined else "",
-        f"{_mean(made, 'iou_oracle'):.3f}" if refined else "",
+        f"{mean_of(made, 'iou_oracle'):.3f}" if refined else "",
         ", ".join(str(record.seed) for record in made) if refined else "",
     ]
 
 
-def _best_on_val(made: Sequence[MaskRecord]) -> str:
+def _best_on_val(made: Sequence[Record]) -> str:
     """The IoU at the threshold that is best on val, which not every data set has."""
-    values, on_val = (made[0].thresholds[name] for name in ("value", "val"))
-    return f"{_mean(made, 'iou_best_on_val'):.3f} (λ {values[int(np.argmax(on_val))]:g})" if on_val else "–"
+    values, on_val = (made[0].curves[name] for name in ("threshold", "val"))
+    return f"{mean_of(made, 'iou_best_on_val'):.3f} (λ {values[int(np.argmax(on_val))]:g})" if on_val else "–"
 
 
-def conclusions(found: Sequence[MaskRecord]) -> list[str]:
+def conclusions(found: Sequence[Record]) -> HTML:
     """A sentence for each claim whose two rows are there, and why they come out as they do."""
+    return list_html(_sentences(found))
+
+
+def _sentences(found: Sequence[Record]) -> list[str]:
     rows = rows_of(found)
-    said = [_claim(rows, *pair) for pair in CLAIMS if rows.keys() >= set(pair)]
-    if any(verdicts.says_nothing(record.profile) for record in found):
-        return said
+    claims = [claim for claim in MASKS.claims if rows.keys() >= claim.rows()]
+    profile = found[0].profile if found else ""
+    sentences = [_claimed(verdict, profile) for verdict in judge(claims, MASKS.metrics, rows, {})]
+    if any(says_nothing(record.profile) for record in found):
+        return sentences
     if rows.keys() >= {COARSE, PRINTED}:
-        said.append(_price_of_removing(rows[COARSE], rows[PRINTED]))
+        sentences.append(_price_of_removing(rows[COARSE], rows[PRINTED]))
     if rows.keys() >= {PRINTED, PRINTED_WITHOUT}:
-        said.append(_lost_cues(rows))
-    return [text for text in said if text]
+        sentences.append(_lost_cues(rows))
+    return [text for text in sentences if text]
 
 
-def _price_of_removing(coarse: Sequence[MaskRecord], printed: Sequence[MaskRecord]) -> str:
+def _claimed(verdict: Verdict, profile: str) -> str:
+    better, worse = verdict.claim.pairs[0]
+    words = f"Masks of {better} beat those of {worse}"
+    if not verdict.parts:
+        return f"{words}: not evaluated, no seed in common."
+    [part] = verdict.parts
+    higher = f"higher in {part.agrees} of {many(len(part.per_seed), 'seed')}"
+    return f"{words}: {verdict.text(profile)}. IoU {part.measured.text('iou', sign=True)}, {higher}."
+
+
+def _price_of_removing(coarse: Sequence[Record], printed: Sequence[Record]) -> str:
     """Why Eq. 18 gains or loses. With t true and f false pixels in M_o, u in the union with the truth, removing the
     shares a of f and b of t turns IoU t / u into (1 - b) t / (u - a f): more where b < a f / u. From the row's means,
     f / u = IoU (1 - precision) / precision."""
-    precision, iou = _mean(coarse, "precision"), _mean(coarse, "iou")
-    rightly, wrongly = _mean(printed, "removed_rightly"), _mean(printed, "removed_wrongly")
+    precision, iou = mean_of(coarse, "precision"), mean_of(coarse, "iou")
+    rightly, wrongly = mean_of(printed, "removed_rightly"), mean_of(printed, "removed_wrongly")
     if not precision:
         return ""
     false = iou * (1 - precision) / precision
@@ -144,9 +147,9 @@ LOST = 0.5
 """Share of M_o's true pixels that Eq. 18 removes from a category when its cue is no longer on the object."""
 
 
-def _lost_cues(rows: dict[str, list[MaskRecord]]) -> str:
+def _lost_cues(rows: dict[str, list[Record]]) -> str:
     """Which categories' cues left the object without L_for, and what L_for gains among the others."""
-    pairs = _pairs(rows[PRINTED], rows[PRINTED_WITHOUT])
+    pairs = pairs_by_seed(rows[PRINTED], rows[PRINTED_WITHOUT])
     if not pairs:
         return ""
     category = np.array(pairs[0][1].objects["category"])
@@ -171,7 +174,7 @@ def _lost_cues(rows: dict[str, list[MaskRecord]]) -> str:
     return f"{text} Everywhere else L_for changes IoU by {', '.join(parts)}." if kept.any() and parts else text
 
 
-def _lost(record: MaskRecord, category: np.ndarray) -> np.ndarray:
+def _lost(record: Record, category: np.ndarray) -> np.ndarray:
     """(M,) bool, of each object whether its category's cue is not on the object."""
     gone = np.array(record.objects["removed_wrongly"])
     return np.array([gone[category == name].mean() > LOST for name in category])
@@ -185,7 +188,7 @@ def _named(found: dict[int, np.ndarray], category: np.ndarray) -> str:
 
 
 def _kept_gap(
-    rows: dict[str, list[MaskRecord]],
+    rows: dict[str, list[Record]],
     better: str,
     worse: str,
     seeds: Sequence[int],
@@ -201,47 +204,4 @@ def _kept_gap(
     some = kept.any(0)
     mean = (gap * kept).sum(0)[some] / kept.sum(0)[some]
     category = category[some]
-    macro = float(np.mean([mean[category == name].mean() for name in np.unique(category)]))
-    return _three(Estimate(macro, *bootstrap_interval(mean, 0, strata=category)), sign=True)
-
-
-def conclusions_html(found: Sequence[MaskRecord]) -> str:
-    return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in conclusions(found)) + "</ul>"
-
-
-def _claim(rows: dict[str, list[MaskRecord]], better: str, worse: str) -> str:
-    words = CLAIMS[better, worse]
-    pairs = _pairs(rows[better], rows[worse])
-    if not pairs:
-        return f"{words}: not evaluated, no seed in common."
-    gap = difference(*zip(*pairs, strict=True))
-    positive = sum(difference([one], [two]).mean > 0 for one, two in pairs)
-    verdict = _verdict(rows[better][0].profile, gap, positive == len(pairs), len(pairs))
-    return f"{words}: {verdict}. IoU {_three(gap, sign=True)}, higher in {positive} of {many(len(pairs), 'seed')}."
-
-
-def _pairs(better: Sequence[MaskRecord], worse: Sequence[MaskRecord]) -> list[tuple[MaskRecord, MaskRecord]]:
-    """Of the same seed; what is off the shelf stands against every seed."""
-    if worse[0].row == COARSE:
-        return [(record, worse[0]) for record in better]
-    by_seed = {record.seed: record for record in worse}
-    return [(record, by_seed[record.seed]) for record in better if record.seed in by_seed]
-
-
-def _verdict(profile: str, gap: Estimate, every_seed: bool, seeds: int) -> str:
-    """By the rule of the tables: the sign in every one of at least three seeds, and an interval without zero."""
-    if verdicts.says_nothing(profile):
-        return verdicts.SILENT
-    if seeds < verdicts.SEEDS_FOR_A_VERDICT:
-        return verdicts.TOO_FEW_SEEDS
-    return verdicts.REPRODUCED if every_seed and gap.low > 0 else verdicts.NOT_REPRODUCED
-
-
-def _three(value: Estimate, sign: bool = False) -> str:
-    write = f"{{:{'+' if sign else ''}.3f}}".format
-    text = f"{write(value.mean)} [{write(value.low)}, {write(value.high)}]"
-    return text.replace("-", "−")
-
-
-def _mean(made: Sequence[MaskRecord], key: str) -> float:
-    return float(np.mean([record.metrics[key] for record in made]))
+    return interval_of(mean, category).text("iou", sign=True)

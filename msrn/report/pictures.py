@@ -8,22 +8,20 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from msrn import camera
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.data.drawing import zbuffer
 from msrn.evaluation.inference import predict
 from msrn.evaluation.protocol import Mesh
-from msrn.experiments.ablation import Table
-from msrn.experiments.runner import Outcome
-from msrn.experiments.table import WHOLE
-from msrn.report.results_table import many
+from msrn.experiments.runner import Outcome, Result
+from msrn.report.words import many
 
 INK = "#7f858d"  # readable on white and on near-black
 TURN = 90.0  # degrees between the two views of a mesh
@@ -39,10 +37,17 @@ def quiet(axes: Axes) -> None:
     axes.spines[["left", "bottom"]].set_color(INK)
 
 
-def show(figure: Figure, alt: str) -> HTML:
-    """The figure as a picture with its text for those who do not see it."""
-    said = html.escape(alt, quote=True)
-    return HTML(f'<img class="dark-light" style="max-width:100%" alt="{said}" src="{data_url(png(figure))}">')
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its text for those who do not see it; notebooks show it as HTML."""
+
+    figure: Figure
+    alt: str
+
+    def _repr_html_(self) -> str:
+        said = html.escape(self.alt, quote=True)
+        source = data_url(png(self.figure))
+        return f'<img class="dark-light" style="max-width:100%" alt="{said}" src="{source}">'
 
 
 def png(figure: Figure) -> bytes:
@@ -76,10 +81,10 @@ def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: fl
     return np.concatenate([color / np.maximum(count, 1), count * (255 / SAMPLES**2)], axis=-1).astype(np.uint8)
 
 
-def typical_objects(result: Table, count: int = 6) -> np.ndarray:
-    """Images of ``result.test``, one per category: the object whose CD under M-SRN is the category's median, neither
-    the best nor the worst."""
-    record, test = result.of(WHOLE)[0].record, result.test
+def typical_objects(result: Result, count: int = 6) -> np.ndarray:
+    """Images of ``result.test``, one per category: the object whose CD under the whole network is the
+    category's median, neither the best nor the worst."""
+    record, test = result.of(result.table.ours)[0].record, result.test
     row_of = {str(test.object_id[row]): row for row in test.evaluation_index}
     chosen = []
     for name in test.categories[:count]:
@@ -90,10 +95,10 @@ def typical_objects(result: Table, count: int = 6) -> np.ndarray:
     return np.array(chosen)
 
 
-def objects_figure(result: Table, rows: Sequence[int]) -> Figure:
+def objects_picture(result: Result, rows: Sequence[int]) -> Picture:
     """Input, truth and every variant's mesh of the images ``rows``, by the input's camera and turned by 90 degrees."""
     test = result.test
-    shown = [result.of(row.name)[0] for row in result.table.rows]
+    shown = [result.of(row.name)[0] for row in result.table.trained]
     columns = [_truth_tiles(test, rows), *(_model_tiles(outcome, test, rows) for outcome in shown)]
     width = 1 + 2 * len(columns)
     figure = Figure(figsize=(1.06 * width, 1.1 * len(rows) + 0.4))
@@ -106,22 +111,22 @@ def objects_figure(result: Table, rows: Sequence[int]) -> Figure:
             for view in (0, 1):
                 _tile(axes[i][1 + 2 * j + view], tiles[i][view])
     axes[0][0].set_title("input", color=INK, fontsize=12, loc="center")
-    for j, name in enumerate(["truth", *(outcome.variant.name for outcome in shown)]):
+    for j, name in enumerate(["truth", *(outcome.row.name for outcome in shown)]):
         axes[0][1 + 2 * j].set_title(name, color=INK, fontsize=12, x=1.02)
-    return figure
+    return Picture(figure, _objects_alt(result, rows))
 
 
-def objects_alt(result: Table, rows: Sequence[int]) -> str:
-    """What ``objects_figure`` shows, with its numbers."""
+def _objects_alt(result: Result, rows: Sequence[int]) -> str:
+    """What ``objects_picture`` shows, with its numbers."""
     parts = []
     for row in rows:
         name = str(result.test.object_id[row])
         scores = []
-        for variant in result.table.rows:
+        for variant in result.table.trained:
             objects = result.of(variant.name)[0].record.objects
             scores.append(f"{variant.name} {objects['cd'][objects['object_id'].index(name)]:.1f}")
         parts.append(f"{result.test.categories[result.test.category[row]]} ({', '.join(scores)})")
-    *names, last = [variant.name for variant in result.table.rows]
+    *names, last = [variant.name for variant in result.table.trained]
     return (
         f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh, {', '.join(names)} "
         f"and {last}, each from the input's camera and turned by {TURN:.0f} degrees. "

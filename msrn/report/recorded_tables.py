@@ -1,102 +1,82 @@
 """Tables from recorded results, on every data set and at every length that is recorded, and how dense the sets are.
 
-A reader's own run covers one set at one length. For Table 8 a dense set and a sparse real one answer different
-questions, so its page shows both, with verdicts by the same rule.
+A reader's own run covers one set at one length. A dense set and a sparse real one answer different questions, so a
+page shows both, with verdicts by the same rule.
 """
 
 from collections.abc import Sequence
 from itertools import groupby
 
-import numpy as np
+from IPython.display import HTML
 
-from msrn import profiles
-from msrn.experiments import ablation, densities
-from msrn.experiments import recorded as shelf
-from msrn.experiments.densities import DensityRecord
+from msrn.data import QUESTIONS
+from msrn.experiments import recorded
 from msrn.experiments.recorded import Group
-from msrn.experiments.table import RETRIEVAL, TABLE8, WHOLE
-from msrn.experiments.verdicts import estimate
-from msrn.report import html
-from msrn.report.html import Row
-from msrn.report.results_table import duration, many
+from msrn.experiments.table import Column, Table
+from msrn.profiles import profiles, resolve
+from msrn.report.html import note_html, plain_html, sheet_html
+from msrn.report.results_table import standing_beside
+from msrn.report.sheet import Sheet, cell_of, make_sheet
+from msrn.report.words import duration, many, mean_of, seconds_of_a_run, two_decimals
+from msrn.store import results
 from msrn.store.results import Record
 
-QUESTIONS = {  # of each table by the data set's name, in the order of the page
-    "table8": {
-        "procedural13": "Generated and dense: close relatives of every object are in training, as in the paper's data. "
-        "Here the paper's claim is tested.",
-        "homeware": "Real and sparse: a few dozen training objects a category at most, each with few relatives. "
-        "Here the method's limits show.",
-    },
-    "table7": {"homeware-wild": "Photographs without masks, the objects small, truncated and beside others."},
-}
-COLUMNS = ("published", "recorded")
 MEASURES = {"cd": "Chamfer distance ↓", "f": "F-score@0.01 ↑", "mask_iou": "mask IoU ↑"}
+RETRIEVAL = "retrieval, category known"
 
 
-def recorded_html(recorded: Sequence[Record], table: str = "table8") -> str:
+def show(table: Table, records: Sequence[Record]) -> HTML:
     """For each data set of a table its best group of recorded results, or a line that says that there is none."""
-    names = dict.fromkeys([*QUESTIONS[table], *sorted({record.dataset for record in recorded})])
-    parts = []
-    for name in names:
-        group = shelf.best(shelf.groups(recorded, name))
-        parts.append(
-            group_html(group) if group else html.note_html(f"{name}: nothing is recorded yet. {_how(table, name)}")
-        )
-    return "".join(parts)
+    found = recorded.groups(table, records)
+    names = dict.fromkeys(group.first.dataset for group in sorted(found, key=lambda group: _place(group.first.dataset)))
+    parts = [sheet_html(sheet_of(recorded.best([g for g in found if g.first.dataset == name]))) for name in names]
+    return HTML("".join(parts) or note_html(f"Nothing is recorded yet: msrn record {table.name} does it."))
 
 
-def group_html(group: Group) -> str:
-    """Published | recorded | verdict, for the variants over all of their seeds, and the baselines."""
-    found = group.rows()
-    said = ablation.verdicts(found, group.first.profile, group.table)
-    made = []
-    for row in group.table.rows:
-        printed = ablation.published(row)
-        cells = [cell for m in ablation.TITLES for cell in (printed[m], value(found[row.name], m))]
-        made.append(Row(row.name, tuple(cells), tuple(said[row.name])))
-    for record in group.baselines:
-        cells = [cell for m in ablation.TITLES for cell in ("", value([record], m))]
-        beside = ablation.standing_beside(found[WHOLE], record) if found[WHOLE] else ""
-        made.append(Row(record.variant, tuple(cells), (("no claim of the paper", beside),), baseline=True))
-    titles = list(ablation.TITLES.values())
-    caption = f"{group.first.dataset}, as recorded: {many(len(group.some_seeds), 'seed')} of {group.steps:,} steps"
-    return html.results_html(caption, titles, made, [_question(group), _source(group)], COLUMNS)
+def sheet_of(group: Group) -> Sheet:
+    """Published | recorded | verdict, for the rows over all of their seeds, and the baselines."""
+    table, rows = group.table, group.rows
+    baselines = {record.variant: [record] for record in group.baselines}
+    beside = {record.variant: standing_beside(rows[table.ours], record, table.ours) for record in group.baselines}
+    seeds = many(len(group.some_seeds), "seed")
+    caption = f"{group.first.dataset}, as recorded: {seeds} of {group.steps:,} steps"
+    notes = [_question(group), _source(group)]
+    return make_sheet(table, caption, {"recorded": rows | baselines}, group.first.profile, notes, beside)
 
 
-def several_lengths(recorded: Sequence[Record]) -> dict[str, list[Group]]:
+def several_lengths(table: Table, records: Sequence[Record]) -> dict[str, list[Group]]:
     """The data sets that are recorded at more than one length and in nothing else unlike, with their groups; of several
     such families the one of most lengths."""
     found: dict[str, list[Group]] = {}
-    for family in shelf.families(shelf.groups(recorded)):
+    for family in recorded.families(recorded.groups(table, records)):
         name = family[0].first.dataset
-        by_length = [shelf.best(list(alike)) for _, alike in groupby(family, lambda group: group.steps)]
+        by_length = [recorded.best(list(alike)) for _, alike in groupby(family, lambda group: group.steps)]
         if len(by_length) > max(1, len(found.get(name, ()))):
             found[name] = by_length
     return found
 
 
-def lengths_html(recorded: Sequence[Record]) -> str:
+def lengths_html(table: Table, records: Sequence[Record]) -> str:
     """CD, F-score and mask IoU of every recorded length, data set by data set."""
-    found = shelf.groups(recorded)
+    found = recorded.groups(table, records)
     if not found:
-        return html.note_html(f"Nothing is recorded yet. {_how('table8', 'procedural13')}")
-    rows = []
-    for group in found:
-        cells = [value(group.rows()[row.name], measure) for measure in MEASURES for row in TABLE8]
-        rows.append(Row(group.title, tuple(cells)))
+        return note_html(f"Nothing is recorded yet: msrn record {table.name} does it.")
+    header = ["", *(f"{title}: {row.name}" for title in MEASURES.values() for row in table.trained)]
+    lines = [
+        [group.title, *(_value(group.trained[row.name], measure) for measure in MEASURES for row in table.trained)]
+        for group in found
+    ]
     made = "; ".join(f"{group.title}: {_made(group)}" for group in found)
-    notes = ["Means over seeds and categories, [95 % bootstrap interval over objects].", f"{made}."]
-    return html.results_html("By length", list(MEASURES.values()), rows, notes, [row.name for row in TABLE8])
+    note = f"Means over seeds and categories, [95 % bootstrap interval over objects]. {made}."
+    return plain_html("By length", header, lines, note)
 
 
-def density_html(recorded: Sequence[Record]) -> str:
+def density(records: Sequence[Record]) -> HTML:
     """How near the neighbours of each data set are: a row for each recorded density."""
-    order = list(QUESTIONS["table8"])
-    found = sorted(densities.recorded(), key=lambda made: order.index(made.dataset) if made.dataset in order else 9)
+    found = sorted(results.recorded("density"), key=lambda record: _place(record.dataset))
     if not found:
-        how = "python -m msrn record density --dataset homeware"
-        return html.note_html(f"No density is recorded yet: {how} measures one.")
+        how = "msrn record density --dataset homeware"
+        return HTML(note_html(f"No density is recorded yet: {how} measures one."))
     header = [
         "",
         "CD to candidates",
@@ -106,7 +86,6 @@ def density_html(recorded: Sequence[Record]) -> str:
         "distinct objects",
         "retrieval",
     ]
-    lines = [_density_line(made, recorded) for made in found]
     note = (
         "CD between a training object and the objects that its images' candidates show, and between it and random "
         "other objects of its category: medians in a category, means over categories, from "
@@ -116,47 +95,42 @@ def density_html(recorded: Sequence[Record]) -> str:
         "among an image's candidates. Retrieval: CD of the row above, on test images. True shapes and poses are read "
         "for evaluation alone."
     )
-    return html.plain_html("How dense the data sets are", header, lines, note)
+    return HTML(plain_html("How dense the data sets are", header, [_density_line(r, records) for r in found], note))
 
 
-def _density_line(made: DensityRecord, recorded: Sequence[Record]) -> list[str]:
-    mean = made.categories["mean"]
-    retrieval = [record for record in recorded if (record.variant, record.dataset) == (RETRIEVAL, made.dataset)]
+def _density_line(record: Record, records: Sequence[Record]) -> list[str]:
+    retrieval = [r for r in records if (r.variant, r.dataset) == (RETRIEVAL, record.dataset)]
+    m, sides = record.metrics, record.metrics["sides_of_fronts"]
     return [
-        f"{made.dataset} [{made.n_objects:,} training objects; {_candidates(made)}]",
-        _two(mean["neighbor_cd"]),
-        _two(mean["random_cd"]),
-        f"{mean['other_view']:.0%}",
-        "–" if mean["sides_of_fronts"] is None else f"{mean['sides_of_fronts']:.0%}",
-        f"{mean['distinct_objects']:.1f} of {made.candidates['candidates']}",
-        _two(retrieval[-1].metrics["cd"]) if retrieval else "–",
+        f"{record.dataset} [{record.n_objects:,} training objects; {_candidates(record)}]",
+        two_decimals(m["neighbor_cd"]),
+        two_decimals(m["random_cd"]),
+        f"{m['other_view']:.0%}",
+        "–" if sides is None else f"{sides:.0%}",
+        f"{m['distinct_objects']:.1f} of {record.settings['candidates']}",
+        two_decimals(retrieval[-1].metrics["cd"]) if retrieval else "–",
     ]
 
 
-def _candidates(made: DensityRecord) -> str:
+def _candidates(record: Record) -> str:
     """The candidates in words."""
-    chosen = made.candidates
-    pool = chosen.get("candidate_pool")
+    chosen = record.settings
     words = many(chosen["candidates"], "candidate")
     words += " of any category" * (chosen.get("candidate_scope") == "all")
-    words += " of distinct objects" * (chosen.get("candidate_objects") == "distinct")
-    if pool == "all":
-        return f"{words}, their most different silhouettes"
-    return f"{words}, the most different silhouettes among {pool}" if pool else f"{words}, the most similar images"
+    distinct = chosen.get("candidate_objects") == "distinct"
+    return f"{words}, {'distinct objects, their most different silhouettes' if distinct else 'the most similar images'}"
 
 
-def value(found: Sequence[Record], metric: str) -> str:
-    """Mean and interval, or a dash. The mask IoU of a record is over all images and has no interval."""
+def _value(found: Sequence[Record], measure: str) -> str:
+    """Mean and interval; the mask IoU of a record is over all images and has none."""
     if not found:
         return "none yet"
-    if metric in ablation.TITLES:
-        return estimate(found, metric).text(metric)
-    return _two(float(np.mean([record.metrics[metric] for record in found])))
+    return two_decimals(mean_of(found, measure)) if measure == "mask_iou" else cell_of(found, Column(measure)).text
 
 
 def _made(group: Group) -> str:
     """How a group was made: profile, seeds, devices with the time of a run."""
-    times = shelf.seconds_of_a_run(group.models).items()
+    times = seconds_of_a_run(group.models).items()
     trained = ", ".join(f"{duration(seconds)} a run on {device}" for device, seconds in times)
     then = " as it was then" if _outdated(group) else ""
     return f"profile {group.first.profile}{then}, {many(len(group.some_seeds), 'seed')}, {trained}"
@@ -165,33 +139,30 @@ def _made(group: Group) -> str:
 def _outdated(group: Group) -> bool:
     """Whether its profile has other settings by now."""
     name = group.first.profile
-    return name in profiles.profiles() and not group.follows(profiles.resolve(name, group.first.dataset, device="cpu"))
+    return name in profiles() and not group.follows(resolve(name, group.first.dataset, device="cpu"))
+
+
+def _place(dataset: str) -> tuple[int, str]:
+    """The order of data sets on a page: those with a question first, in its order."""
+    names = list(QUESTIONS)
+    return names.index(dataset) if dataset in names else len(names), dataset
 
 
 def _question(group: Group) -> str:
-    asked, name = QUESTIONS[group.first.experiment], group.first.dataset
-    asked = asked.get(name) or asked.get(name.split("-")[0], "")  # procedural13-300 is procedural13
+    name = group.first.dataset
+    asked = QUESTIONS.get(name) or QUESTIONS.get(name.rsplit("-", 1)[0], "")  # procedural13-300 is procedural13
     return f"{asked} {group.first.n_objects} test objects, {group.first.points:,} points a surface.".strip()
 
 
 def _source(group: Group) -> str:
-    commits = ", ".join(sorted({record.commit for record in group.models}))
     days = sorted({record.created[:10] for record in group.models})
-    seeds = {name: ", ".join(str(record.seed) for record in made) or "none" for name, made in group.rows().items()}
+    seeds = {name: ", ".join(str(r.seed) for r in rows) or "none" for name, rows in group.trained.items()}
     alike = len(set(seeds.values())) == 1
     parts = [
-        f"Source: results/{group.first.experiment}",
+        f"Source: results/{', results/'.join(sorted({record.experiment for record in group.models}))}",
         _made(group),
-        f"commit {commits}",
+        f"commit {', '.join(sorted({record.commit for record in group.models}))}",
         " to ".join(dict.fromkeys((days[0], days[-1]))),
-        "seeds: " + (seeds[WHOLE] if alike else ", ".join(f"{name} {found}" for name, found in seeds.items())),
+        "seeds: " + (next(iter(seeds.values())) if alike else ", ".join(f"{k} {v}" for k, v in seeds.items())),
     ]
     return "; ".join(parts) + "."
-
-
-def _how(table: str, name: str) -> str:
-    return f"python -m msrn record {table} --profile laptop --dataset {name} --seeds 0,1,2 does it."
-
-
-def _two(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

@@ -13,13 +13,13 @@ import os
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io
+import trimesh
 from IPython.display import display
 from PIL import Image
 
 from msrn.evaluation.inference import predict
 from msrn.evaluation.protocol import Mesh
-from msrn.experiments.ablation import Table
-from msrn.experiments.table import WHOLE
+from msrn.experiments.runner import Result
 from msrn.report.pictures import data_url, draw_mesh
 from msrn.store import files
 from msrn.training.runs import Run
@@ -27,14 +27,14 @@ from msrn.training.runs import Run
 HEIGHT = 380  # pixels
 
 
-def show_reconstruction(result: Table, row: int) -> None:
+def show_reconstruction(result: Result, row: int) -> None:
     """Display M-SRN's mesh of the test image ``row``, first as the input's camera sees it, and keep it as OBJ."""
-    run, test = result.of(WHOLE)[0].run, result.test
+    run, test = result.of(result.table.ours)[0].run, result.test
     views = predict(run.network(), test, [row])
     mesh, colors = views.meshes_in_true_frame(test.true_pose()[[row]])[0], views.face_colors[0]
     azimuth, elevation, _ = test.true_pose()[row].tolist()
     name = str(test.object_id[row])
-    alt = f"{WHOLE}'s mesh from one image of the test object {name}, {len(mesh[1])} faces; drag to turn it."
+    alt = f"{result.table.ours}'s mesh from one image of the test object {name}, {len(mesh[1])} faces; drag to turn it."
     picture = io.BytesIO()
     Image.fromarray(draw_mesh(mesh, colors, azimuth, elevation, HEIGHT)).save(picture, "PNG")
     display(
@@ -90,16 +90,8 @@ def mesh_figure(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: 
 
 def save_obj(run: Run, name: str, mesh: Mesh, face_colors: np.ndarray) -> str:
     """Write a mesh into its run's folder as Wavefront OBJ, colours by vertex; the path within the store of runs."""
-    vertices, faces = np.asarray(mesh[0]), np.asarray(mesh[1])
-    total, count = np.zeros((len(vertices), 3)), np.zeros((len(vertices), 1))
-    for corner in range(3):
-        np.add.at(total, faces[:, corner], face_colors / 255)
-        np.add.at(count, faces[:, corner], 1)
-    lines = [
-        f"v {x:.5f} {y:.5f} {z:.5f} {r:.3f} {g:.3f} {b:.3f}"
-        for (x, y, z), (r, g, b) in zip(vertices, total / count, strict=True)
-    ]
-    lines += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
+    shape = trimesh.Trimesh(*mesh, face_colors=face_colors, process=False)
+    shape.visual = trimesh.visual.ColorVisuals(shape, vertex_colors=shape.visual.vertex_colors)
     name = name.replace("/", "-")
-    files.write_text(run.folder / f"{name}.obj", "\n".join(lines) + "\n")
+    files.write_text(run.folder / f"{name}.obj", shape.export(file_type="obj", header=None, digits=5))
     return f"{run.folder.name}/{name}.obj"

@@ -1,8 +1,8 @@
-"""``result.json``: what one run scored and where that came from, as small flat JSON with a checked schema.
+"""Results: what was measured and where that came from, as small flat JSON with a checked schema.
 
-The same schema serves the run store (``runs/*/result.json``), the cache of baseline rows and the recorded results that
-are committed under ``results/<experiment>/``, which the tables show in their column "recorded". ``Record`` documents
-every key. Values per object are kept, so that paired intervals between any two records can be computed later.
+One schema serves the run store (``runs/*/result.json``), the cache of baselines and the recorded results that are
+committed under ``results/<experiment>/``, which tables show as "recorded". ``Record`` documents every key. Values per
+object are kept, so that paired intervals between any two records can be computed later.
 """
 
 import hashlib
@@ -33,11 +33,12 @@ class Record(BaseModel):
     schema_: Literal[1] = SCHEMA
     """Version of this schema; written as ``schema``."""
     experiment: str
-    """The table or figure, such as ``table8``."""
+    """The exhibit, such as ``table8``."""
     variant: str
     """The row, by the paper's name for it, or a baseline's."""
-    kind: Literal["model", "baseline"]
-    """Whether something was trained for it."""
+    kind: Literal["model", "baseline", "files", "masks", "density"]
+    """A trained network, a row that trains nothing, predictions from files, masks (§3.1), or the density of a data
+    set around its neighbours."""
     dataset: str
     """Name of the data set, as ``data.open_collection`` takes it."""
     fingerprint: str
@@ -49,12 +50,16 @@ class Record(BaseModel):
     settings: dict[str, Any]
     """Every setting of the run, overrides included."""
     metrics: dict[str, float | None]
-    """Flat, as ``evaluate.ObjectMetrics.summary`` names them: ``cd``, ``cd.low``, ``cd.category.car``, and so on;
+    """Flat, as ``protocol.ObjectMetrics.summary`` names them: ``cd``, ``cd.low``, ``cd.category.car``, and so on;
     ``None`` where nothing is defined."""
     units: dict[str, str]
     """Unit of each metric, by the part of its name before the first dot."""
     objects: dict[str, list]
     """Columns of equal length, one entry per evaluated object: ``object_id``, ``category`` and the headline values."""
+    curves: dict[str, list[float]] = {}
+    """Values along an axis, such as mask IoU over the threshold of Eq. 18."""
+    missing: list[str] = []
+    """Objects of the split for which files held no prediction; the other values are without them."""
     points: int
     """Points sampled on each surface."""
     n_objects: int
@@ -80,10 +85,15 @@ class Record(BaseModel):
     train_cpu_seconds: float | None = None
     """Processor time of the training over all cores. Other work changes it less than the wall time, another machine as
     much; None for baselines and where it was not measured."""
-    eval_seconds: float
-    """Wall time of the evaluation."""
+    eval_seconds: float | None
+    """Wall time of the evaluation; None where it was not measured."""
     created: str
     """When it was evaluated, UTC."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether its seed drew anything; else it stands against every seed of another row."""
+        return self.train_seconds > 0
 
 
 def provenance() -> dict[str, Any]:
@@ -135,7 +145,7 @@ def from_json(content: Any, source: str) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]).rstrip("_")
-        raise MsrnError(f"{source}: key {key!r}: {first['msg'].lower()}; see msrn/records.py") from None
+        raise MsrnError(f"{source}: key {key!r}: {first['msg'].lower()}; see msrn/store/results.py") from None
     if len({len(column) for column in record.objects.values()} | {record.n_objects}) > 1:
         raise MsrnError(f"{source}: key 'objects': expected columns of n_objects = {record.n_objects} entries")
     return record

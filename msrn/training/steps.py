@@ -68,7 +68,7 @@ def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         poses = network.poses(batch.image)
     _, rotation, translation = poses.likeliest()
     own, alpha = render_and_compare(network, shape.vertices, colors, rotation[:, None], translation[:, None], batch, s)
-    iou = mask_iou(batch.mask, alpha[:, 0])
+    iou = losses.mask_iou(batch.mask > 0.5, alpha[:, 0].detach() > 0.5)
     normal = losses.normal_consistency(shape.vertices, network.faces).mean()
     laplacian = losses.laplacian(shape.vertices, network.faces).mean()
     total = own["total"].mean() + s.normal_weight * normal + s.laplacian_weight * laplacian
@@ -166,10 +166,3 @@ def render_and_compare(
     mask, image = batch.mask[:, None], batch.image[:, None]
     terms = losses.reconstruction(mask, image, alpha, log_transparency, rendered, s.affinity_weight, s.affinity_literal)
     return terms, alpha
-
-
-def mask_iou(mask: Tensor, alpha: Tensor) -> Tensor:
-    """Of each image's mask and its projection, both cut at one half. (B,H,W) twice -> (B,)."""
-    found, true = alpha.detach() > 0.5, mask > 0.5
-    union = (found | true).sum((1, 2))
-    return (found & true).sum((1, 2)) / union.clamp(min=1)

@@ -16,13 +16,6 @@ def collections():
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache folder."""
-    monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
 def small_assets(tmp_path, monkeypatch):
     """A copy of the asset whose split lists four objects, so that its cache is drawn in a moment."""
     folder = tmp_path / "assets"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from toy import tiny_settings
-from toy_table import toy_features, toy_split
+from toy_table import toy_split, use_toy
 
 from msrn.foreground import pipeline
 from msrn.profiles import Request
@@ -50,6 +50,4 @@ def use_raw_toy(patch, folder) -> None:
     patch.setenv("MSRN_CACHE", str(folder / "cache"))
     patch.setattr(pipeline, "Saliency", Coarse)
     patch.setattr(pipeline, "SIZE", 16)
-    for module in ("bench", "mask_quality"):
-        patch.setattr(f"msrn.{module}.open_collection", raw_split)
-    patch.setattr("msrn.experiments.runner.extract_features", toy_features)
+    use_toy(patch, raw_split)

@@ -40,6 +40,14 @@ def toy_request(profile: str = "laptop", seeds: tuple[int, ...] = (0,), **overri
     return Request(profile, "toy", None, seeds, "cpu", tiny_settings(**overrides))
 
 
+def use_toy(patch, split=toy_split) -> None:
+    """Read the toy collection, and toy features of it, wherever a data set is opened."""
+    for module in ("experiments.runner", "evaluation.masks"):
+        patch.setattr(f"msrn.{module}.open_collection", split)
+    patch.setattr("msrn.baselines.baseline.extract_features", toy_features)
+    patch.setattr("msrn.baselines.baseline.identity", lambda name, weights: ["toy"])
+
+
 def record(variant: str = "M-SRN", cd: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0), seed: int = 0, **changes) -> Record:
     """A record with these distances for objects a, b of one category and c, d of another."""
     names = ["a", "b", "c", "d"][: len(cd)]

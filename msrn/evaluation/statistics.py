@@ -1,0 +1,160 @@
+"""Means over objects, their differences and 95 % intervals: the one place where rows are compared.
+
+A row's value is the macro mean (the mean of the categories' means) over its objects, each averaged over the seeds.
+Intervals are percentile bootstrap intervals: objects are resampled within their categories, and a difference is taken
+object by object first, so that what makes an object hard for both rows drops out. Cost grows as objects x draws.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from msrn.errors import MsrnError
+from msrn.store.results import Record
+
+SEED = 0  # of the resampling
+DRAWS_AT_ONCE = 4_000_000  # resampled values in memory at a time
+
+
+class Metric(NamedTuple):
+    """What a column holds."""
+
+    title: str
+    short: str
+    decimals: int
+    lower_is_better: bool
+
+
+METRICS = {
+    "cd": Metric("Chamfer distance ↓", "CD", 2, True),
+    "f": Metric("F-score@0.01 ↑", "F", 3, False),
+    "iou3d": Metric("3D IoU ↑ [%]", "3D IoU", 1, False),
+    "iou": Metric("mask IoU ↑", "IoU", 3, False),
+}
+
+
+def unsigned(value: float, metric: str) -> str:
+    """The value in the metric's decimals."""
+    return f"{value:.{METRICS[metric].decimals}f}".replace("-", "−")
+
+
+def signed(value: float, metric: str) -> str:
+    """The same with its sign, for differences."""
+    return f"{value:+.{METRICS[metric].decimals}f}".replace("-", "−")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A macro mean over objects with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+    def text(self, metric: str, sign: bool = False) -> str:
+        """Such as ``9.12 [8.10, 10.21]``, or ``−0.40 [−0.90, +0.10]`` with ``sign``."""
+        write = signed if sign else unsigned
+        return f"{write(self.mean, metric)} [{write(self.low, metric)}, {write(self.high, metric)}]"
+
+
+def estimate(records: Sequence[Record], metric: str, category: str = "") -> Estimate:
+    """Of a row, from its records (one a seed); over the objects of ``category`` alone where one is given."""
+    _, strata, values = _per_object(records, metric, category)
+    return interval_of(values, strata)
+
+
+def difference(first: Sequence[Record], second: Sequence[Record], metric: str, category: str = "") -> Estimate:
+    """Of first - second, paired by object."""
+    (ids, strata, values), (others, _, other_values) = (_per_object(row, metric, category) for row in (first, second))
+    if ids != others:
+        raise MsrnError(
+            f"{first[0].variant} and {second[0].variant} were evaluated on different objects: evaluate both anew"
+        )
+    return interval_of(values - other_values, strata)
+
+
+def pairs_by_seed(first: Sequence[Record], second: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Records of two rows side by side, for the seeds of both; what was not trained stands against every seed."""
+    if not any(record.trained for record in second):
+        return [(record, second[0]) for record in first] if second else []
+    if not any(record.trained for record in first):
+        return [(first[0], record) for record in second] if first else []
+    by_seed = {record.seed: record for record in second}
+    return [(record, by_seed[record.seed]) for record in first if record.seed in by_seed]
+
+
+def interval_of(values: np.ndarray, strata: np.ndarray) -> Estimate:
+    """Macro mean and interval of values (M,) of objects in categories (M,)."""
+    return Estimate(macro_mean(values, strata), *bootstrap_interval(values, SEED, strata=strata))
+
+
+def macro_mean(values: np.ndarray, strata: np.ndarray) -> float:
+    """The mean of the means of the categories that occur."""
+    return float(np.mean([values[strata == term].mean() for term in np.unique(strata)]))
+
+
+def _per_object(records: Sequence[Record], metric: str, category: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, categories (M,) and values (M,), averaged over the records."""
+    columns = [dict(zip(record.objects["object_id"], record.objects[metric], strict=True)) for record in records]
+    of = dict(zip(records[0].objects["object_id"], records[0].objects["category"], strict=True))
+    ids = sorted(name for name in columns[0] if category in ("", of[name]))
+    if any(column.keys() != columns[0].keys() for column in columns):
+        raise MsrnError(f"{records[0].variant}: its seeds were evaluated on different objects: evaluate them anew")
+    values = np.mean([[column[name] for name in ids] for column in columns], axis=0)
+    return ids, np.array([of[name] for name in ids]), values
+
+
+def bootstrap_interval(
+    values: np.ndarray,
+    seed: int,
+    level: float = 0.95,
+    draws: int = 10_000,
+    strata: np.ndarray | None = None,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval (low, high) of the mean of ``values`` (N,), one per object.
+
+    With ``strata`` (N,), the objects' categories, objects are resampled within each and the statistic is the macro
+    mean, the mean of the categories' means. Resamples of few objects vary too little: by (n - 1) / n, which is a half
+    for two, and because their spread is itself a guess. Deviations are stretched by the root of the first and, as
+    Welch and Satterthwaite do, by Student's quantile over the normal one. A category of one object shows no spread.
+    """
+    values = np.asarray(values, np.float64)
+    strata = np.zeros(len(values), int) if strata is None else np.asarray(strata)
+    if values.ndim != 1 or not len(values) or strata.shape != values.shape or not np.isfinite(values).all():
+        raise MsrnError(f"bootstrap: values {values.shape}, strata {strata.shape}: expected equal finite (N,), N > 0")
+    if not 0 < level < 1 or draws < 1:
+        raise MsrnError(f"bootstrap: level = {level}, draws = {draws}: expected 0 < level < 1 and at least 1 draw")
+    generator = np.random.default_rng(seed)
+    groups = [values[strata == s] for s in np.unique(strata)]
+    means = np.mean([_resampled_means(group, draws, generator) for group in groups], axis=0)
+    center = np.mean([group.mean() for group in groups])
+    ends = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = center + (ends - center) * _small_sample_stretch(groups, level)
+    return float(low), float(high)
+
+
+def _small_sample_stretch(groups: list[np.ndarray], level: float) -> float:
+    """Student's quantile over the normal one, at the degrees of freedom of the mean of the groups' means."""
+    spread = [(group.var(ddof=1) / len(group), len(group) - 1) for group in groups if len(group) > 1]
+    square = sum(variance**2 / freedom for variance, freedom in spread)
+    if not square > 0:
+        return 1.0
+    freedom = sum(variance for variance, _ in spread) ** 2 / square
+    return float(stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2))
+
+
+def _resampled_means(values: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
+    """(draws,) means of as many resamples of ``values`` with replacement, a block of draws at a time."""
+    block = max(1, DRAWS_AT_ONCE // len(values))
+    sizes = [min(block, draws - start) for start in range(0, draws, block)]
+    picks = (generator.integers(0, len(values), (size, len(values))) for size in sizes)
+    means = np.concatenate([values[pick].mean(1) for pick in picks])
+    stretch = np.sqrt(len(values) / max(len(values) - 1, 1))
+    return values.mean() + stretch * (means - values.mean())

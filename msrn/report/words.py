@@ -1,0 +1,44 @@
+"""Words that every report uses: durations, counts, and a cell of a small table."""
+
+import os
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from msrn.store.results import Record
+
+
+def wants_progress() -> bool:
+    """Whether bars help here: where someone watches, not on a page of the book."""
+    return not os.environ.get("MSRN_BOOK")
+
+
+def duration(seconds: float) -> str:
+    """Such as ``12 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def mean_of(records: Sequence[Record], metric: str) -> float:
+    """Over the seeds; not a number where a record has no value."""
+    values = [record.metrics.get(metric) for record in records]
+    return float(np.mean([np.nan if value is None else value for value in values])) if values else float("nan")
+
+
+def two_decimals(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"
+
+
+def seconds_of_a_run(models: Iterable[Record]) -> dict[str, float]:
+    """Mean training time by device, the fastest last."""
+    found: dict[str, list[float]] = {}
+    for record in models:
+        found.setdefault(record.device, []).append(record.train_seconds)
+    means = {device: float(np.mean(seconds)) for device, seconds in found.items()}
+    return dict(sorted(means.items(), key=lambda item: -item[1]))
