@@ -3,11 +3,13 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.autograd import gradcheck
 
 from msrn import distance_transform, losses
+from msrn.errors import MsrnError
 from msrn.render import icosphere
 
 
@@ -419,3 +421,19 @@ def test_responsibility():
     losses.responsibility(logits.softmax(1), loss.requires_grad_(), 0.02).backward()
     assert torch.allclose(logits.grad, logits.detach().softmax(1) - target, atol=1e-12)
     assert loss.grad is None
+
+
+def test_mask_iou_matches_counting():
+    generator = np.random.default_rng(3)
+    a, b = generator.random((2, 6, 5, 4)) < 0.4
+    a[0], b[0] = False, False
+    tensors = losses.mask_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy()
+    assert tensors == pytest.approx(losses.mask_iou(a, b))
+    for i, value in enumerate(tensors):
+        both = sum(bool(a[i, y, x] and b[i, y, x]) for y in range(5) for x in range(4))
+        either = sum(bool(a[i, y, x] or b[i, y, x]) for y in range(5) for x in range(4))
+        assert value == pytest.approx(both / either if either else 1.0)
+    with pytest.raises(MsrnError, match="boolean"):
+        losses.mask_iou(a, b[..., :3])
+    with pytest.raises(MsrnError, match="boolean"):
+        losses.mask_iou(a.astype(float), b.astype(float))

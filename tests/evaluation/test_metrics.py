@@ -78,20 +78,6 @@ def test_bad_points_are_named(points, words):
     assert "\n" not in str(error.value)
 
 
-def test_mask_iou_matches_counting():
-    generator = np.random.default_rng(3)
-    a, b = generator.random((2, 6, 5, 4)) < 0.4
-    a[0], b[0] = False, False
-    for i, value in enumerate(metrics.mask_iou(a, b)):
-        both = sum(bool(a[i, y, x] and b[i, y, x]) for y in range(5) for x in range(4))
-        either = sum(bool(a[i, y, x] or b[i, y, x]) for y in range(5) for x in range(4))
-        assert value == pytest.approx(both / either if either else 1.0)
-    with pytest.raises(MsrnError, match="boolean"):
-        metrics.mask_iou(a, b[..., :3])
-    with pytest.raises(MsrnError, match="boolean"):
-        metrics.mask_iou(a.astype(float), b.astype(float))
-
-
 def test_pose_consistency_forgives_what_it_says():
     true = np.random.default_rng(0).uniform(0, 360, 400)
     assert metrics.pose_consistency(true + 77, true) == pytest.approx(1)
@@ -146,47 +132,6 @@ def test_bad_meshes_are_refused(vertices, faces, words):
     with pytest.raises(MsrnError) as error:
         metrics.sample_surface(vertices, np.asarray(faces), 10, 0)
     assert words in str(error.value)
-
-
-def test_bootstrap_covers_the_true_mean():
-    generator = np.random.default_rng(0)
-    hits = 0
-    for trial in range(300):
-        low, high = metrics.bootstrap_interval(generator.normal(3, 2, 40), seed=trial, draws=400)
-        hits += low < 3 < high
-    assert 0.90 <= hits / 300 <= 0.98
-
-
-def test_bootstrap_strata_weigh_categories_alike():
-    values, strata = np.array([1.0] * 50 + [3.0] * 2), np.array([0] * 50 + [1] * 2)
-    assert metrics.bootstrap_interval(values, 0, strata=strata) == (2.0, 2.0)  # no spread within a category
-    low, high = metrics.bootstrap_interval(values, 0)
-    assert 0.9 < low < high < 1.3
-    assert metrics.bootstrap_interval(values, 0) == (low, high)
-
-
-def test_bootstrap_covers_the_macro_mean_of_small_categories():
-    """Categories of 2 to 11 objects, as a small test split has, where resampling alone covers 90 % instead of 95."""
-    generator, sizes, hits = np.random.default_rng(1), (7, 2, 11, 5, 4, 9), 0
-    strata = np.repeat(np.arange(len(sizes)), sizes)
-    for trial in range(300):
-        values = generator.normal(strata, 1.0)
-        low, high = metrics.bootstrap_interval(values, seed=trial, draws=400, strata=strata)
-        hits += low <= np.mean(np.arange(len(sizes))) <= high
-    assert 0.93 < hits / 300 < 0.98
-
-
-def test_bootstrap_in_blocks_is_a_bootstrap(monkeypatch):
-    values = cloud(30)[:, 0]
-    whole = metrics.bootstrap_interval(values, 0, draws=3000)
-    monkeypatch.setattr(metrics, "DRAWS_AT_ONCE", 100)
-    assert metrics.bootstrap_interval(values, 0, draws=3000) == pytest.approx(whole, abs=0.05)
-
-
-@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
-def test_bootstrap_refuses_what_has_no_mean(values):
-    with pytest.raises(MsrnError, match="bootstrap"):
-        metrics.bootstrap_interval(np.array(values), 0)
 
 
 def test_iou_of_boxes_of_known_overlap():

@@ -1,93 +1,94 @@
-"""Differences against a slow reference, and verdicts that are only given where they can be."""
+"""Verdicts are only given where they can be, and follow from the vocabulary of claims."""
 
 import numpy as np
 import pytest
 from toy_table import record
 
-from msrn.errors import MsrnError
-from msrn.experiments.verdicts import claim, difference, estimate, in_common, order_verdict
+from msrn.experiments.paper import TABLES
+from msrn.experiments.verdicts import Beats, Between, Close, Peak, Stable, judge, subject
 
-PUBLISHED = {"M-SRN": 1.61, "w/o NC": 3.81}
-
-
-def pair(better, worse, seeds=3, metric="cd"):
-    """The claim that M-SRN beats w/o NC, from the same values in every seed."""
-    found = {
-        "M-SRN": [record("M-SRN", better, seed) for seed in range(seeds)],
-        "w/o NC": [record("w/o NC", worse, seed) for seed in range(seeds)],
-    }
-    return claim(metric, "M-SRN", "w/o NC", PUBLISHED, found)
+TABLE8 = TABLES["table8"]
+LOW, HIGH, UNSURE = (1.0, 2.0, 3.0, 4.0), (2.0, 3.1, 4.2, 5.0), (3.0, 0.1, 5.0, 3.5)
+BEST, MIDDLE, WORST = (1.0, 2.0, 3.0, 4.0), (1.6, 2.5, 3.7, 4.5), (4.0, 5.5, 6.0, 7.0)
 
 
-def test_macro_mean_weighs_categories_alike():
-    made = record(cd=(1.0, 2.0, 9.0))  # one: 1, 2; two: 9
-    assert estimate([made], "cd").mean == pytest.approx((1.5 + 9.0) / 2)
+def row(name, cd, seeds=(0, 1, 2)):
+    return [record(name, cd, seed) for seed in seeds]
 
 
-def test_a_difference_pairs_objects_by_name_whatever_their_order():
-    first = record(cd=(1.0, 2.0, 3.0, 4.0))
-    second = record(cd=(5.0, 5.0, 5.0, 5.5))
-    turned = {key: column[::-1] for key, column in second.objects.items()}
-    expected = np.mean([np.mean([1 - 5, 2 - 5]), np.mean([3 - 5, 4 - 5.5])])
-    for other in (second, record(objects=turned)):
-        found = difference([first], [other], "cd")
-        assert found.mean == pytest.approx(expected)
-        assert found.low <= found.mean <= found.high
+def verdict(claim, profile="laptop", **values):
+    [made] = judge([claim], ["cd"], {name: row(name, cd) for name, cd in values.items()}, {})
+    return made.text(profile)
 
 
-def test_a_constant_difference_has_no_spread():
-    found = difference([record(cd=(1.0, 2.0, 3.0, 4.0))], [record(cd=(2.0, 3.0, 4.0, 5.0))], "cd")
-    assert (found.low, found.mean, found.high) == (-1, -1, -1) and found.excludes_zero
+def test_beats():
+    assert verdict(Beats("a", "b"), a=LOW, b=HIGH) == "reproduced"
+    assert verdict(Beats("a", "b"), a=HIGH, b=LOW) == "not reproduced"  # the wrong sign, however sure
+    assert verdict(Beats("a", "b"), a=LOW, b=UNSURE) == "not reproduced"  # the interval holds zero
+    assert verdict(Beats("a", "b"), "smoke", a=LOW, b=HIGH) == "not evaluated at this profile"
+    assert verdict(Beats("a", "b"), "smoke with steps 60", a=LOW, b=HIGH) == "not evaluated at this profile"
+    assert verdict(Beats("a", "b"), a=LOW) == "not evaluated: b not measured"
 
 
-def test_seeds_are_averaged_within_objects():
-    both = [record(cd=(1.0, 1.0, 1.0, 1.0)), record(cd=(3.0, 3.0, 3.0, 3.0), seed=1)]
-    assert estimate(both, "cd").mean == 2 and estimate(both, "cd").low == 2
+def test_higher_is_better_where_it_is():
+    rows = {name: [record(name, objects=objects(f), seed=k) for k in range(3)] for name, f in (("a", 0.3), ("b", 0.2))}
+    [made] = judge([Beats("a", "b")], ["f"], rows, {"a": {"f": 0.36}, "b": {"f": 0.35}})
+    assert made.text("laptop") == "reproduced" and made.parts[0].published == pytest.approx(0.01)
 
 
-def test_other_objects_or_seeds_are_refused():
-    with pytest.raises(MsrnError, match="different objects"):
-        difference([record()], [record(cd=(1.0, 2.0, 3.0))], "cd")
-    with pytest.raises(MsrnError, match="different seeds"):
-        claim("cd", "M-SRN", "w/o NC", PUBLISHED, {"M-SRN": [record()], "w/o NC": [record("w/o NC", seed=1)]})
+def objects(f: float) -> dict:
+    return {"object_id": list("abcd"), "category": list("1122"), "cd": [1.0] * 4, "f": [f] * 4}
 
 
-def test_verdicts():
-    low, high = (1.0, 2.0, 3.0, 4.0), (2.0, 3.1, 4.2, 5.0)
-    assert pair(low, high).verdict("laptop") == "reproduced"
-    assert pair(high, low).verdict("laptop") == "not reproduced"  # the wrong sign, however sure
-    assert pair(low, (3.0, 0.1, 5.0, 3.5)).verdict("laptop") == "not reproduced"  # the interval holds zero
-    assert pair(low, high, seeds=1).verdict("laptop") == "not evaluated: needs three seeds"
-    assert pair(low, high).verdict("smoke") == "not evaluated at this profile"
-    assert pair(low, high).verdict("smoke with steps 60") == "not evaluated at this profile"
+def test_too_few_seeds():
+    rows = {"a": row("a", LOW, (0, 1)), "b": row("b", HIGH)}
+    [made] = judge([Beats("a", "b")], ["cd"], rows, {})
+    assert made.text("laptop") == "not evaluated: needs three seeds" and len(made.parts[0].per_seed) == 2
+    rows["b"] = row("b", HIGH, (7, 8, 9))
+    [made] = judge([Beats("a", "b")], ["cd"], rows, {})
+    assert made.text("laptop") == "not evaluated: needs three seeds" and not made.parts
 
 
 def test_one_seed_of_the_other_sign_denies_the_verdict():
-    worse = record("w/o NC", (2.0, 3.0, 4.0, 5.0))
-    seeds = [record("M-SRN", (0.0, 0.0, 0.0, 0.0), k) for k in range(2)] + [record("M-SRN", (2.1, 3.1, 4.1, 5.1), 2)]
-    others = [worse.model_copy(update={"seed": k}) for k in range(3)]
-    made = claim("cd", "M-SRN", "w/o NC", PUBLISHED, {"M-SRN": seeds, "w/o NC": others})
-    assert made.measured.excludes_zero and made.agrees == 2 and made.verdict("laptop") == "not reproduced"
+    values = [(0.0,) * 4, (0.0,) * 4, (2.1, 3.1, 4.1, 5.1)]
+    rows = {"a": [record("a", cd, k) for k, cd in enumerate(values)], "b": row("b", (2.0, 3.0, 4.0, 5.0))}
+    [made] = judge([Beats("a", "b")], ["cd"], rows, {})
+    [part] = made.parts
+    assert part.measured.excludes_zero and part.agrees == 2 and made.text("laptop") == "not reproduced"
 
 
-def test_an_order_holds_when_each_step_does():
-    low, high, unsure = (1.0, 2.0, 3.0, 4.0), (2.0, 3.1, 4.2, 5.0), (3.0, 0.1, 5.0, 3.5)
-    sure, open_, wrong = pair(low, high), pair(low, unsure), pair(high, low)
-    assert order_verdict([sure, sure], "laptop") == "reproduced"
-    for second in (open_, wrong):
-        assert order_verdict([sure, second], "laptop") == "not reproduced"
-    assert order_verdict([sure, sure], "smoke") == "not evaluated at this profile"
-    assert order_verdict([wrong, pair(low, high, seeds=2)], "laptop") == "not evaluated: needs three seeds"
+def test_between_and_peak_hold_when_each_part_does():
+    assert verdict(Between("b", "a", "c"), a=BEST, b=MIDDLE, c=WORST) == "reproduced"
+    assert verdict(Between("b", "a", "c"), a=BEST, b=WORST, c=MIDDLE) == "not reproduced"
+    assert verdict(Peak("a", "b", "c"), a=BEST, b=MIDDLE, c=WORST) == "reproduced"
+    assert verdict(Peak("a", "b", "c"), a=BEST, b=BEST, c=WORST) == "not reproduced"
+    assert verdict(Peak("a", "b", "c"), "smoke", a=BEST, b=BEST, c=WORST) == "not evaluated at this profile"
 
 
-def test_rows_are_compared_in_the_seeds_that_all_have():
-    found = {"a": [record("a", seed=k) for k in (2, 0, 1)], "b": [record("b", seed=k) for k in (1, 2, 5)]}
-    assert {name: [made.seed for made in rows] for name, rows in in_common(found).items()} == {"a": [1, 2], "b": [1, 2]}
+def test_close_and_stable_want_an_interval_within_a_tenth():
+    near = tuple(np.add(BEST, 0.05))
+    assert verdict(Close("a", "b"), a=BEST, b=near) == "reproduced"
+    assert verdict(Close("a", "b"), a=BEST, b=WORST) == "not reproduced"
+    assert verdict(Close("a", "b"), a=BEST, b=(1.4, 1.6, 3.4, 3.6)) == "not reproduced"  # the mean is, the interval not
+    assert verdict(Stable("a", "b", "c"), a=BEST, b=near, c=BEST) == "reproduced"
+    assert verdict(Stable("a", "b", "c"), a=BEST, b=near, c=MIDDLE) == "not reproduced"
+
+
+def test_what_is_not_trained_stands_against_every_seed():
+    rows = {"a": row("a", LOW), "b": [record("b", HIGH, kind="files", train_seconds=0.0)]}
+    [made] = judge([Beats("a", "b")], ["cd"], rows, {})
+    assert made.text("laptop") == "reproduced" and len(made.parts[0].per_seed) == 3
+
+
+def test_verdicts_stand_beside_the_row_that_they_are_about():
+    assert [subject(claim, TABLE8.ours) for claim in TABLE8.claims] == ["w/o FC", "w/o NC", "M-SRN"]
+    assert [subject(claim, "K'' = 5") for claim in TABLES["table11"].claims] == ["K'' = 5"]
 
 
 def test_words():
-    made = pair((1.0, 2.0, 3.0, 4.0), (2.0, 3.0, 4.0, 5.0), seeds=1)
-    assert made.standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00]"
-    three = pair((1.0, 2.0, 3.0, 4.0), (2.0, 3.0, 4.0, 5.0))
-    assert three.standing().endswith("[−1.00, −1.00], the paper's sign in 3 of 3 seeds")
-    assert estimate([record(cd=(1.0, 1.0, 1.0, 1.0))], "cd").text("cd") == "1.00 [1.00, 1.00]"
+    rows = {"M-SRN": row("M-SRN", LOW), "w/o NC": row("w/o NC", (2.0, 3.0, 4.0, 5.0))}
+    [made] = judge([Beats("M-SRN", "w/o NC")], ["cd"], rows, TABLE8.printed)
+    assert made.standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00], the paper's sign in 3 of 3 seeds"
+    assert made.parts[0].published == pytest.approx(1.61 - 3.81) and made.short == "CD"
+    one = {name: records[:1] for name, records in rows.items()}
+    assert judge([Beats("M-SRN", "w/o NC")], ["cd"], one, {})[0].standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00]"

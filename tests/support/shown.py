@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 import numpy as np
 from toy_table import record
 
-from msrn.experiments.table import RETRIEVAL, TABLE8
+from msrn.experiments.paper import TABLES
+
+TABLE8, RETRIEVAL = TABLES["table8"], "retrieval, category known"
 
 CD = {"w/o FC": (1.6, 2.5, 3.7, 4.5), "w/o NC": (4.0, 5.5, 6.0, 7.0), "M-SRN": (1.0, 2.0, 3.0, 4.0)}
 
@@ -47,12 +49,12 @@ def changed(result, profile="laptop", seeds=(0,), recorded=()):
     return replace(result, request=request, outcomes=outcomes, recorded=tuple(recorded))
 
 
-def table(dataset: str, steps: int = 100, seeds=(0, 1, 2), shift: float = 0.0) -> list:
+def recorded(dataset: str, steps: int = 100, seeds=(0, 1, 2), shift: float = 0.0) -> list:
     made = []
-    for row in TABLE8:
+    for row in TABLE8.rows:
         cd = tuple(value + shift for value in CD[row.name])
         metrics = {"cd": float(np.mean(cd)), "f": 0.1, "mask_iou": 0.75}
-        settings = {"steps": steps, **row.overrides}
+        settings = {"steps": steps, **row.settings}
         made += [record(row.name, cd, k, dataset=dataset, settings=settings, metrics=metrics) for k in seeds]
     far = (9.0, 9.0, 9.0, 9.5)
     return [*made, record(RETRIEVAL, far, kind="baseline", dataset=dataset, metrics={"cd": 9.1, "f": 0.05})]
