@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from msrn import camera
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.evaluation.metrics import mask_iou
 from msrn.evaluation.protocol import Mesh
 from msrn.network import MSRN, Reconstruction

@@ -23,13 +23,13 @@ from msrn.evaluation.metrics import bootstrap_interval, mask_iou
 from msrn.experiments.record import keep, plain
 from msrn.experiments.verdicts import Estimate
 from msrn.foreground.encoders import encoder_identity
-from msrn.foreground.pipeline import CODE_OF_MASKS, Foreground
+from msrn.foreground.pipeline import Foreground
 from msrn.foreground.refinement import refine
 from msrn.profiles import Request
 from msrn.settings import FOREGROUND_SETTINGS, make_settings
-from msrn.store import code_digest, files, results
-from msrn.store.array_cache import digest_of
+from msrn.store import files, results
 from msrn.store.checkpointing import OutOfTime
+from msrn.store.digest import code_digest, digest_of
 
 EXPERIMENT = "masks"
 COARSE = "off-the-shelf"
@@ -39,7 +39,6 @@ PRINTED = "Eq. 18 as printed"
 PRINTED_WITHOUT = "Eq. 18 without L_for"
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(20))  # 0 to 0.95; 0 removes nothing
 MEASURES = ("iou", "precision", "recall", "boundary_f")
-CODE = (*CODE_OF_MASKS, "evaluation/mask_quality.py", "evaluation/masks.py", "evaluation/metrics.py")
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ def _evaluation(foreground: Foreground, photographs: Photographs) -> str:
     """Digest of all that the numbers depend on."""
     s, data = foreground.settings, [split.fingerprint for split in (photographs.train, *photographs.scored)]
     networks = [foreground.saliency.identity, *encoder_identity(s.cue_encoder, s.cue_weights)]
-    return digest_of(*data, _settings(foreground), foreground.seed, *networks, code_digest.digest(CODE))
+    return digest_of(*data, _settings(foreground), foreground.seed, *networks, code_digest(__name__))
 
 
 def _settings(foreground: Foreground) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from scipy.spatial import cKDTree
 from tqdm import tqdm
 
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.evaluation.metrics import CHAMFER_UNIT, tree
 
 OTHER_VIEW = 30.0  # degrees of azimuth from which on a candidate shows another side

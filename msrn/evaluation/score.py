@@ -7,11 +7,11 @@ computed again only when the run, the data, the evaluation's settings or the eva
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
 from msrn.evaluation.inference import Predictions, predict
 from msrn.evaluation.metrics import pose_consistency
@@ -19,31 +19,13 @@ from msrn.evaluation.protocol import Mesh, ObjectMetrics, evaluate_meshes
 from msrn.profiles import Request
 from msrn.settings import Settings
 from msrn.store import files, results
+from msrn.store.digest import code_digest, digest_of
 from msrn.store.results import Record
-from msrn.training import runs
-from msrn.training.runs import Run
+
+if TYPE_CHECKING:  # a score follows from the weights, whatever trained them
+    from msrn.training.runs import Run
 
 SEED = 0  # of the points on the surfaces and of the bootstrap, the same for every row
-CODE = (  # what decides a score, as runs.TRAINING_PATH lists what decides a run
-    *(
-        "evaluation/score.py",
-        "evaluation/protocol.py",
-        "evaluation/metrics.py",
-        "evaluation/alignment.py",
-        "evaluation/inference.py",
-        "baselines",
-        "render",
-    ),
-    *(
-        "camera.py",
-        "neighbors/features.py",
-        "training/batches.py",
-        "losses.py",
-        "distance_transform.py",
-        "data/collection.py",
-        "data/archives/clouds.py",
-    ),
-)
 TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
 UNITS = {
     "mask_iou": "mean over all test images of a category, then over categories, 0 to 1",
@@ -53,7 +35,9 @@ UNITS = {
 }
 
 
-def score_run(run: Run, row: tuple[str, str], request: Request, test: ImageCollection, progress: bool = True) -> Record:
+def score_run(
+    run: "Run", row: tuple[str, str], request: Request, test: ImageCollection, progress: bool = True
+) -> Record:
     """The record of the trained ``run`` as ``row`` (experiment, variant): from its ``result.json`` when that still
     holds, else computed and written there."""
     evaluation = _evaluation(test, run.settings.eval_points, run.folder.name)
@@ -100,7 +84,7 @@ def score_baseline(
     progress: bool = True,
 ) -> Record:
     """The record of a row that trains nothing: from ``folder`` when it is there, else from the meshes that ``make``
-    gives for ``test.evaluation_index``. ``depends`` is all that they depend on besides the test split."""
+    gives for ``test.evaluation_index``. ``depends`` is all that they depend on besides the test split, code included."""
     points = request.settings.eval_points
     evaluation = _evaluation(test, points, *row, *depends)
     file = folder / f"{row[1].replace(' ', '_')}-{evaluation}.json"
@@ -174,7 +158,7 @@ def _common(settings: Settings, test: ImageCollection, shape: ObjectMetrics) -> 
 
 def _evaluation(test: ImageCollection, *depends: Any) -> str:
     """Digest of what a score depends on."""
-    return results.digest(results.SCHEMA, test.fingerprint, runs.code_digest(CODE), *depends)
+    return digest_of(results.SCHEMA, test.fingerprint, code_digest(__name__), *depends)
 
 
 def _kept(content: Any, evaluation: str) -> Record | None:

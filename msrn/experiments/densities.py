@@ -19,12 +19,10 @@ from msrn.experiments.record import keep, plain
 from msrn.experiments.runner import Bench
 from msrn.profiles import Request
 from msrn.store import files, results
-from msrn.store.array_cache import digest_of
-from msrn.training import runs
+from msrn.store.digest import code_digest, digest_of
 
 EXPERIMENT = "density"
 POINTS = 2000  # on each surface
-CODE = ("evaluation/neighbor_density.py", "evaluation/metrics.py")  # what decides the numbers, given the candidates
 
 
 class DensityRecord(BaseModel):
@@ -55,7 +53,8 @@ def record(request: Request, progress: bool = True) -> Iterator[str]:
     bench = Bench("table8", request, progress)
     train = bench.train
     chosen = {name: value for name, value in request.settings if name.startswith("candidate")}
-    evaluation = digest_of(train.fingerprint, runs.code_digest(CODE), POINTS, bench.candidates.tobytes())
+    code = code_digest(neighbor_density.__module__)
+    evaluation = digest_of(train.fingerprint, code, POINTS, bench.candidates.tobytes())
     file = paths.RESULTS / EXPERIMENT / f"{request.dataset}-{plain(request.label)}.json"
     known = files.read_json(file) or {}
     if known.get("evaluation") == evaluation:

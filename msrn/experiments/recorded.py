@@ -16,7 +16,8 @@ from msrn.experiments.table import ABLATIONS, BASELINES, FITTED, FITTED_BY, WHOL
 from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, in_common
 from msrn.profiles import Request
 from msrn.settings import FOREGROUND_SETTINGS, Settings
-from msrn.store.results import Record, digest
+from msrn.store.digest import digest_of
+from msrn.store.results import Record
 
 NO_MATTER = {"checkpoint_every", "eval_points"}  # settings that change no training
 
@@ -101,7 +102,7 @@ def families(found: Sequence[Group]) -> list[list[Group]]:
     alike: dict[tuple, list[Group]] = {}
     for group in found:
         one = group.first
-        settings = digest(_base(one.settings, one) | {"steps": 0})
+        settings = digest_of(_base(one.settings, one) | {"steps": 0})
         alike.setdefault((one.dataset, one.fingerprint, one.points, settings), []).append(group)
     return list(alike.values())
 
@@ -129,7 +130,7 @@ def _alike(record: Record) -> tuple[Any, ...]:
         record.fingerprint,
         record.profile,
         record.points,
-        digest(_base(record.settings, record)),
+        digest_of(_base(record.settings, record)),
     )
 
 

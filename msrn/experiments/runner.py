@@ -28,6 +28,7 @@ from msrn.neighbors.candidates import find_candidates
 from msrn.neighbors.features import extract_features
 from msrn.profiles import Request
 from msrn.store.checkpointing import OutOfTime
+from msrn.store.digest import code_digest
 from msrn.store.results import Record
 from msrn.training import parallel, runs
 from msrn.training.runs import Run
@@ -199,16 +200,21 @@ class Bench:
                 train, baselines.nearest_object(self.scored, index, train, of_test, of_train, known)
             )
 
-        by_features = [train.fingerprint, s.features, s.clip_weights]
+        by_features = [train.fingerprint, s.features, s.clip_weights, code_digest(extract_features.__module__)]
         rows = (
-            (start, [s.ellipsoid, s.mesh_level]),
-            (average, [train.fingerprint]),
-            (anything, [train.fingerprint]),
-            (lambda: alike(True), by_features),
-            (lambda: alike(False), by_features),
-            (lambda: baselines.fitted(self.scored, index, s, self.progress), [getattr(s, name) for name in FITTED_BY]),
+            (start, "ellipsoid", [s.ellipsoid, s.mesh_level]),
+            (average, "mean_shape", [train.fingerprint]),
+            (anything, "retrieval", [train.fingerprint]),
+            (lambda: alike(True), "retrieval", by_features),
+            (lambda: alike(False), "retrieval", by_features),
+            (
+                lambda: baselines.fitted(self.scored, index, s, self.progress),
+                "silhouettes",
+                [getattr(s, name) for name in FITTED_BY],
+            ),
         )
-        make, depends = dict(zip(BASELINES, rows, strict=True))[name]
+        make, module, depends = dict(zip(BASELINES, rows, strict=True))[name]
+        depends = [code_digest(f"msrn.baselines.{module}"), *depends]
         folder = paths.runs_folder() / "baselines"
         return score.score_baseline(make, self._row(name), depends, self.request, self.scored, folder, self.progress)
 

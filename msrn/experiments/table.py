@@ -9,7 +9,7 @@ import numpy as np
 from msrn.data import ImageCollection
 from msrn.settings import Settings, make_settings
 from msrn.store.array_cache import Make, cached_arrays
-from msrn.store.results import digest
+from msrn.store.digest import digest_of
 
 COPIED_AT_ONCE = 4096  # images
 WHOLE = "M-SRN"
@@ -73,7 +73,7 @@ def portion(collection: ImageCollection, rows: np.ndarray) -> ImageCollection:
     columns = {name: getattr(collection, name)[rows] for name in ("category", "object_id", "view")}
     large = {name: getattr(collection, name) for name in ("images", "masks", "_true_masks")}
     large = {name: array for name, array in large.items() if array is not None}
-    fingerprint = digest(collection.fingerprint, list(large), rows.tolist())
+    fingerprint = digest_of(collection.fingerprint, list(large), rows.tolist())
 
     def copy(make: Make) -> None:
         for name, array in large.items():

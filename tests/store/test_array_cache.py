@@ -7,7 +7,8 @@ import pytest
 
 from msrn.errors import MsrnError
 from msrn.store import array_cache as cache_module
-from msrn.store.array_cache import cached_arrays, digest_of
+from msrn.store.array_cache import cached_arrays
+from msrn.store.digest import digest_of
 
 VALUES = np.arange(3000, dtype=np.float32).reshape(1000, 3)
 
