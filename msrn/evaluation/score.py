@@ -25,6 +25,7 @@ from msrn.store.results import Record
 if TYPE_CHECKING:  # a score follows from the weights, whatever trained them
     from msrn.training.runs import Run
 
+CODE = (__name__, "msrn.data.archives.clouds")  # the latter samples true shapes that are clouds of points
 SEED = 0  # of the points on the surfaces and of the bootstrap, the same for every row
 TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
 UNITS = {
@@ -84,7 +85,7 @@ def score_baseline(
     progress: bool = True,
 ) -> Record:
     """The record of a row that trains nothing: from ``folder`` when it is there, else from the meshes that ``make``
-    gives for ``test.evaluation_index``. ``depends`` is all that they depend on besides the test split, code included."""
+    gives for ``test.evaluation_index``. ``depends`` is all, code too, that they depend on besides the test split."""
     points = request.settings.eval_points
     evaluation = _evaluation(test, points, *row, *depends)
     file = folder / f"{row[1].replace(' ', '_')}-{evaluation}.json"
@@ -158,7 +159,7 @@ def _common(settings: Settings, test: ImageCollection, shape: ObjectMetrics) -> 
 
 def _evaluation(test: ImageCollection, *depends: Any) -> str:
     """Digest of what a score depends on."""
-    return digest_of(results.SCHEMA, test.fingerprint, code_digest(__name__), *depends)
+    return digest_of(results.SCHEMA, test.fingerprint, code_digest(*CODE), *depends)
 
 
 def _kept(content: Any, evaluation: str) -> Record | None:
