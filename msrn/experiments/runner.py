@@ -200,7 +200,7 @@ class Bench:
                 train, baselines.nearest_object(self.scored, index, train, of_test, of_train, known)
             )
 
-        by_features = [train.fingerprint, s.features, s.clip_weights, code_digest(extract_features.__module__)]
+        by_features = [train.fingerprint, s.features, s.clip_weights, code_digest("msrn.neighbors.features")]
         rows = (
             (start, "ellipsoid", [s.ellipsoid, s.mesh_level]),
             (average, "mean_shape", [train.fingerprint]),

@@ -209,7 +209,7 @@ class Foreground:
         return paths.runs_folder() / self._run_name()
 
     def _run_name(self) -> str:
-        identity = [self._identity(), self.train.fingerprint, code_digest(tune.__module__), self.seed]
+        identity = [self._identity(), self.train.fingerprint, code_digest("msrn.foreground.finetune"), self.seed]
         identity += [self.saliency.identity]  # M_o has a say in the sign
         identity += encoder_identity(self.settings.cue_encoder, self.settings.cue_weights)
         return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
@@ -223,7 +223,7 @@ class Foreground:
             "dataset": self.train.name,
             "split": self.train.split,
             "fingerprint": self.train.fingerprint,
-            "code": code_digest(tune.__module__),
+            "code": code_digest("msrn.foreground.finetune"),
             "seed": self.seed,
             "device": device_name(self.device),
             "categories": list(self.train.categories),

@@ -129,7 +129,7 @@ def from_json(content: Any, source: str) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]).rstrip("_")
-        raise MsrnError(f"{source}: key {key!r}: {first['msg'].lower()}; see msrn/records.py") from None
+        raise MsrnError(f"{source}: key {key!r}: {first['msg'].lower()}; see msrn/store/results.py") from None
     if len({len(column) for column in record.objects.values()} | {record.n_objects}) > 1:
         raise MsrnError(f"{source}: key 'objects': expected columns of n_objects = {record.n_objects} entries")
     return record
