@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.evaluation import front_back as fronts
 from msrn.evaluation.metrics import chamfer_l1
 from msrn.evaluation.neighbor_density import OTHER_VIEW

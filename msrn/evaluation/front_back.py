@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from msrn import camera
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.network import MSRN
 from msrn.training.batches import prepare
 from msrn.training.steps import render_and_compare

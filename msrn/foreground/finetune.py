@@ -14,8 +14,7 @@ A step costs O(B) images through E_p and O(B K Q_f) for the bank. Randomness is 
 
 import functools
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,11 +22,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from msrn import losses
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.foreground.perceptron import BACKGROUND, FOREGROUND, Perceived, Perceptron
 from msrn.foreground.saliency import Saliency
 from msrn.settings import Settings
-from msrn.training.loop import check_finite, summarise
+from msrn.store.checkpointing import RunFolder, summarise
 
 LOG_EVERY, CHECKPOINT_EVERY = 20, 100
 SIGN_AT = 100
@@ -46,7 +45,6 @@ class Tuning:
     settings: Settings
     seed: int
     step: int = 0
-    records: list[dict] = field(default_factory=list)  # since the last log line; empty at every checkpoint
 
     @classmethod
     def start(cls, s: Settings, categories: int, seed: int, device: str) -> "Tuning":
@@ -61,11 +59,6 @@ class Tuning:
         ]
         optimizer = torch.optim.SGD(groups, s.cue_learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
         return cls(network, optimizer, s, seed)
-
-    def set_rate(self) -> None:
-        late = 0.1 if self.step >= self.settings.cue_steps * 2 / 3 else 1.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.cue_learning_rate * late * group["times"]
 
     def state(self) -> dict:
         """Tensors and plain values only, so that it loads with ``weights_only=True``."""
@@ -112,21 +105,34 @@ class RawImages:
         return image, torch.from_numpy(np.asarray(self.collection.category[rows], np.int64)).to(self.device)
 
 
-def tune(run: Tuning, images: RawImages) -> Iterator[dict]:
-    """Fine-tune to the end and yield a record every ``LOG_EVERY`` steps; the caller keeps records and checkpoints."""
-    s = run.settings
+def tune(run: Tuning, images: RawImages, folder: RunFolder) -> None:
+    """Fine-tune from ``run.step`` to the end; lines of the log and checkpoints go to ``folder``.
+
+    ``OutOfTime`` when the folder's time is over, ``MsrnError`` when a term or a weight is no number.
+    """
+    s, terms = run.settings, []
     while run.step < s.cue_steps:
-        run.set_rate()
-        run.records.append(take_step(run, *images.read(run.seed, run.step)))
+        late = 0.1 if run.step >= s.cue_steps * 2 / 3 else 1.0
+        for group in run.optimizer.param_groups:
+            group["lr"] = s.cue_learning_rate * late * group["times"]
+
+        terms.append(take_step(run, *images.read(run.seed, run.step)))
         run.step += 1
-        if run.step % LOG_EVERY == 0 or run.step == s.cue_steps:
-            record = summarise(run.records)
-            check_finite(record, run.step)
-            run.records.clear()
-            if run.step % CHECKPOINT_EVERY == 0 or run.step == s.cue_steps:
+
+        last = run.step == s.cue_steps
+        if run.step % LOG_EVERY == 0 or last:
+            record = summarise(terms, run.step)
+            terms.clear()
+            due = run.step % CHECKPOINT_EVERY == 0 or last
+            if due:
                 record["agreement"] = probe(run, images)
                 mind_the_sign(run, record)
-            yield {"step": run.step, **record}
+            folder.write(run.step, record)
+            over = folder.time_is_over and not last
+            if due or over:
+                folder.save(run)
+            if over:
+                raise folder.out_of_time(run.step)
 
 
 def take_step(run: Tuning, image: Tensor, category: Tensor) -> dict[str, Tensor]:

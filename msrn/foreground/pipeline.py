@@ -8,8 +8,8 @@ of the time on a machine without a GPU.
 
 import functools
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,28 +17,22 @@ import torch
 from tqdm import tqdm
 
 from msrn import paths
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
 from msrn.foreground.encoders import encoder_identity
-from msrn.foreground.finetune import CHECKPOINT_EVERY, LOG_EVERY, RawImages, Tuning, tune
+from msrn.foreground.finetune import RawImages, Tuning, tune
 from msrn.foreground.perceptron import Perceptron
 from msrn.foreground.refinement import cut_out, refine, stretch, weigh
 from msrn.foreground.saliency import Saliency
 from msrn.settings import FOREGROUND_SETTINGS, Settings
-from msrn.store import code_digest
-from msrn.store.array_cache import Make, cached_arrays, digest_of, is_cached
-from msrn.store.checkpointing import Pace, complete, params_of, read_log
-from msrn.store.files import find_checkpoint
+from msrn.store.array_cache import Make, cached_arrays, is_cached
+from msrn.store.checkpointing import load_state, opened, params_of, read_log
+from msrn.store.digest import code_digest, digest_of
 from msrn.store.results import device_name
 
 SIZE = 64
 """Side of the images that come out, as of all data sets."""
 BATCH = 32
-CODE_OF_CUES = (
-    *("foreground/encoders.py", "foreground/perceptron.py", "foreground/finetune.py"),
-    *("losses.py", "memory.py", "data/collection.py"),
-)
-CODE_OF_MASKS = (*CODE_OF_CUES, "foreground/refinement.py", "foreground/saliency.py", "foreground/pipeline.py")
 FOUND, EMPTY = 1, 2  # states of a segmented image: whether it has any foreground
 OF_REFINEMENT = ("refinement", "cue_threshold", "cue_share")
 OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", "saliency_weights", *OF_REFINEMENT}
@@ -76,25 +70,18 @@ class Foreground:
 
     @functools.cached_property
     def _tuned(self) -> tuple[Perceptron, str]:
-        s, folder = self.settings, paths.runs_folder() / self._run_name()
-        categories = len(self.train.categories)
-
-        def begin() -> tuple[Tuning, Iterator[dict]]:
-            run = Tuning.start(s, categories, self.seed, self.device)
-            return run, tune(run, RawImages(self.train, self.saliency, s, self.device))
-
-        label = f"foreground cues, seed {self.seed}"
-        pace = Pace(s.cue_steps, LOG_EVERY, CHECKPOINT_EVERY)
-        how, now = complete(folder, self._content(), pace, begin, label, self.progress, self.until)
-        if self.progress and not now:
-            print(how, file=sys.stderr, flush=True)
-        state, _ = find_checkpoint(folder)
-        if state is None:
-            raise MsrnError(f"{folder}: its checkpoint is gone; delete that folder and run again")
+        s, label = self.settings, f"foreground cues, seed {self.seed}"
+        with opened(self._folder, self._content(), label, self.progress, self.until) as folder:
+            if not folder.finished:
+                run = Tuning.start(s, len(self.train.categories), self.seed, self.device)
+                folder.begin(run)
+                tune(run, RawImages(self.train, self.saliency, s, self.device), folder)
+        if self.progress and folder.finished:
+            print(folder.how, file=sys.stderr, flush=True)
         with torch.random.fork_rng(devices=[]):  # its random start, soon replaced, is nobody else's business
-            network = Perceptron(s, categories)
-        network.load_state_dict(state["network"])
-        return network.to(self.device, memory_format=torch.channels_last).eval(), how
+            network = Perceptron(s, len(self.train.categories))
+        network.load_state_dict(load_state(self._folder)["network"])
+        return network.to(self.device, memory_format=torch.channels_last).eval(), folder.how
 
     @property
     def how(self) -> str:
@@ -104,16 +91,15 @@ class Foreground:
     @property
     def log(self) -> list[dict]:
         """The log of the fine-tuning, a record every few steps."""
-        folder = paths.runs_folder() / self._run_name()
-        found = read_log(folder)
+        found = read_log(self._folder)
         if not found:
-            raise MsrnError(f"{folder}: its log.jsonl is gone; delete that folder and run again")
+            raise MsrnError(f"{self._folder}: its log.jsonl is gone; delete that folder and run again")
         return found
 
     @property
     def tuned_on(self) -> str:
         """The device of the fine-tuning."""
-        return (params_of(paths.runs_folder() / self._run_name()) or {}).get("device", device_name(self.device))
+        return (params_of(self._folder) or {}).get("device", device_name(self.device))
 
     def apply(self, collection: ImageCollection) -> ImageCollection:
         """``collection`` segmented, or as it is when it has masks. Its images without any foreground stay, empty."""
@@ -178,7 +164,7 @@ class Foreground:
     def _key(self, collection: ImageCollection) -> str:
         """Digest of all that the segmented images depend on."""
         kind = self.settings.masks
-        parts = [collection.fingerprint, kind, SIZE, code_digest.digest(CODE_OF_MASKS)]
+        parts = [collection.fingerprint, kind, SIZE, code_digest(__name__)]
         if kind != "true":
             parts += [self.saliency.identity]
         if kind == "refined":
@@ -217,8 +203,13 @@ class Foreground:
         known = collection.category[rows] if collection.split == "train" else None
         return self.masks(np.asarray(collection.images[rows]), known)
 
+    @property
+    def _folder(self) -> Path:
+        """Of the fine-tuning, in the run store."""
+        return paths.runs_folder() / self._run_name()
+
     def _run_name(self) -> str:
-        identity = [self._identity(), self.train.fingerprint, code_digest.digest(CODE_OF_CUES), self.seed]
+        identity = [self._identity(), self.train.fingerprint, code_digest("msrn.foreground.finetune"), self.seed]
         identity += [self.saliency.identity]  # M_o has a say in the sign
         identity += encoder_identity(self.settings.cue_encoder, self.settings.cue_weights)
         return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
@@ -232,7 +223,7 @@ class Foreground:
             "dataset": self.train.name,
             "split": self.train.split,
             "fingerprint": self.train.fingerprint,
-            "code": code_digest.digest(CODE_OF_CUES),
+            "code": code_digest("msrn.foreground.finetune"),
             "seed": self.seed,
             "device": device_name(self.device),
             "categories": list(self.train.categories),

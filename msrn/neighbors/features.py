@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError, did_you_mean
-from msrn.store.array_cache import Make, cached_arrays, digest_of
+from msrn.store.array_cache import Make, cached_arrays
+from msrn.store.digest import digest_of
 
 BATCH = 32
 """Images embedded at once."""

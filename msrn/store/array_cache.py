@@ -57,15 +57,6 @@ def is_cached(kind: str, key: str) -> bool:
     return _is_whole(cache_folder() / kind / key)
 
 
-def digest_of(*parts: object) -> str:
-    """A key of 20 hexadecimal digits from bytes and from anything JSON can say."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part if isinstance(part, bytes) else json.dumps(part, sort_keys=True).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:20]
-
-
 def _open(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
 

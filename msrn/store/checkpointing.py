@@ -1,23 +1,26 @@
-"""Drive a training to its end, however often it is interrupted: what every folder of the run store has in common.
+"""A folder of the run store while something is trained in it: what every training loop has in common.
 
     params.yaml      all settings, the seed and what the run was trained on
     checkpoint.pt    tensors only, written under a temporary name and renamed; checkpoint.previous.pt is the one before
     log.jsonl        one line per logged step
 
-A second process that wants the same folder waits for the first and then loads. What is trained decides, by (seed, step)
-alone, what a step does; then resuming repeats the uninterrupted training bit by bit on the same CPU.
+A loop takes its folder with ``opened``, calls ``begin`` once, then ``write`` and ``save``. A second process that wants
+the same folder waits for the first and then loads. What is trained decides, by (seed, step) alone, what a step does;
+then resuming repeats the uninterrupted training bit by bit on the same CPU.
 """
 
 import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 import yaml
+from torch import Tensor
 from tqdm import tqdm
 
 from msrn.errors import MsrnError
@@ -28,121 +31,125 @@ class OutOfTime(Exception):
     """The time that was given is over; the run has a checkpoint of its last step and goes on next time."""
 
 
-class Trainee(Protocol):
-    """A training in progress."""
+class RunFolder:
+    """The folder of a run, which this process holds.
 
-    network: torch.nn.Module
-    step: int
-
-    def state(self) -> dict: ...
-
-    def restore(self, state: dict) -> None: ...
-
-
-class Pace(NamedTuple):
-    """In steps: the whole, between two lines of the log, between two checkpoints."""
-
-    steps: int
-    log_every: int
-    checkpoint_every: int
-
-
-def complete(
-    folder: Path,
-    content: dict[str, Any],
-    pace: Pace,
-    begin: Callable[[], tuple[Trainee, Iterator[dict]]],
-    label: str,
-    progress: bool = True,
-    until: float | None = None,
-) -> tuple[str, bool]:
-    """Bring the training in ``folder`` to its end; one line that says how, and whether anything was trained.
-
-    ``content`` goes into ``params.yaml``; ``begin`` starts the training and the walk through its records, one for each
-    line of the log with ``total`` at least, and is called only when something is left to train.
-    ``until`` is a time of ``time.monotonic`` past which it stops at the next line of the log, with ``OutOfTime``.
+    What is trained has ``network``, ``step``, ``state()`` (tensors and plain values) and ``restore(state)``.
     """
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with held(folder / "lock"):
-        state, note = find_checkpoint(folder)
-        step = state["step"] if state else 0
-        if not params_of(folder):
-            write_text(folder / "params.yaml", yaml.safe_dump(content, sort_keys=False))
-        how = f"{label}: " + _how(folder, step, pace.steps, note)
-        if step >= pace.steps:
-            return how, False
-        print(how, file=sys.stderr, flush=True)
-        trainee, records = begin()
-        if state:
-            trainee.restore(state)
-        _drive(trainee, records, pace, folder, progress, label, until)
-    return how, True
+
+    def __init__(self, path: Path, steps: int, label: str, progress: bool, until: float | None) -> None:
+        self.path, self.steps, self.label = path, steps, label
+        self._progress, self._until, self._bar = progress, until, None
+        self._state, note = find_checkpoint(path)
+        step = self._state["step"] if self._state else 0
+        self.finished = step >= steps
+        self.how = f"{label}: {_how(path.name, step, steps, note)}"
+
+    def begin(self, run: Any) -> None:
+        """Put the checkpoint into ``run``, cut the log to it, and let the clocks run."""
+        if self._state:
+            run.restore(self._state)
+            self._state = None
+        self._before = trim_log(self.path, run.step)
+        self._started = time.monotonic(), time.process_time()
+        options = {"unit": "step", "disable": not self._progress, "mininterval": 1, "file": sys.stderr}
+        self._bar = tqdm(total=self.steps, initial=run.step, desc=self.label, **options)
+
+    def write(self, step: int, record: Mapping[str, Any]) -> None:
+        """A line of the log, with the seconds so far; it needs a ``total``."""
+        seconds, cpu_seconds = time.monotonic() - self._started[0], time.process_time() - self._started[1]
+        line = {"step": step, **record, "seconds": round(self._before["seconds"] + seconds, 3)}
+        if "cpu_seconds" in self._before:
+            line["cpu_seconds"] = round(self._before["cpu_seconds"] + cpu_seconds, 3)
+        with writing(self.path), open(self.path / "log.jsonl", "a") as log:
+            log.write(json.dumps(line) + "\n")
+        fit = f", IoU {record['mask_iou']:.2f}" if "mask_iou" in record else ""
+        self._bar.set_postfix_str(f"loss {record['total']:.3f}{fit}", False)
+        self._bar.update(step - self._bar.n)
+
+    def save(self, run: Any) -> None:
+        """A checkpoint of ``run``, refused where its weights are no numbers."""
+        check_weights(run.network, run.step, self.path)
+        save_checkpoint(run.state(), self.path)
+
+    @property
+    def time_is_over(self) -> bool:
+        return self._until is not None and time.monotonic() > self._until
+
+    def out_of_time(self, step: int) -> OutOfTime:
+        """What to raise then, after a checkpoint."""
+        return OutOfTime(f"{self.label}: out of time at step {step:,} of {self.steps:,}; it goes on from there")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
-def _how(folder: Path, step: int, steps: int, note: str) -> str:
+@contextlib.contextmanager
+def opened(
+    path: Path, content: dict[str, Any], label: str, progress: bool = True, until: float | None = None
+) -> Iterator[RunFolder]:
+    """Hold the folder ``path`` of a run; ``content`` is for ``params.yaml``, which also says how many steps it has.
+
+    Where something is left to train, a line on standard error says so and why. ``until`` is a time of
+    ``time.monotonic`` past which the training is to stop at its next log line.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    with held(path / "lock"):
+        if not params_of(path):
+            write_text(path / "params.yaml", yaml.safe_dump(content, sort_keys=False))
+        folder = RunFolder(path, content["settings"]["steps"], label, progress, until)
+        if not folder.finished:
+            print(folder.how, file=sys.stderr, flush=True)
+        try:
+            yield folder
+        finally:
+            folder.close()
+
+
+def _how(name: str, step: int, steps: int, note: str) -> str:
     if step >= steps:
-        return f"reused {folder.name}{note}: settings, data, training code and seed are unchanged"
+        return f"reused {name}{note}: settings, data, training code and seed are unchanged"
     if step:
-        return f"resuming {folder.name} at step {step:,} of {steps:,}{note}"
-    return f"no run {folder.name} for these settings, data, code and seed yet{note}: training {steps:,} steps"
+        return f"resuming {name} at step {step:,} of {steps:,}{note}"
+    return f"no run {name} for these settings, data, code and seed yet{note}: training {steps:,} steps"
 
 
-def _drive(
-    trainee: Trainee,
-    records: Iterator[dict],
-    pace: Pace,
-    folder: Path,
-    progress: bool,
-    label: str,
-    until: float | None,
-) -> None:
-    """Log every record, checkpoint in intervals, show how long is left."""
-    before = trim_log(folder, trainee.step)
-    started, began = time.monotonic(), time.process_time()
-    bar = tqdm(
-        total=pace.steps,
-        initial=trainee.step,
-        desc=label,
-        unit="step",
-        disable=not progress,
-        mininterval=1,
-        file=sys.stderr,
-    )
-    with bar:
-        for record in records:
-            record["seconds"] = round(before["seconds"] + time.monotonic() - started, 3)
-            if "cpu_seconds" in before:
-                record["cpu_seconds"] = round(before["cpu_seconds"] + time.process_time() - began, 3)
-            with writing(folder), open(folder / "log.jsonl", "a") as log:
-                log.write(json.dumps(record) + "\n")
-            bar.set_postfix_str(_shown(record), False)
-            bar.update(trainee.step - bar.n)
-            due = trainee.step // pace.checkpoint_every > (trainee.step - pace.log_every) // pace.checkpoint_every
-            over = until is not None and time.monotonic() > until
-            if due or over or trainee.step == pace.steps:
-                check_weights(trainee, folder)
-                save_checkpoint(trainee.state(), folder)
-            if over and trainee.step < pace.steps:
-                raise OutOfTime(
-                    f"{label}: out of time at step {trainee.step:,} of {pace.steps:,}; it goes on from there"
-                )
+def summarise(terms: Sequence[Mapping[str, Tensor]], step: int) -> dict[str, Any]:
+    """The mean of every term over the steps since the last log line that had it.
+
+    One that was no number in any of them shows in its mean and is refused, so that no checkpoint follows it.
+    """
+    names = sorted({name for of_step in terms for name in of_step})
+    means = {name: torch.stack([one[name].float() for one in terms if name in one]).mean(0) for name in names}
+    record = {name: value.tolist() for name, value in means.items()}
+    bad = [name for name, value in record.items() if not np.isfinite(value).all()]
+    if bad:
+        names = ", ".join(name for name in bad if name != "total") or "total"
+        raise MsrnError(
+            f"the loss is not finite before step {step} (term: {names}); the last good checkpoint is kept: "
+            "lower learning_rate, or look at the data, then run again"
+        )
+    return record
 
 
-def _shown(record: dict) -> str:
-    """What the bar says of a record."""
-    fit = f", IoU {record['mask_iou']:.2f}" if "mask_iou" in record else ""
-    return f"loss {record['total']:.3f}{fit}"
-
-
-def check_weights(trainee: Trainee, folder: Path) -> None:
+def check_weights(network: torch.nn.Module, step: int, folder: Path) -> None:
     """A loss can be finite and its gradient not: weights that are no numbers never replace a good checkpoint."""
-    bad = [name for name, value in trainee.network.state_dict().items() if not bool(torch.isfinite(value).all())]
+    bad = [name for name, value in network.state_dict().items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise MsrnError(
-            f"{folder}: {bad[0]} and {len(bad) - 1} other weights are not finite at step {trainee.step}; nothing was "
+            f"{folder}: {bad[0]} and {len(bad) - 1} other weights are not finite at step {step}; nothing was "
             "saved since the last good checkpoint: lower learning_rate, or look at the settings that differ"
         )
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """The checkpoint of a finished run."""
+    state, _ = find_checkpoint(folder)
+    if state is None:
+        raise MsrnError(f"{folder}: its checkpoint is gone; delete that folder and run again")
+    return state
 
 
 def trim_log(folder: Path, step: int) -> dict[str, Any]:

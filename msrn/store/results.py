@@ -5,7 +5,6 @@ committed under ``results/<experiment>/``, which tables show as "recorded". ``Re
 object are kept, so that paired intervals between any two records can be computed later.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -122,11 +121,6 @@ def device_name(device: str) -> str:
         return torch.cuda.get_device_name()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"CPU, {cores} core{'s' * (cores != 1)}"
-
-
-def digest(*parts: Any) -> str:
-    """Short digest of plain values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def to_json(record: Record) -> dict[str, Any]:

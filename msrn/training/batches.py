@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from msrn.data import ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
 from msrn.settings import Settings
 

@@ -3,97 +3,88 @@
 The alternation (``steps``), which the paper does not mention, is Unicorn's and is what makes several candidates
 trainable. Randomness is a function of (seed, step) alone, so a run that resumes from a checkpoint repeats the
 uninterrupted one bit by bit on the same CPU. Beside the steps, k-means costs O(T S C Q) per epoch. No shape of a tensor
-depends on values and nothing waits for the device between two lines of the log, so that on CUDA a step is one recorded
-graph.
+depends on values and nothing waits for the device between two lines of the log, but for the first prototypes, so that
+on CUDA a step is one recorded graph.
 """
 
 import functools
-from collections.abc import Iterator
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from msrn import memory
-from msrn.errors import MsrnError
 from msrn.network import MSRN
 from msrn.render import default_backend
 from msrn.settings import Settings
+from msrn.store.checkpointing import RunFolder, summarise
 from msrn.training.batches import TrainingImages, is_pose_step
 from msrn.training.cuda_graphs import GraphedSteps
 from msrn.training.state import Training
 from msrn.training.steps import pose_step, shape_step
 
+LOOK_EVERY = 50
+"""Steps between two looks at a bank that cannot give the first prototypes yet. The bank is empty at the stage switch
+itself, and an epoch of a large data set is long. Each look waits for the device and, like k-means, is part of what is
+learned."""
 
-def train(run: Training, images: TrainingImages) -> Iterator[dict]:
-    """Train to the end and yield a record every ``log_every`` steps; the caller keeps records and checkpoints."""
-    s = run.settings
+
+def train(run: Training, images: TrainingImages, folder: RunFolder) -> None:
+    """Train from ``run.step`` to the end; lines of the log and checkpoints go to ``folder``.
+
+    ``OutOfTime`` when the folder's time is over, ``MsrnError`` when a term or a weight is no number.
+    """
+    s, network = run.settings, run.network
     # The other rasterisers, and Eq. 41 by the letter, wait for the device.
     recordable = default_backend(run.codes.device) == "triton" and not s.affinity_literal
-    pose = GraphedSteps(lambda inputs: take_step(run, pose_step(run, inputs)), recordable)
-    shape = GraphedSteps(lambda inputs: take_step(run, shape_step(run, inputs)), recordable)
-    for inputs in images.stream(run.seed, run.step):
-        if run.step >= s.steps:
-            return
-        begin_stage(run, images)
-        step = pose if is_pose_step(run.step) else shape
-        run.records.append(step((run.step >= s.stage_switch, run.network.compensating), inputs))
+    step = GraphedSteps(functools.partial(take_step, run), recordable)
+    inputs, terms = images.stream(run.seed, run.step), []
+    while run.step < s.steps:
+        run.set_rate(s.learning_rate * (0.2 if run.step >= s.decay_at * s.steps else 1.0))
+
+        if run.step in (0, s.stage_switch):
+            network.open_codes(run.step >= s.stage_switch)
+
+        if prototypes_are_due(run, images):
+            purify(network, s, seed=int(np.random.default_rng((run.seed, run.step)).integers(2**31)))
+            if s.feature_compensation and run.step >= images.steps_per_epoch:
+                network.compensating = bool(network.prototypes_valid.any())
+
+        kind = is_pose_step(run.step), run.step >= s.stage_switch, network.compensating  # of step: a graph each
+        terms.append(step(kind, next(inputs)))
         run.step += 1
-        if run.step % s.log_every == 0 or run.step == s.steps:
-            record = summarise(run.records)
-            check_finite(record, run.step)
-            yield {"step": run.step, **record}
-            run.records.clear()
+
+        last = run.step == s.steps
+        if run.step % s.log_every == 0 or last:
+            folder.write(run.step, summarise(terms, run.step))
+            terms.clear()
+            over = folder.time_is_over and not last
+            if run.step % s.checkpoint_every < s.log_every or over or last:  # the first line since it was due
+                folder.save(run)
+            if over:
+                raise folder.out_of_time(run.step)
 
 
-def take_step(run: Training, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Follow the gradient of ``terms["total"]``; the terms as values."""
+def take_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Follow the gradient of a pose step's or a shape step's ``total``; the terms as values."""
+    terms = (pose_step if is_pose_step(run.step) else shape_step)(run, inputs)
     run.optimizer.zero_grad(set_to_none=True)  # Adam then leaves the branch that this step holds fixed alone
     terms["total"].backward()
     run.optimizer.step()
     return {name: value.detach() for name, value in terms.items()}
 
 
-def begin_stage(run: Training, images: TrainingImages) -> None:
-    """What changes between steps: codes open, k-means runs, compensation starts, the learning rate falls (§4.3)."""
-    network, step, s = run.network, run.step, run.settings
-    sharing = s.first_codes == "category"
-    if step in (0, s.stage_switch):
-        network.open_codes(sharing or step >= s.stage_switch)
-    network.sharing = sharing and step < s.stage_switch
-    epoch_starts = step % images.steps_per_epoch == 0
-    # The bank is empty at the switch itself: for the rest of that epoch, look again at every log line.
-    same_epoch = step // images.steps_per_epoch == s.stage_switch // images.steps_per_epoch
-    waiting = same_epoch and step % s.log_every == 0 and not bool(network.prototypes_valid.any(1).all())
-    if step >= s.stage_switch and (epoch_starts or step == s.stage_switch or waiting):
-        purify(network, s, int(np.random.default_rng((run.seed, step)).integers(2**31)))
-        if s.feature_compensation and step >= images.steps_per_epoch:
-            network.compensating = bool(network.prototypes_valid.any())
-    run.set_rate(s.learning_rate * (0.2 if step >= s.decay_at * s.steps else 1.0))
+def prototypes_are_due(run: Training, images: TrainingImages) -> bool:
+    """Whether k-means runs before this step: at the stage switch, at the start of every epoch after it, and for the
+    rest of the switch's own epoch every ``LOOK_EVERY`` steps until each category has prototypes."""
+    step, switch, epoch = run.step, run.settings.stage_switch, images.steps_per_epoch
+    if step == switch or (step > switch and step % epoch == 0):
+        return True
+    looks = step > switch and step // epoch == switch // epoch and step % LOOK_EVERY == 0
+    return looks and not bool(run.network.prototypes_valid.any(1).all())
 
 
 def purify(network: MSRN, s: Settings, seed: int) -> None:
     """P'_r and P''_r from the bank (Eqs 22-23 and 33-34)."""
     prototypes = network.bank.purify(s.prototypes, seed)
     network.set_prototypes("prototypes", prototypes)
-    again = s.neighbor_prototypes_from == "bank"
-    fewer = network.bank.purify if again else functools.partial(memory.refine, prototypes)
-    network.set_prototypes("neighbor_prototypes", fewer(s.neighbor_prototypes, seed))
-
-
-def check_finite(record: dict, step: int) -> None:
-    """A term that was no number in any step since the last log line shows in its mean; no checkpoint follows it."""
-    bad = [name for name, value in record.items() if not np.isfinite(value).all()]
-    if bad:
-        names = ", ".join(name for name in bad if name != "total") or "total"
-        raise MsrnError(
-            f"the loss is not finite before step {step} (term: {names}); the last good checkpoint is kept: "
-            "lower learning_rate, or look at the data, then run again"
-        )
-
-
-def summarise(records: list[dict[str, Tensor]]) -> dict:
-    """The mean of every term over the steps that had it."""
-    names = sorted({name for record in records for name in record})
-    means = {name: torch.stack([r[name].float() for r in records if name in r]).mean(0) for name in names}
-    return {name: value.tolist() for name, value in means.items()}
+    network.set_prototypes("neighbor_prototypes", memory.refine(prototypes, s.neighbor_prototypes, seed))

@@ -13,9 +13,7 @@ no training.
 """
 
 import functools
-import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,25 +21,19 @@ from typing import Any
 import numpy as np
 
 from msrn import paths
-from msrn.data import ImageCollection
-from msrn.errors import MsrnError
+from msrn.data.collection import ImageCollection
 from msrn.network import MSRN
 from msrn.settings import FOREGROUND_SETTINGS, Settings
-from msrn.store import code_digest as source
-from msrn.store.checkpointing import Pace, complete, params_of, read_log
-from msrn.store.files import find_checkpoint, read_json, write_json
+from msrn.store.checkpointing import load_state, opened, params_of, read_log
+from msrn.store.digest import code_digest, digest_of
+from msrn.store.files import read_json, write_json
 from msrn.store.results import device_name
 from msrn.training.batches import TrainingImages
 from msrn.training.loop import train
 from msrn.training.state import Training, load_network
 
-TRAINING_PATH = (  # what decides a trained model: files and folders of the package
-    "camera.py neighbors/candidates.py compensation.py distance_transform.py neighbors/features.py "
-    "training/batches.py training/cuda_graphs.py losses.py memory.py neighbors/selection.py network.py "
-    "neighbors/search.py training/steps.py threads.py training/loop.py training/state.py render "
-    "data/collection.py"
-).split()
-NOT_IN_IDENTITY = {"eval_points", "checkpoint_every"}  # settings that cannot change the trained model
+CODE = ("msrn.training.loop", "msrn.neighbors.candidates", "msrn.neighbors.features")  # decides, by all it imports
+NOT_IN_IDENTITY = {"eval_points", "log_every", "checkpoint_every"}  # settings that cannot change the trained model
 
 
 @dataclass
@@ -84,10 +76,7 @@ class Run:
     def network(self) -> MSRN:
         """The trained network, on the CPU, ready to reconstruct."""
         network = MSRN(self.settings, self.categories)
-        state, _ = find_checkpoint(self.folder)
-        if state is None:
-            raise MsrnError(f"{self.folder}: its checkpoint is gone; delete that folder and run again")
-        load_network(network, state)
+        load_network(network, load_state(self.folder))
         return network.eval()
 
 
@@ -106,20 +95,17 @@ def train_or_load(
     ``candidates`` (N, k_cos), or a function that finds them, is only used when there is something left to train.
     ``until`` is a time of ``time.monotonic`` past which training stops at its next log line, with ``OutOfTime``.
     """
-    folder = folder_of(settings, collection, seed)
-
-    def begin() -> tuple[Training, Iterator[dict]]:
-        found = None
-        if settings.neighbor_consistency:
-            found = candidates() if callable(candidates) else candidates
-        images = TrainingImages(collection, found, settings, device)
-        run = Training.start(settings, images, seed)
-        return run, train(run, images)
-
-    content = params_content(settings, collection, seed, device)
-    pace = Pace(settings.steps, settings.log_every, settings.checkpoint_every)
-    how, trained_now = complete(folder, content, pace, begin, label, progress, until)
-    return Run(folder, settings, seed, len(collection.categories), how, trained_now)
+    path, content = folder_of(settings, collection, seed), params_content(settings, collection, seed, device)
+    with opened(path, content, label, progress, until) as folder:
+        if not folder.finished:
+            found = None
+            if settings.neighbor_consistency:
+                found = candidates() if callable(candidates) else candidates
+            images = TrainingImages(collection, found, settings, device)
+            run = Training.start(settings, images, seed)
+            folder.begin(run)
+            train(run, images, folder)
+    return Run(path, settings, seed, len(collection.categories), folder.how, not folder.finished)
 
 
 # identity
@@ -127,9 +113,8 @@ def train_or_load(
 
 def run_name(settings: Settings, collection: ImageCollection, seed: int) -> str:
     """DATASET-seedN-DIGEST: the same inputs always meet in the same folder."""
-    identity = [identity_of(settings), collection.fingerprint, code_digest(), seed]
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return f"{collection.name}-seed{seed}-{digest}"
+    identity = [identity_of(settings), collection.fingerprint, code_digest(*CODE), seed]
+    return f"{collection.name}-seed{seed}-{digest_of(identity)[:12]}"
 
 
 def folder_of(settings: Settings, collection: ImageCollection, seed: int) -> Path:
@@ -149,18 +134,13 @@ def identity_of(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in settings.model_dump(mode="json").items() if name not in left_out}
 
 
-def code_digest(entries: tuple[str, ...] = TRAINING_PATH) -> str:
-    """Digest of some of the package's code, by default the training path's, without docstrings and comments."""
-    return source.digest(tuple(entries))
-
-
 def params_content(settings: Settings, collection: ImageCollection, seed: int, device: str) -> dict[str, Any]:
     """What ``params.yaml`` says of a run."""
     return {
         "dataset": collection.name,
         "split": collection.split,
         "fingerprint": collection.fingerprint,
-        "code": code_digest(),
+        "code": code_digest(*CODE),
         "seed": seed,
         "device": device_name(device),
         "categories": list(collection.categories),
@@ -182,7 +162,7 @@ def list_runs() -> list[dict[str, Any]]:
                 "step": last["step"],
                 "steps": content["settings"]["steps"],
                 "seconds": last["seconds"],
-                "current": content["code"] == code_digest(),
+                "current": content["code"] == code_digest(*CODE),
                 "evaluated": read_json(folder / "result.json") is not None,
             }
         found.append(entry)

@@ -5,7 +5,7 @@ The shape codes by which candidates become neighbours are remembered from the la
 two where poses are judged on shapes of neighbours (``pose_shape``).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -26,7 +26,6 @@ class Training:
     settings: Settings
     seed: int
     step: int = 0
-    records: list[dict] = field(default_factory=list)  # since the last log line; empty at every checkpoint
 
     @classmethod
     def start(cls, s: Settings, images: TrainingImages, seed: int) -> "Training":

@@ -3,10 +3,10 @@
     python tests/benchmarks/bench_remembered.py [--profile laptop] [--dataset procedural13] [--domains 5] [--seed 0]
                                                 [--json FILE]
 
-Two trainings of the same weights at first, batches and draws take turns, a line of the log at a time. One chooses
-neighbours by the codes that candidates left behind when they were last in a batch, as training does; the other encodes
-all candidates of the batch in every shape step. The codes choose between ``--domains`` prototypes a category: with one,
-as profile laptop has it, every candidate is a neighbour whatever its code. Both are scored on the val split.
+Two trainings of the same weights at first, batches and draws follow each other. One chooses neighbours by the codes
+that candidates left behind when they were last in a batch, as training does; the other encodes all candidates of the
+batch in every shape step. The codes choose between ``--domains`` prototypes a category: with one, as profile laptop has
+it, every candidate is a neighbour whatever its code. Both are scored on the val split.
 
 In the second training both kinds of codes are at hand, so it also counts how often they agree on whether a candidate is
 a neighbour. Processor time is that of the steps, candidates read included and, in the second, this
@@ -15,12 +15,14 @@ count. Memory is that of a training, twice.
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from unittest.mock import patch
 
 import numpy as np
 import report_file
 import torch
+from log_lines import LogLines
 from torch import Tensor
 from tqdm import tqdm
 
@@ -40,19 +42,13 @@ REMEMBERED, ENCODED = "remembered", "encoded"
 CURVES = ("mask_iou", "neighbor", "n_re")
 
 
+@dataclass
 class Learning:
-    """A training that goes on a line of its log at a time."""
+    """A training that is over: the lines of its log, and the seconds of processor that its steps took."""
 
-    def __init__(self, images: TrainingImages, seed: int) -> None:
-        self.run = Training.start(images.settings, images, seed)
-        self.log: list[dict] = []
-        self.seconds = 0.0  # of the processor
-        self._lines = loop.train(self.run, images)
-
-    def go_on(self) -> None:
-        started = time.process_time()
-        self.log.append(next(self._lines))
-        self.seconds += time.process_time() - started
+    run: Training
+    log: LogLines
+    seconds: float
 
     def curve(self, key: str) -> list[float | None]:
         """A term at every line of the log, null while no step had it."""
@@ -97,14 +93,19 @@ def encode(run: Training, inputs: dict[str, Tensor]) -> Tensor:
 
 def learn(images: TrainingImages, seed: int) -> tuple[dict[str, Learning], list[float | None]]:
     """Both trainings to their end, and the agreement at every line of the log."""
-    both = {name: Learning(images, seed) for name in (REMEMBERED, ENCODED)}
     encoded, agreement, s = EncodedCandidates(), [], images.settings
-    for _ in tqdm(range(-(-s.steps // s.log_every)), desc="two trainings", unit="log line"):
-        both[REMEMBERED].go_on()
+    with tqdm(total=2 * -(-s.steps // s.log_every), desc="two trainings", unit="log line") as bar:
+        remembered = _train(images, seed, bar.update)
         with patch.object(steps, "draw_neighbors", encoded):
-            both[ENCODED].go_on()
-        agreement.append(encoded.agreement())
-    return both, agreement
+            anew = _train(images, seed, lambda: [bar.update(), agreement.append(encoded.agreement())])
+    return {REMEMBERED: remembered, ENCODED: anew}, agreement
+
+
+def _train(images: TrainingImages, seed: int, at_each: Callable[[], object]) -> Learning:
+    run, log = Training.start(images.settings, images, seed), LogLines(at_each)
+    started = time.process_time()
+    loop.train(run, images, log)
+    return Learning(run, log, time.process_time() - started)
 
 
 def score(run: Training, scored: ImageCollection) -> tuple[ObjectMetrics, float]:

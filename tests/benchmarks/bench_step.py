@@ -31,6 +31,7 @@ from unittest.mock import patch
 import numpy as np
 import report_file
 import torch
+from log_lines import LogLines
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -114,10 +115,10 @@ class Bench:
         self.settings = make_settings({**s.model_dump(), "stage_switch": warm_up // 3, "steps": 10**9})
         drawn = np.random.default_rng(0).integers(len(collection), size=(len(collection), s.candidates))
         self.images = batches.TrainingImages(collection, drawn, self.settings, "cpu")
-        self.run = state.Training.start(self.settings, self.images, seed=0)
-        for _ in range(warm_up):
-            self.step()
-        run, category = self.run, torch.tensor(collection.category)
+        run = self.run = state.Training.start(self.settings, self.images, seed=0)
+        run.settings = self.settings.model_copy(update={"steps": warm_up})
+        loop.train(run, self.images, LogLines())
+        run.settings, self.terms, category = self.settings, [], torch.tensor(collection.category)
         run.network.bank.write(run.codes, category)  # as full as it is for most of a training
         loop.purify(run.network, self.settings, seed=0)
         run.network.compensating = s.feature_compensation
@@ -131,10 +132,10 @@ class Bench:
         run, start = self.run, clocks()
         inputs = self.images.inputs(run.seed, run.step)
         reading = since(start)
-        loop.begin_stage(run, self.images)
-        step = steps.pose_step if batches.is_pose_step(run.step) else steps.shape_step
-        run.records.append(loop.take_step(run, step(run, inputs)))
-        del run.records[: -self.settings.log_every]
+        if loop.prototypes_are_due(run, self.images):
+            loop.purify(run.network, self.settings, seed=run.step)
+        self.terms.append(loop.take_step(run, inputs))
+        del self.terms[: -self.settings.log_every]
         run.step += 1
         return {"step": since(start), "reading": reading}
 
@@ -207,10 +208,8 @@ class Bench:
     def _log(self) -> list[Times]:
         """A step's share of a line of the log."""
         start = clocks()
-        record = loop.summarise(self.run.records)
-        loop.check_finite(record, self.run.step)
-        json.dumps(record)
-        return [_divided(since(start), len(self.run.records))]
+        json.dumps(loop.summarise(self.terms, self.run.step))
+        return [_divided(since(start), len(self.terms))]
 
     def _products(self) -> list[Times]:
         rows, inner = self.product

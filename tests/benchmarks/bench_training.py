@@ -19,6 +19,7 @@ import time
 import numpy as np
 import report_file
 import torch
+from log_lines import LogLines
 
 from msrn import profiles
 from msrn.data import open_collection
@@ -30,36 +31,29 @@ from msrn.training import cuda_graphs, loop, state, steps
 from msrn.training.batches import TrainingImages
 
 PLAIN = ", no graph"
+FIRST = 30  # steps that are not timed: compilation, plans, recordings
 
 
 class Bench:
     """A training with one backend that goes on where it stopped."""
 
     def __init__(self, name: str, images: TrainingImages, s: Settings) -> None:
-        self.name, self.images, self.device = name, images, images.device
-        run = state.Training.start(s, images, seed=0)
-        self.run, self.records = run, None
+        self.name, self.images = name, images
+        self.run = run = state.Training.start(s, images, seed=0)
         torch.manual_seed(0)
         run.codes.normal_()
         run.known.fill_(True)
         run.network.bank.write(run.codes[:2000], torch.tensor(images.category[:2000]).to(images.device))
 
     def steps(self, count: int) -> float:
-        """Seconds for ``count`` steps."""
+        """Seconds for ``count`` steps, after some in which kernels are compiled and graphs recorded."""
         backend = self.name.removesuffix(PLAIN)
         steps.soft_rasterize = functools.partial(soft_rasterize, backend=backend)
         cuda_graphs.WARM_UP = 3 if backend in ("triton", "numba") and PLAIN not in self.name else sys.maxsize
-        self.records = self.records or loop.train(self.run, self.images)
-        self._wait()
-        started = time.perf_counter()
-        for _ in range(count // self.run.settings.log_every):
-            next(self.records)
-        self._wait()
-        return time.perf_counter() - started
-
-    def _wait(self) -> None:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
+        run, times = self.run, []
+        run.settings = run.settings.model_copy(update={"steps": run.step + FIRST + count})
+        loop.train(run, self.images, LogLines(lambda: times.append(time.perf_counter())))  # a line waits for the device
+        return times[-1] - times[FIRST // run.settings.log_every - 1]
 
 
 def main() -> None:
@@ -85,7 +79,7 @@ def main() -> None:
     for name in names:
         bench = Bench(name, images, s)
         try:
-            bench.steps(30)  # compilation, plans, recordings
+            bench.steps(10)
         except MsrnError as error:
             print(f"{name}: left out: {error}", file=sys.stderr)
             continue

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from log_lines import LogLines
 from photographs import bright, photographs, tiny
 from torch import Tensor
 
@@ -221,16 +222,17 @@ def short(monkeypatch):
     monkeypatch.setattr(finetune, "CHECKPOINT_EVERY", 4)
 
 
-def tune_once(folder: Path, categories: int = 3, coarse=bright, **overrides) -> tuple[str, bool]:
-    """A fine-tuning by the run store's driver; reading a true mask raises."""
+def tune_once(folder: Path, categories: int = 3, coarse=bright, until=None, **overrides) -> tuple[str, bool]:
+    """A fine-tuning in a folder of the run store: how it went, and whether anything was left; reading a true mask
+    raises."""
     s, collection = tiny(**overrides), photographs(7, categories)
-
-    def begin():
-        run = Tuning.start(s, categories, 0, "cpu")
-        return run, tune(run, raw(collection, s, coarse))
-
     content = {"settings": {"steps": s.cue_steps}, "seed": 0, "code": "", "device": "cpu"}
-    return checkpointing.complete(folder, content, checkpointing.Pace(s.cue_steps, 2, 4), begin, "cues", progress=False)
+    with checkpointing.opened(folder, content, "cues", progress=False, until=until) as held:
+        if not held.finished:
+            run = Tuning.start(s, categories, 0, "cpu")
+            held.begin(run)
+            tune(run, raw(collection, s, coarse), held)
+    return held.how, not held.finished
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -271,21 +273,31 @@ def test_interrupted_and_resumed_is_bit_equal(tmp_path, monkeypatch, categories)
     assert not tune_once(tmp_path / "a", categories, forbidden)[1]
 
 
+def test_out_of_time_it_goes_on_from_any_log_line(tmp_path):
+    with pytest.raises(checkpointing.OutOfTime, match="cues: out of time at step 2 of 8; it goes on"):
+        tune_once(tmp_path / "a", until=time.monotonic())
+    assert "step 2 of 8" in tune_once(tmp_path / "a")[0]
+    tune_once(tmp_path / "b")
+    assert same(tmp_path / "a", tmp_path / "b") and log(tmp_path / "a") == log(tmp_path / "b")
+
+
 KILLED = textwrap.dedent(
     """
     import sys; from pathlib import Path; sys.path[:0] = {tests!r}
     import torch; torch.set_num_threads(1)
-    import time, test_tuning; from msrn.foreground import tuning
-    tuning.LOG_EVERY, tuning.CHECKPOINT_EVERY, tuning.SIGN_AT = 2, 4, 4
-    late = lambda images: [time.sleep(0.3), test_tuning.bright(images)][1]  # so that it is met at work
-    test_tuning.tune_once(Path({folder!r}), coarse=late, cue_steps=10)
+    import time, test_finetune; from msrn.foreground import finetune
+    finetune.LOG_EVERY, finetune.CHECKPOINT_EVERY, finetune.SIGN_AT = 2, 4, 4
+    late = lambda images: [time.sleep(0.3), test_finetune.bright(images)][1]  # so that it is met at work
+    test_finetune.tune_once(Path({folder!r}), coarse=late, cue_steps=10)
     """
 )
 
 
 @pytest.mark.slow  # another process has to import all
 def test_killed_and_resumed_is_bit_equal(tmp_path):
-    script = KILLED.format(tests=[str(TESTS), str(TESTS.parent / "support")], folder=str(tmp_path / "a"))
+    script = KILLED.format(
+        tests=[str(TESTS), *(str(TESTS.parent / one) for one in ("support", "benchmarks"))], folder=str(tmp_path / "a")
+    )
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     deadline = time.monotonic() + 120
     while not (tmp_path / "a" / "checkpoint.pt").exists():
@@ -301,8 +313,7 @@ def test_killed_and_resumed_is_bit_equal(tmp_path):
 def test_the_bank_survives_a_checkpoint(tmp_path):
     s = tiny()
     run = Tuning.start(s, 3, 0, "cpu")
-    for _ in tune(run, raw(photographs(7), s)):
-        pass
+    tune(run, raw(photographs(7), s), LogLines())
     save_checkpoint(run.state(), tmp_path)
     fresh = Tuning.start(s, 3, 1, "cpu")
     assert not torch.equal(fresh.network.bank.values, run.network.bank.values)
@@ -311,12 +322,11 @@ def test_the_bank_survives_a_checkpoint(tmp_path):
     assert fresh.network.bank.visits.tolist() == run.network.bank.visits.tolist() and fresh.step == 8
 
 
-def test_rates_are_ten_times_for_new_layers_and_fall_after_two_thirds():
-    run = Tuning.start(tiny(cue_steps=6, cue_learning_rate=0.1), 3, 0, "cpu")
-    rates = []
-    for run.step in range(6):
-        run.set_rate()
-        rates.append([group["lr"] for group in run.optimizer.param_groups])
+def test_rates_are_ten_times_for_new_layers_and_fall_after_two_thirds(monkeypatch):
+    monkeypatch.setattr(finetune, "LOG_EVERY", 1)
+    run, rates = Tuning.start(tiny(cue_steps=6, cue_learning_rate=0.1), 3, 0, "cpu"), []
+    log = LogLines(lambda: rates.append([group["lr"] for group in run.optimizer.param_groups]))
+    tune(run, raw(photographs(7), run.settings), log)
     assert rates == [pytest.approx([0.1, 1.0])] * 4 + [pytest.approx([0.01, 0.1])] * 2
     new = {id(weight) for weight in (*run.network.generator.parameters(), *run.network.scorer.parameters())}
     assert {id(weight) for weight in run.optimizer.param_groups[1]["params"]} == new
@@ -334,7 +344,7 @@ def test_weights_that_are_no_numbers_are_one_line():
     with torch.no_grad():
         run.network.generator.bias[0] = float("nan")
     with pytest.raises(MsrnError, match="the loss is not finite before step 2") as caught:
-        list(tune(run, raw(photographs(7), run.settings)))
+        tune(run, raw(photographs(7), run.settings), LogLines())
     assert "\n" not in str(caught.value)
 
 

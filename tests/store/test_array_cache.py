@@ -7,7 +7,7 @@ import pytest
 
 from msrn.errors import MsrnError
 from msrn.store import array_cache as cache_module
-from msrn.store.array_cache import cached_arrays, digest_of
+from msrn.store.array_cache import cached_arrays
 
 VALUES = np.arange(3000, dtype=np.float32).reshape(1000, 3)
 
@@ -183,8 +183,3 @@ def test_processes_that_open_at_once_all_get_a_whole_cache_built_once(cache):
     for worker in workers:
         worker.join()
     assert (cache / "builds").read_text() == "x"
-
-
-def test_digest_tells_parts_apart():
-    assert digest_of("a", "b") != digest_of("ab") != digest_of(b"ab")
-    assert digest_of({"x": 1, "y": 2}) == digest_of({"y": 2, "x": 1})

@@ -1,16 +1,18 @@
 """The training loop: what it may read, stages, determinism, the two kinds of step, and how it stops."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import torch
+from log_lines import LogLines
 from toy import tiny_settings, toy_candidates, toy_collection
 
 from msrn import camera, losses
 from msrn.errors import MsrnError
 from msrn.neighbors import selection
-from msrn.training import steps
+from msrn.training import loop, steps
 from msrn.training.batches import TrainingImages, has_neighbors, is_pose_step, prepare
 from msrn.training.loop import train
 from msrn.training.state import Training
@@ -24,7 +26,8 @@ def start(s, seed: int = 0, collection=None):
 
 def finish(s, seed: int = 0):
     run, images = start(s, seed)
-    return run, list(train(run, images))
+    train(run, images, log := LogLines())
+    return run, log
 
 
 def same(a: dict, b: dict) -> bool:
@@ -53,25 +56,69 @@ def test_a_training_that_moves_to_another_device_keeps_what_is_of_the_device():
     assert run.optimizer.param_groups[0]["capturable"] is False
 
 
+class Stop(Exception):
+    pass
+
+
 @pytest.mark.parametrize("stop", [2, 8, 14, 22])
-@pytest.mark.parametrize(
-    "changed", [{}, {"first_codes": "category"}, {"pose_shape": "neighbor", "neighbor_either_way": True}]
-)
+@pytest.mark.parametrize("changed", [{}, {"pose_shape": "neighbor"}])
 def test_resumed_from_any_log_line_is_bit_equal(stop, changed, tmp_path):
-    s = tiny_settings(batches="category", **changed)
+    s = tiny_settings(**changed)
     whole, log = finish(s)
     run, images = start(s)
-    records = []
-    for record in train(run, images):
-        records.append(record)
+
+    def interrupt():
         if run.step == stop:
-            break
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(run, images, first := LogLines(interrupt))
     torch.save(run.state(), tmp_path / "state.pt")
     resumed, images = start(s, seed=0)
     resumed.restore(torch.load(tmp_path / "state.pt", weights_only=True))
-    records += list(train(resumed, images))
+    train(resumed, images, rest := LogLines())
     assert same(whole.network.state_dict(), resumed.network.state_dict())
-    assert records == log
+    assert first + rest == log
+
+
+@pytest.mark.parametrize("batch_size", [6, 1])  # epochs of 10 steps, and of 60, in the middle of which the switch is
+def test_lines_of_the_log_decide_nothing_but_the_log(batch_size):
+    s = tiny_settings(steps=64, batch_size=batch_size)
+    (often, many), (seldom, few) = finish(s), finish(s.model_copy(update={"log_every": 16}))
+    assert same(often.network.state_dict(), seldom.network.state_dict()) and often.network.compensating
+    assert len(many) == 32 and [line["step"] for line in few] == [16, 32, 48, 64]
+    whole = [line["total"] for line in many[8:16]]
+    assert few[1]["total"] == pytest.approx(np.mean(whole), rel=1e-4)
+
+
+def test_when_prototypes_are_made(monkeypatch):
+    """At the switch (8), at epochs (of 60), and every 50 steps of the switch's epoch while a category has none."""
+    seen, real = [], loop.purify
+    s = tiny_settings(steps=130, batch_size=1)
+    run, images = start(s)
+    monkeypatch.setattr(loop, "purify", lambda *given, seed: [seen.append(run.step), real(*given, seed)])
+    train(run, images, LogLines())
+    assert seen == [8, 50, 60, 120]
+    monkeypatch.setattr(loop, "LOOK_EVERY", 20)
+    seen.clear()
+    run, images = start(s)
+    train(run, images, LogLines())
+    assert seen == [8, 20, 60, 120]  # content with what it saw at 20
+    seen.clear()
+    run, images = start(s.model_copy(update={"stage_switch": 70, "shape_confidence": 1.0}))  # nothing is accepted
+    train(run, images, LogLines())
+    assert seen == [70, 80, 100, 120] and not run.network.compensating
+
+
+@pytest.mark.parametrize(
+    ("log_every", "saved"), [(2, [4, 8, 12, 16, 20, 23]), (3, [6, 9, 12, 18, 21, 23]), (8, [8, 16, 23]), (99, [23])]
+)
+def test_checkpoints_come_at_the_first_line_since_they_were_due_and_at_the_end(log_every, saved):
+    run, images = start(tiny_settings(steps=23).model_copy(update={"log_every": log_every, "checkpoint_every": 4}))
+    log, steps = LogLines(), []
+    log.save = lambda run: steps.append(run.step)
+    train(run, images, log)
+    assert steps == saved and log[-1]["step"] == 23
 
 
 def test_training_learns_and_logs_what_it_promises():
@@ -102,7 +149,8 @@ def test_nothing_on_the_training_path_reads_a_pose_or_a_mesh():
     s = tiny_settings()
     run, _ = start(s)
     images = TrainingImages(Visible(), toy_candidates(whole, s.candidates), s, "cpu")
-    assert list(train(run, images))
+    train(run, images, log := LogLines())
+    assert log
     with pytest.raises(AssertionError, match="true poses"):
         whole.true_pose()
     with pytest.raises(AssertionError, match="true mesh"):
@@ -110,14 +158,14 @@ def test_nothing_on_the_training_path_reads_a_pose_or_a_mesh():
 
 
 def test_a_pose_step_moves_poses_only_and_a_shape_step_the_rest():
-    s = tiny_settings(stage_switch=0, feature_compensation=False)
+    s = tiny_settings(steps=4, stage_switch=0, feature_compensation=False)
     run, images = start(s.model_copy(update={"log_every": 1}))
     pose_branch = ("pose_encoder", "probability_head", "angle_head", "translation_head")
-    stepper = train(run, images)
-    for step in range(4):
-        before = {name: weight.detach().clone() for name, weight in run.network.named_parameters()}
-        next(stepper)
-        moved = {name.split(".")[0] for name, w in run.network.named_parameters() if not torch.equal(w, before[name])}
+    weights = lambda: {name: weight.detach().clone() for name, weight in run.network.named_parameters()}  # noqa: E731
+    before = [weights()]
+    train(run, images, LogLines(lambda: before.append(weights())))
+    for step, (old, new) in enumerate(itertools.pairwise(before)):
+        moved = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
         if step % 2 == 0:
             assert moved <= set(pose_branch) and moved
         else:
@@ -127,10 +175,9 @@ def test_a_pose_step_moves_poses_only_and_a_shape_step_the_rest():
 @pytest.mark.parametrize("name", ["responsibility", "azimuth_prior"])
 def test_what_pose_steps_may_add(name):
     s = tiny_settings(**{f"{name}_weight": 0.1}, log_every=1, checkpoint_every=1)
-    run, images = start(s)
-    for record in train(run, images):
+    for record in finish(s)[1]:
         expected = record.get("pose_expected", 0) + s.pose_prior_weight * record.get("pose_prior", 0)
-        if run.step % 2:
+        if record["step"] % 2:
             assert record["total"] == pytest.approx(expected + 0.1 * record[name])
         else:
             assert name not in record
@@ -140,30 +187,19 @@ def test_what_pose_steps_may_add(name):
 def test_stages():
     s = tiny_settings(steps=40, stage_switch=8, decay_at=0.5)
     run, images = start(s)
-    for _ in train(run, images):
+
+    def check():
         at = run.step - 1  # the step that was just made
         live = [s.small_shape_code, s.small_texture_code] if at < 8 else [s.shape_code, s.texture_code]
         assert [run.network.live_shape.sum(), run.network.live_texture.sum()] == live
         if at < max(8, images.steps_per_epoch):
             assert not run.network.compensating
         assert run.optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * (0.2 if at >= 20 else 1))
-    assert run.network.compensating
+
+    train(run, images, log := LogLines(check))
+    assert len(log) == 20 and run.network.compensating
     assert run.network.prototypes_valid.any(1).all()
     assert run.network.bank.filled.min() > 0
-
-
-def test_a_category_shares_its_codes_until_the_stage_switch():
-    s = tiny_settings(first_codes="category", batches="category", responsibility_weight=0.1)
-    run, images = start(s)
-    seen = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    for _ in train(run, images):
-        with torch.no_grad():
-            code, colors = run.network.encode_shape(seen)[0], run.network.paint(seen)
-        shared = run.step - 1 < s.stage_switch  # in the step that was just made
-        assert torch.equal(code, code[:1].expand_as(code)) == shared
-        assert torch.equal(colors, colors[:1].expand_as(colors)) == shared
-        assert run.step < 8 or code.abs().amax(0).min() > 0  # all entries live
-    assert run.step == s.steps
 
 
 def test_variants_leave_their_part_out():
@@ -252,8 +288,7 @@ def test_reading_ahead_gives_the_inputs_of_every_step_in_turn(monkeypatch):
 def test_remembered_codes_are_those_of_the_last_batch_since_the_switch():
     s = tiny_settings(stage_switch=4, steps=9, log_every=1, checkpoint_every=1)
     run, images = start(s)
-    for _ in train(run, images):
-        pass
+    train(run, images, LogLines())
     seen = {int(row): step for step in range(4, 9) for row in images.indices(0, step)}
     assert set(run.known.nonzero()[:, 0].tolist()) == set(seen)
     last = images.indices(0, 8)  # a pose step: the weights of the shape branch are still those it was made with
@@ -272,11 +307,10 @@ def test_a_nan_stops_at_the_next_log_line_and_names_its_term(monkeypatch):
 
     monkeypatch.setattr(losses, "laplacian", poisoned)
     run, images = start(tiny_settings(log_every=2))
-    seen = []
     with pytest.raises(MsrnError, match=r"not finite before step 6 \(term: laplacian\)") as caught:
-        seen += (record["step"] for record in train(run, images))
+        train(run, images, log := LogLines())
     assert "\n" not in str(caught.value)
-    assert seen == [2, 4]
+    assert [line["step"] for line in log] == [2, 4]
 
 
 def test_bad_collections_are_refused():
@@ -299,8 +333,7 @@ def test_bad_collections_are_refused():
 @pytest.mark.parametrize("whose, supervised", [("neighbor", False), ("own", True)])
 def test_neighbours_supervise_the_own_axis_scale_alone(whose, supervised):
     run, images = start(tiny_settings(neighbor_scale=whose, axis_scale=0.5))
-    for _ in train(run, images):
-        pass
+    train(run, images, LogLines())
     step = next(i for i in range(run.step) if has_neighbors(i, run.settings))
     inputs = images.inputs(run.seed, step)
     shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).image)
@@ -314,8 +347,7 @@ def test_neighbours_supervise_the_own_axis_scale_alone(whose, supervised):
 def trained(kind, **changed):
     """A training at its end and the inputs of a ``kind`` of step that draws neighbours."""
     run, images = start(tiny_settings(**changed))
-    for _ in train(run, images):
-        pass
+    train(run, images, LogLines())
     step = next(i for i in range(run.step) if has_neighbors(i, run.settings) and is_pose_step(i) == (kind == "pose"))
     return run, images.inputs(run.seed, step)
 

@@ -75,15 +75,15 @@ def test_a_killed_process_is_named(tmp_path, two_cores):
 
 ORPHANS = """
 import pathlib, time
-from msrn import side_by_side
+from msrn.training import parallel
 
 def train():
     for beat in range(600):
         pathlib.Path("beat").write_text(str(beat))
         time.sleep(0.1)
 
-work = [side_by_side.Work("run", pathlib.Path("log"), 10, train)] * 2
-list(side_by_side.train(work, 1, progress=False))
+work = [parallel.Work("run", pathlib.Path("log"), 10, train)] * 2
+list(parallel.train(work, 1, progress=False))
 """
 
 

@@ -77,22 +77,8 @@ def test_what_makes_another_run(store):
     name = lambda seed=0, fingerprint="toy", **more: runs.run_name(  # noqa: E731
         tiny_settings(**more), toy_collection(fingerprint=fingerprint), seed
     )
-    assert name() == name(eval_points=300) == name(checkpoint_every=8)
+    assert name() == name(eval_points=300) == name(checkpoint_every=8) == name(log_every=4)
     assert len({name(), name(1), name(fingerprint="other"), name(steps=26), name(neighbor_consistency=False)}) == 5
-
-
-def test_the_training_path_is_complete():
-    """Every module that train.py reaches inside the package is in the digest, or has no say in the trained model."""
-    script = "import sys, msrn.training.loop; print(*(m for m in sys.modules if m.startswith('msrn.')))"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    covered = {entry.removesuffix(".py").replace("/", ".") for entry in runs.TRAINING_PATH}
-    indifferent = {"errors", "paths", "settings", "data", "neighbors", "training"}
-    for module in loaded:
-        name = module.removeprefix("msrn.")
-        entries = covered | indifferent
-        assert any(name == e or (e == "render" and name.startswith(e + ".")) for e in entries), (
-            f"{module} is not in the digest"
-        )
 
 
 KILLED = textwrap.dedent(
@@ -236,19 +222,36 @@ def test_out_of_time_stops_at_a_log_line_and_goes_on_from_there(store, monkeypat
     assert same(resumed, run_once())
 
 
+def test_a_line_after_the_last_checkpoint_is_written_again_as_it_was(store, monkeypatch, tmp_path):
+    """Stopped between a line of the log and the checkpoint that is due at it."""
+    real, stopped = checkpointing.RunFolder.save, pytest.raises(KeyboardInterrupt)
+
+    def stop(folder, run):
+        if run.step == 16:
+            raise KeyboardInterrupt
+        real(folder, run)
+
+    with monkeypatch.context() as patch, stopped:
+        patch.setattr(checkpointing.RunFolder, "save", stop)
+        run_once()
+    log = checkpointing.read_log(next(store.iterdir()))
+    assert log[-1]["step"] == 16 and "step 12 of 24" in (resumed := run_once()).how
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "undisturbed"))
+    assert same(resumed, whole := run_once()) and steps_of(resumed) == steps_of(whole)
+
+
 def test_weights_that_are_no_numbers_never_replace_a_checkpoint(store, monkeypatch):
     folder = interrupted(store, monkeypatch, at=8)
     kept = (folder / "checkpoint.pt").read_bytes()
-    real = runs.train
+    real = checkpointing.RunFolder.save
 
-    def poisoned(run, images):
-        for record in real(run, images):
-            if run.step == 12:
-                with torch.no_grad():
-                    run.network.shape_head[0].weight[0, 0] = float("inf")
-            yield record
+    def poisoned(folder, run):
+        if run.step == 12:
+            with torch.no_grad():
+                run.network.shape_head[0].weight[0, 0] = float("inf")
+        real(folder, run)
 
-    monkeypatch.setattr(runs, "train", poisoned)
+    monkeypatch.setattr(checkpointing.RunFolder, "save", poisoned)
     with pytest.raises(MsrnError, match="not finite at step 12") as caught:
         run_once()
     assert "\n" not in str(caught.value)

@@ -25,7 +25,8 @@ from tqdm import tqdm
 from msrn.data.archives.reading import SHOWN, named
 from msrn.errors import MsrnError
 from msrn.paths import cache_folder
-from msrn.store.array_cache import Make, cached_arrays, digest_of
+from msrn.store.array_cache import Make, cached_arrays
+from msrn.store.digest import digest_of
 
 SIZE = 64  # pixels along an edge of a packed image, as the paper has
 BYTES = SIZE * SIZE * 4 + 12  # of an image, its mask and its pose

@@ -19,7 +19,8 @@ from msrn.data.collection import GroundTruth, ImageCollection, Truth
 from msrn.data.drawing import zbuffer
 from msrn.errors import MsrnError
 from msrn.paths import cache_folder
-from msrn.store.array_cache import Make, cached_arrays, digest_of
+from msrn.store.array_cache import Make, cached_arrays
+from msrn.store.digest import digest_of
 
 VIEWS, ELEVATION, SIZE, SAMPLES = 24, 30.0, 64, 4
 RENDERER = 1  # raise it when zbuffer.py draws differently, so that caches are drawn again

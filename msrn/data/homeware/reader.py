@@ -17,7 +17,7 @@ import numpy as np
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.drawing.views import PROTOCOL, VIEWS, DrawnObject, DrawnSet, open_drawn, poses_of, refuse_root
 from msrn.errors import MsrnError
-from msrn.store.array_cache import digest_of
+from msrn.store.digest import digest_of
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 CATEGORIES = ("cabinet", "car", "chair", "lamp", "sofa", "table")

@@ -26,7 +26,8 @@ from msrn.data.homeware.photographs import SIZE, draw_pose, take_photograph
 from msrn.data.homeware.reader import CATEGORIES, HomewareTruth, read_asset, read_split
 from msrn.errors import MsrnError
 from msrn.paths import cache_folder
-from msrn.store.array_cache import Make, cached_arrays, digest_of
+from msrn.store.array_cache import Make, cached_arrays
+from msrn.store.digest import digest_of
 
 NAME = "homeware-wild"
 PHOTOGRAPHS = 32  # of each object; a set with fewer holds the first ones

@@ -54,7 +54,7 @@ from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.drawing.zbuffer import draw_layer
 from msrn.data.pascal3d.annotations import Thing, folders_of, read_things, voc_ids
 from msrn.errors import MsrnError
-from msrn.store.array_cache import digest_of
+from msrn.store.digest import digest_of
 
 NAME, VERSION = "pascal3d", 3  # raise the version when packing changes
 CLASSES = (

@@ -32,7 +32,8 @@ from msrn.data.archives.reading import SHOWN, listing, named, open_file, open_ro
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.photo_folder.splits import SPLITS, split_files
 from msrn.errors import MsrnError
-from msrn.store.array_cache import Make, cached_arrays, digest_of
+from msrn.store.array_cache import Make, cached_arrays
+from msrn.store.digest import digest_of
 
 NAME, VERSION = "folder", 1  # raise the version when a photograph is reduced differently
 SIZE = 128

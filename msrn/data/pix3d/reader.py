@@ -39,7 +39,7 @@ from msrn.data.archives.reading import open_root, picture_size, read_picture
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.pix3d.annotations import NAME, Archive, Photograph, read_archive
 from msrn.errors import MsrnError
-from msrn.store.array_cache import digest_of
+from msrn.store.digest import digest_of
 
 VERSION = 2  # raise it when packing changes
 MARGIN = 1.2

@@ -16,7 +16,7 @@ from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.drawing.views import PROTOCOL, VIEWS, DrawnObject, DrawnSet, open_drawn, poses_of, refuse_root
 from msrn.data.procedural13.shapes import CATEGORIES, make_object
 from msrn.errors import MsrnError
-from msrn.store.array_cache import digest_of
+from msrn.store.digest import digest_of
 
 NAME = "procedural13"
 DEFAULT, LEAST = 80, 4  # objects per category; with four, every split holds one

@@ -26,7 +26,7 @@ from msrn.data.archives.pack import SIZE, Piece, Plan, Window, content_digest, o
 from msrn.data.archives.reading import exists, open_file, stat_of
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.errors import MsrnError
-from msrn.store.array_cache import digest_of
+from msrn.store.digest import digest_of
 
 VIEWS, VERSION = 24, 2  # raise the version when packing changes
 MEMBER = "arr_0"

@@ -52,7 +52,7 @@ from msrn.data.collection import ImageCollection
 from msrn.data.shapenet import npz
 from msrn.data.shapenet.files import VIEWS, read_image, read_mask, read_points, read_poses
 from msrn.errors import MsrnError
-from msrn.store.array_cache import digest_of
+from msrn.store.digest import digest_of
 
 NAME, VERSION = "shapenet", 1  # raise the version when packing changes
 CATEGORIES = {
