@@ -31,6 +31,7 @@ CODE = (  # what decides a score, as runs.TRAINING_PATH lists what decides a run
         "evaluation/metrics.py",
         "evaluation/alignment.py",
         "evaluation/inference.py",
+        "data/surface.py",
         "baselines",
         "render",
     ),

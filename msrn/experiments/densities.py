@@ -24,7 +24,8 @@ from msrn.training import runs
 
 EXPERIMENT = "density"
 POINTS = 2000  # on each surface
-CODE = ("evaluation/neighbor_density.py", "evaluation/metrics.py")  # what decides the numbers, given the candidates
+# What decides the numbers, given the candidates.
+CODE = ("evaluation/neighbor_density.py", "evaluation/metrics.py", "data/surface.py")
 
 
 class DensityRecord(BaseModel):
