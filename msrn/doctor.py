@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from msrn import paths
-from msrn.errors import MsrnError
-from msrn.foreground.saliency import Saliency
 from msrn.profiles import profiles
 from msrn.store import results
 
@@ -45,7 +43,6 @@ def optional_parts() -> Iterator[tuple[str, str, str]]:
         "EfficientNet-Lite2 stands in, by that name; give the file in the settings features: clip, clip_weights: PATH"
     )
     yield "CLIP weights", "not in any package", clip
-    yield _saliency()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     yield "Chromium", chromium or "missing", "" if chromium else "the tests that open the book in it are skipped"
     drawn = any(paths.cache_folder().glob("homeware*"))
@@ -54,13 +51,6 @@ def optional_parts() -> Iterator[tuple[str, str, str]]:
         "drawn" if drawn else "not drawn yet",
         "" if drawn else "the first run does it, in a minute",
     )
-
-
-def _saliency() -> tuple[str, str, str]:
-    try:
-        return "U2-Net-p weights", str(Saliency().file), ""
-    except MsrnError as error:
-        return "U2-Net-p weights", "missing", f"photographs without masks cannot be segmented; {error}"
 
 
 def _pytorch3d() -> tuple[str, str, str]:

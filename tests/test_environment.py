@@ -1,6 +1,7 @@
 """The environment's files say the same, and the lock holds what the package imports."""
 
 import ast
+import importlib
 import re
 import sys
 import tomllib
@@ -11,11 +12,13 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import msrn.__main__
 from msrn.paths import ROOT
 
 LINES = (ROOT / "requirements.lock").read_text().splitlines()
 LOCK = {canonicalize_name(line.partition("==")[0]): line.partition("==")[2] for line in LINES}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+INSTALLER = "uv"  # with which the Makefile installs the lock
 CONDA_NAMES = {"pytorch": "torch"}
 ONLY_CONDA = {"python", "pip", "make", "pytorch3d"}
 
@@ -67,6 +70,40 @@ def test_lock_and_pyproject_hold_what_the_package_imports():
         if not distributions & named & set(LOCK):
             missing[module] = files
     assert not missing, "imported, but not in pyproject.toml and requirements.lock"
+
+
+def test_lock_holds_nothing_that_pyproject_does_not_need():
+    """Every locked package is a dependency of pyproject.toml, the installer, or required by one of these."""
+    unneeded = set(LOCK) - required([*everything_named(), INSTALLER])
+    assert not unneeded, f"locked, but needed by nothing: {unneeded}; remove them from requirements.lock"
+
+
+def test_lock_holds_all_that_pyproject_needs():
+    missing = required(everything_named()) - set(LOCK)
+    assert not missing, f"needed, but not locked: {missing}"
+
+
+def test_the_console_command_is_the_modules():
+    module, _, name = PROJECT["scripts"]["msrn"].partition(":")
+    assert getattr(importlib.import_module(module), name) is msrn.__main__.main
+
+
+def everything_named() -> list[str]:
+    """The lines of pyproject.toml's dependencies, extras among them."""
+    return PROJECT["dependencies"] + [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+
+
+def required(lines: list[str]) -> set[str]:
+    """Names of the packages in ``lines`` and of all that these require on this machine, directly or not."""
+    waiting, reached = [Requirement(line) for line in lines], set()
+    while waiting:
+        wanted = waiting.pop()
+        name = canonicalize_name(wanted.name)
+        for part in {(name, extra) for extra in ("", *wanted.extras)} - reached:
+            reached.add(part)
+            below = map(Requirement, metadata.requires(name) or [])
+            waiting += [line for line in below if line.marker is None or line.marker.evaluate({"extra": part[1]})]
+    return {name for name, _ in reached}
 
 
 def test_installed_versions_are_those_of_the_lock():

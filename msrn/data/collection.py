@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from msrn.data.surface import sample_surface
 from msrn.errors import MsrnError, did_you_mean
 
 
@@ -23,15 +24,7 @@ class GroundTruth:
 
     def points(self, count: int, seed: int) -> np.ndarray:
         """Points (P, 3) float32 on the surface, P = ``count``, uniform by area."""
-        rng = np.random.default_rng(seed)
-        corners = self.vertices[self.faces].astype(np.float64)  # (F, 3, 3)
-        first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-        area = np.linalg.norm(np.cross(first, second), axis=1)
-        face = rng.choice(len(area), size=count, p=area / area.sum())
-        u, v = rng.random((2, count, 1))
-        outside = u + v > 1  # the other half of the parallelogram, folded back
-        u, v = np.where(outside, 1 - u, u), np.where(outside, 1 - v, v)
-        return (corners[face, 0] + u * first[face] + v * second[face]).astype(np.float32)
+        return sample_surface(self.vertices, self.faces, count, seed).astype(np.float32)
 
 
 class Truth(Protocol):

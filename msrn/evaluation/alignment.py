@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from msrn.data.surface import check_points
 from msrn.errors import MsrnError
-from msrn.evaluation.metrics import Distances, check_points, tree
+from msrn.evaluation.metrics import Distances, tree
 
 SEARCH_QUERIES = 500  # points of each cloud that score one rotation of the search
 ICP_QUERIES = 500  # points of each cloud that are matched in one iteration of ICP

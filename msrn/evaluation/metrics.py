@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import binary_fill_holes
 from scipy.spatial import cKDTree
+from trimesh.remesh import subdivide_to_size
 
+from msrn.data.surface import check_mesh, check_points
 from msrn.errors import MsrnError
 
 F_THRESHOLD = 0.01  # of the longest edge of the ground truth: the paper's F-score@0.01
@@ -85,27 +87,6 @@ def pose_consistency(predicted_deg: np.ndarray, true_deg: np.ndarray, m: int = 1
     return float(np.abs(np.exp(1j * np.deg2rad(m * (predicted - true))).mean()))
 
 
-def sample_surface(vertices: np.ndarray, faces: np.ndarray, count: int, seed: int | list[int]) -> np.ndarray:
-    """(count, 3) points, uniform in area on the mesh (V, 3), (F, 3); faces without area are never drawn."""
-    vertices, faces = check_mesh(vertices, faces)
-    if count < 1:
-        raise MsrnError(f"sample_surface: count = {count}: expected at least 1 point")
-    corner, first, second = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]  # (F, 3) each
-    area = np.linalg.norm(np.cross(first - corner, second - corner), axis=1)  # (F,), twice the area
-    drawable = np.flatnonzero(area > 0)
-    if not len(drawable):
-        raise MsrnError(f"mesh of {len(faces)} faces without any area: expected a surface to sample points on")
-    generator = np.random.default_rng(seed)
-    cumulative = np.cumsum(area[drawable])
-    position = np.searchsorted(cumulative, generator.random(count) * cumulative[-1], side="right")
-    chosen = drawable[np.minimum(position, len(drawable) - 1)]  # (count,); rounding may touch the very end
-    u, v = generator.random((2, count, 1))
-    fold = u + v > 1  # fold the far half of the parallelogram back onto the triangle
-    u, v = np.where(fold, 1 - u, u), np.where(fold, 1 - v, v)
-    corner, first, second = corner[chosen], first[chosen], second[chosen]  # (count, 3)
-    return corner + u * (first - corner) + v * (second - corner)
-
-
 def iou_3d(
     predicted_vertices: np.ndarray,
     predicted_faces: np.ndarray,
@@ -142,32 +123,8 @@ def box_scale(predicted_vertices: np.ndarray, true_vertices: np.ndarray) -> floa
 def _solid(vertices: np.ndarray, faces: np.ndarray, origin: np.ndarray, pitch: float, resolution: int) -> np.ndarray:
     """Occupancy (resolution,)*3 of a mesh. Faces are cut until no edge is longer than half a voxel: then no step from
     one voxel to the next can slip through a closed surface, so the filling cannot leak in."""
-    from trimesh.remesh import subdivide_to_size  # here, since nothing else of this module needs trimesh
-
     points, _ = subdivide_to_size(vertices, faces, max_edge=pitch / 2, max_iter=20)
     cells = np.clip(((points - origin) / pitch).astype(int), 0, resolution - 1)  # (points, 3)
     grid = np.zeros((resolution,) * 3, bool)
     grid[tuple(cells.T)] = True
     return binary_fill_holes(grid)
-
-
-def check_points(points: np.ndarray, name: str) -> np.ndarray:
-    """``points`` as float64 (P, 3), refused when empty, misshapen or not finite."""
-    points = np.asarray(points, np.float64)
-    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
-        raise MsrnError(f"{name}: shape {points.shape}: expected (P, 3) with P > 0")
-    if not np.isfinite(points).all():
-        bad = (~np.isfinite(points)).any(1).sum()
-        raise MsrnError(f"{name}: {bad} of {len(points)} are not finite (NaN or infinite): expected numbers")
-    return points
-
-
-def check_mesh(vertices: np.ndarray, faces: np.ndarray, name: str = "mesh") -> tuple[np.ndarray, np.ndarray]:
-    """The mesh as float64 (V, 3) and int64 (F, 3), refused when empty, misshapen, not finite or out of range."""
-    vertices, faces = check_points(vertices, f"{name}: vertices"), np.asarray(faces)
-    if faces.ndim != 2 or faces.shape[1] != 3 or not len(faces) or not np.issubdtype(faces.dtype, np.integer):
-        raise MsrnError(f"{name}: faces {faces.dtype} {faces.shape}: expected whole numbers (F, 3) with F > 0")
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        span = f"{faces.min()}..{faces.max()}"
-        raise MsrnError(f"{name}: faces name vertices {span}: expected 0..{len(vertices) - 1}")
-    return vertices, faces.astype(np.int64)

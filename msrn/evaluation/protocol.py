@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from msrn.data.surface import check_mesh, sample_surface
 from msrn.errors import MsrnError
 from msrn.evaluation.alignment import (
     IDENTITY,
@@ -33,7 +34,7 @@ from msrn.evaluation.alignment import (
     rigid_icp,
     search_rotation,
 )
-from msrn.evaluation.metrics import Distances, bootstrap_interval, check_mesh, sample_surface
+from msrn.evaluation.metrics import Distances, bootstrap_interval
 
 ALIGNMENTS = ("none", "icp", "search", "search_icp", "search_icp_axes")
 HEADLINE = "search_icp"

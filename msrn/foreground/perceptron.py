@@ -33,7 +33,7 @@ class Perceptron(nn.Module):
 
     def __init__(self, s: Settings, categories: int, seed: int = 0) -> None:
         super().__init__()
-        encoder = load_encoder(s.cue_encoder, s.cue_weights, s.cue_size)
+        encoder = load_encoder(s.cue_encoder, s.cue_weights)
         self.lower, self.upper, self.tail = encoder.lower, encoder.upper, encoder.tail
         self.generator = nn.Conv2d(encoder.features, categories, 3, padding=1)
         # Undecided at first: features are so large that a usual start would already be 0 or 1 everywhere, and stay so.

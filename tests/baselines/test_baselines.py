@@ -10,8 +10,9 @@ from msrn.baselines import retrieval
 from msrn.baselines.mean_shape import marching_tetrahedra
 from msrn.data import GroundTruth
 from msrn.data.drawing import views
+from msrn.data.surface import sample_surface
 from msrn.errors import MsrnError
-from msrn.evaluation.metrics import chamfer_l1, sample_surface
+from msrn.evaluation.metrics import chamfer_l1
 from msrn.settings import make_settings
 
 

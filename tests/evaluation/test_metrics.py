@@ -94,46 +94,6 @@ def test_pose_consistency_forgives_what_it_says():
         metrics.pose_consistency(true, true[:3])
 
 
-def test_sampling_is_uniform_in_area_and_on_the_surface():
-    # a square of area 4 in z = 0, a triangle of area 1 in z = 1, and a face without area
-    vertices = np.array([[0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0], [0, 0, 1], [2, 0, 1], [0, 1, 1]], float)
-    faces = np.array([[0, 1, 2], [4, 4, 5], [0, 2, 3], [4, 5, 6], [0, 1, 1]])
-    points = metrics.sample_surface(vertices, faces, 20_000, 0)
-    high = points[:, 2] == 1
-    assert set(points[:, 2]) == {0.0, 1.0}
-    assert high.mean() == pytest.approx(0.2, abs=0.01)
-    assert points[~high].mean(0) == pytest.approx([1, 1, 0], abs=0.03)
-    assert points[~high].std(0)[:2] == pytest.approx([2 / np.sqrt(12)] * 2, abs=0.02)
-    assert points[high].mean(0) == pytest.approx([2 / 3, 1 / 3, 1], abs=0.03)
-    assert (points[high, 0] / 2 + points[high, 1] <= 1 + 1e-12).all()
-    assert (points == metrics.sample_surface(vertices, faces, 20_000, 0)).all()
-    assert (points != metrics.sample_surface(vertices, faces, 20_000, 1)).any()
-
-
-def test_faces_without_area_are_never_drawn():
-    vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [7, 7, 7], [8, 8, 8]], float)
-    faces = np.array([[3, 3, 3], [0, 1, 2], [3, 4, 4]])
-    assert metrics.sample_surface(vertices, faces, 5000, 0).max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("vertices", "faces", "words"),
-    [
-        (np.zeros((3, 3)), [[0, 1, 2]], "without any area"),
-        (np.zeros((0, 3)), np.zeros((0, 3), int), "(0, 3)"),
-        (cloud(3), np.zeros((0, 3), int), "F > 0"),
-        (cloud(3), [[0, 1, 3]], "0..2"),
-        (cloud(3), [[0, 1, -1]], "0..2"),
-        (cloud(3) * np.inf, [[0, 1, 2]], "not finite"),
-        (cloud(3), [[0.0, 1.0, 2.0]], "whole numbers"),
-    ],
-)
-def test_bad_meshes_are_refused(vertices, faces, words):
-    with pytest.raises(MsrnError) as error:
-        metrics.sample_surface(vertices, np.asarray(faces), 10, 0)
-    assert words in str(error.value)
-
-
 def test_iou_of_boxes_of_known_overlap():
     cube = box((1, 1, 1))
     vertices, faces = np.asarray(cube.vertices), np.asarray(cube.faces)

