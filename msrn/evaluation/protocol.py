@@ -16,12 +16,12 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from msrn.data.surface import check_mesh, sample_surface
+from msrn.data.surface import check_mesh, check_points, sample_surface
 from msrn.errors import MsrnError
 from msrn.evaluation.alignment import (
     IDENTITY,
@@ -29,12 +29,13 @@ from msrn.evaluation.alignment import (
     Motion,
     axis_scale,
     match,
-    normalise,
+    normalising,
     renormalised,
     rigid_icp,
     search_rotation,
 )
-from msrn.evaluation.metrics import Distances, bootstrap_interval
+from msrn.evaluation.metrics import Distances
+from msrn.evaluation.statistics import bootstrap_interval, macro_mean
 
 ALIGNMENTS = ("none", "icp", "search", "search_icp", "search_icp_axes")
 HEADLINE = "search_icp"
@@ -47,7 +48,8 @@ QUERIES = 5_000  # points of each cloud whose nearest neighbour among all of the
 ALIGN_POINTS = 3_000  # points of each cloud that alignment sees
 PREDICTED_STREAM = 1  # beside the seed, so that prediction and truth are sampled independently
 
-Mesh = tuple[np.ndarray, np.ndarray]
+Mesh = tuple[np.ndarray, np.ndarray]  # vertices (V, 3), faces (F, 3)
+Surface = Mesh | np.ndarray  # or points (P, 3), where there is no mesh
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class ObjectMetrics:
     category: np.ndarray
     """(M,) int."""
     points: int
-    """Points sampled on each surface."""
+    """Points of each surface; a cloud that has fewer gives all of them."""
     cd: dict[str, np.ndarray]
     """(M,) for each of ``ALIGNMENTS``; likewise below."""
     eq46: dict[str, np.ndarray]
@@ -90,77 +92,46 @@ class ObjectMetrics:
         summary |= {f"objects.{name}": int((category == term).sum()) for term, name in present.items()}
         for metric, unit in UNITS.items():
             values = self.per_object(metric)[2]
-            summary[metric] = _macro(values, category)
+            summary[metric] = macro_mean(values, category)
             summary[f"{metric}.low"], summary[f"{metric}.high"] = bootstrap_interval(values, seed, strata=category)
             summary[f"{metric}.micro"] = float(values.mean())
             for term, name in present.items():
                 summary[f"{metric}.category.{name}"] = float(values[category == term].mean())
             for alignment in ALIGNMENTS:
-                summary[f"{metric}.{alignment}"] = _macro(self.per_object(metric, alignment)[2], category)
+                summary[f"{metric}.{alignment}"] = macro_mean(self.per_object(metric, alignment)[2], category)
             summary[f"{metric}.unit"] = unit
         return summary
 
 
-def _macro(values: np.ndarray, category: np.ndarray) -> float:
-    """The mean of the means of the categories that occur."""
-    return float(np.mean([values[category == term].mean() for term in np.unique(category)]))
-
-
-class Difference(NamedTuple):
-    """Macro mean of a - b over the objects of both, and its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def paired_difference(
-    a: ObjectMetrics, b: ObjectMetrics, seed: int, metric: str = "cd", alignment: str = HEADLINE
-) -> Difference:
-    """How much larger ``metric`` is for ``a`` than for ``b``, object by object, in the metric's unit.
-
-    Differences pair objects by id, so what makes an object hard for both drops out; objects are resampled within
-    categories. Below 0 throughout means that ``a`` is better in CD, worse in F-score.
-    """
-    (ids, category, of_a), (other_ids, _, of_b) = a.per_object(metric, alignment), b.per_object(metric, alignment)
-    odd = sorted(set(ids.tolist()) ^ set(other_ids.tolist()))
-    if odd:
-        raise MsrnError(f"paired difference: {len(odd)} objects are in one only, such as {odd[0]}: evaluate both alike")
-    if a.points != b.points:
-        raise MsrnError(f"paired difference: {a.points} against {b.points} points: evaluate both with the same number")
-    difference = of_a - of_b
-    return Difference(_macro(difference, category), *bootstrap_interval(difference, seed, strata=category))
-
-
 def evaluate_meshes(
-    meshes: Sequence[Mesh], collection: Any, indices: Sequence[int], points: int, seed: int, progress: bool = False
+    surfaces: Sequence[Surface], collection: Any, indices: Sequence[int], points: int, seed: int, progress: bool = False
 ) -> ObjectMetrics:
-    """Score one mesh (vertices (V, 3), faces (F, 3)) for each of the images ``indices`` of ``collection``.
+    """Score one mesh (vertices (V, 3), faces (F, 3)) or cloud (P, 3) for each of the images ``indices``.
 
-    Meshes come in the truth's frame as well as the method knows it: a model's as v @ R_predicted @ R_true.T. Of the
-    collection, ``object_id``, ``category`` and ``ground_truth`` are read. ``points`` are sampled on each surface; the
+    Surfaces come in the truth's frame as well as the method knows it: a model's as v @ R_predicted @ R_true.T. Of the
+    collection, ``object_id``, ``category`` and ``ground_truth`` are read. ``points`` are taken of each surface; the
     nearest distance to all of them is measured from at most ``QUERIES`` points of the other surface, which estimates
     the same means (and Eq. 46's sums, scaled up to ``points``) at a fraction of the time. The number of points matters:
     two samples of one surface are apart by a distance that falls with its root, and that is the floor of every value.
+    A cloud of fewer than ``points`` has a higher floor: compare it with care. Surfaces are read one by one, twice.
     """
     indices = np.asarray(indices, int).reshape(-1)
-    if not len(meshes) or len(meshes) != len(indices):
-        raise MsrnError(f"evaluation: {len(meshes)} meshes for {len(indices)} images: expected one each, at least one")
+    if not len(surfaces) or len(surfaces) != len(indices):
+        wanted = "expected one each, at least one"
+        raise MsrnError(f"evaluation: {len(surfaces)} meshes for {len(indices)} images: {wanted}")
     if points < 1:
         raise MsrnError(f"evaluation: points = {points}: expected at least 1")
     ids, categories = np.asarray(collection.object_id)[indices], np.asarray(collection.category)[indices]
-    for mesh, name in zip(meshes, ids, strict=True):  # and let go: thousands of meshes are never held at once
-        check_mesh(*mesh, name=f"mesh for object {name}")
+    for surface, name in zip(surfaces, ids, strict=True):  # and let go: thousands are never held at once
+        check_surface(surface, f"for object {name}")
     reading = threading.Lock()  # a collection's files may not bear two readers
 
     def score(row: int) -> dict[str, Distances]:
         with reading:
-            mesh, truth = meshes[row], collection.ground_truth(ids[row])
-        vertices, faces = check_mesh(*mesh, name=f"mesh for object {ids[row]}")
-        true = np.asarray(truth.points(points, seed), np.float64)
-        vertices = normalise(vertices)
-        predicted = sample_surface(vertices, faces, points, [seed, PREDICTED_STREAM])
-        return align_and_measure(predicted, true, vertices)
+            surface, truth = surfaces[row], collection.ground_truth(ids[row])
+        surface = check_surface(surface, f"for object {ids[row]}")
+        predicted, extent = surface_points(surface, points, seed)
+        return align_and_measure(predicted, np.asarray(truth.points(points, seed), np.float64), extent)
 
     pool = ThreadPoolExecutor(os.cpu_count())  # the k-d trees work outside of Python's lock
     try:
@@ -172,15 +143,37 @@ def evaluate_meshes(
     def column(measure: Any) -> dict[str, np.ndarray]:
         return {name: np.array([measure(distances[name]) for distances in scores]) for name in ALIGNMENTS}
 
-    of_sums = points / min(points, QUERIES)
     return ObjectMetrics(
         object_id=ids,
         category=categories,
         points=points,
         cd=column(Distances.chamfer_l1),
-        eq46=column(lambda distances: distances.chamfer_eq46() * of_sums),
+        eq46=column(lambda distances: points * sum(np.square(side).mean() for side in distances)),
         f=column(Distances.f_score),
     )
+
+
+def check_surface(surface: Surface, name: str) -> Surface:
+    """The mesh or cloud as float64 and int64, refused when empty, misshapen, not finite or out of range."""
+    if isinstance(surface, np.ndarray):
+        return check_points(surface, f"points {name}")
+    return check_mesh(*surface, name=f"mesh {name}")
+
+
+def surface_points(surface: Surface, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points (P, 3) of a prediction in random order and what spans its bounding box (V, 3), both normalised.
+
+    A mesh is sampled, P = ``count``; vertices of no face do not count. Of a cloud as many are drawn without
+    replacement, or all of them where it has no more.
+    """
+    stream = [seed, PREDICTED_STREAM]
+    if isinstance(surface, np.ndarray):
+        cloud = normalising(surface).apply(surface)
+        return cloud[np.random.default_rng(stream).permutation(len(cloud))[:count]], cloud
+    vertices, faces = surface
+    extent = vertices[np.unique(faces)]
+    motion = normalising(extent)
+    return sample_surface(motion.apply(vertices), faces, count, stream), motion.apply(extent)
 
 
 def align_and_measure(predicted: np.ndarray, true: np.ndarray, extent: np.ndarray) -> dict[str, Distances]:

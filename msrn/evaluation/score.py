@@ -97,7 +97,7 @@ def score_files(
 ) -> Record:
     """The record of predictions from files; objects without one are named in ``missing`` and in no mean."""
     reader = "msrn.evaluation.prediction_files"
-    evaluation = evaluation_digest(test, settings.eval_points, reader, predicted.digest, predicted.frame)
+    evaluation = evaluation_digest(test, settings.eval_points, reader, predicted.digest)
     started = time.perf_counter()
     shape = evaluate_meshes(predicted.surfaces, test, predicted.indices, settings.eval_points, SEED, progress)
     record = _record(shape, test, label, "files", settings, evaluation, started)

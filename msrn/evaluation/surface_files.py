@@ -1,0 +1,111 @@
+"""Meshes and point clouds from files that somebody else wrote: nothing unpickled, nothing outside of their folder."""
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from msrn.data.archives.arrays import read_arrays
+from msrn.data.archives.meshes import read_mesh
+from msrn.data.archives.reading import open_file, read_bytes, said, stat_of
+from msrn.errors import MsrnError
+from msrn.evaluation.protocol import Surface, check_surface
+
+FORMATS = (".obj", ".ply", ".off", ".glb", ".stl", ".npz", ".xyz")
+LARGEST_FILE = 2**29  # bytes: text of about five million vertices
+LARGEST = 5_000_000  # vertices, or points; of an .npz also 64 MiB
+FEWEST = 100  # points of a cloud
+
+
+def kind_of(path: Path | str) -> str:
+    """The ending of a file's name in small letters, such as ``.obj``."""
+    return os.path.splitext(path)[1].lower()
+
+
+class SurfaceFiles(Sequence):
+    """Files under ``root``, each read when it is asked for and turned by its matrix (3, 3) as v @ turn."""
+
+    def __init__(self, root: Path, paths: Sequence[Path], turns: np.ndarray) -> None:
+        self.root, self.paths, self.turns = root, paths, turns
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int) -> Surface:
+        surface, turn = read_surface(self.root, self.paths[row]), self.turns[row]
+        return surface @ turn if isinstance(surface, np.ndarray) else (surface[0] @ turn, surface[1])
+
+
+def content_digest(root: Path, path: Path) -> str:
+    """Of the bytes of a file under the resolved folder ``root``, which is refused if it is empty or too large."""
+    size = stat_of(path).st_size
+    if not 0 < size <= LARGEST_FILE:
+        raise MsrnError(f"{path} has {size:,} bytes: expected 1 to {LARGEST_FILE:,}")
+    return hashlib.sha256(read_bytes(root, path)).hexdigest()
+
+
+def read_surface(root: Path, path: Path) -> Surface:
+    """The mesh or cloud of a file under the resolved folder ``root``, as it stands; a scene's parts are joined.
+
+    Faces keep their order, and with it a sample of the surface its points, but in an .obj of several materials.
+    """
+    surface = check_surface(_read(root, path), f"of {path}")
+    cloud = isinstance(surface, np.ndarray)
+    points = surface if cloud else surface[0]
+    if len(points) > LARGEST:
+        raise MsrnError(f"{path} has {len(points):,} points: expected at most {LARGEST:,}; simplify it")
+    if cloud and len(points) < FEWEST:
+        raise MsrnError(f"{path} has {len(points)} points and no faces: expected at least {FEWEST} points, or a mesh")
+    if cloud and not np.ptp(points, axis=0).max() > 0:
+        raise MsrnError(f"{path} has no extent: all of its {len(points)} points are one")
+    if not cloud and not _twice_area(*surface).max() > 0:
+        raise MsrnError(f"{path} has no area: none of its {len(surface[1])} faces has any")
+    return surface
+
+
+def _read(root: Path, path: Path) -> Surface:
+    kind = kind_of(path)
+    try:
+        if kind in (".obj", ".off"):
+            return read_mesh(root, path)
+        if kind == ".npz":
+            with open_file(root, path) as file, zipfile.ZipFile(file) as packed:
+                arrays = packed.namelist()
+            name = arrays[0].removesuffix(".npy") if len(arrays) == 1 else "points"
+            return read_arrays(root, path, {name: (None, 3)})[name]
+        content = io.BytesIO(read_bytes(root, path))
+        if kind == ".xyz":
+            return np.loadtxt(content, ndmin=2)[:, :3]  # colours or normals may follow
+        return _joined(trimesh.load(content, kind[1:], process=False, force="scene"), points=kind == ".ply")
+    except MsrnError:
+        raise
+    except Exception as error:  # trimesh and numpy raise whatever a torn file makes them stumble over
+        raise MsrnError(f"{path} is not a whole {kind} ({type(error).__name__}: {said(error)})") from None
+
+
+def _joined(scene: trimesh.Scene, points: bool) -> Surface:
+    """The triangles of a scene, each part where its transforms put it; without any its points, where they may be."""
+    parts = [(scene.geometry[name], place) for place, name in map(scene.graph.get, scene.graph.nodes_geometry)]
+    meshes = [part for part in parts if len(getattr(part[0], "faces", ()))]
+    chosen = meshes or [part for part in parts if points and isinstance(part[0], trimesh.PointCloud)]
+    if not chosen:
+        raise ValueError("it has no faces")
+    sizes = [len(part.vertices) for part, _ in chosen]
+    if sum(sizes) > LARGEST:  # a part that is placed a thousand times counts as often
+        raise ValueError(f"{sum(sizes):,} points, more than {LARGEST:,}")
+    vertices = np.concatenate([part.vertices @ place[:3, :3].T + place[:3, 3] for part, place in chosen])
+    if not meshes:
+        return vertices
+    starts = np.cumsum([0, *sizes[:-1]])
+    return vertices, np.concatenate([part.faces + start for (part, _), start in zip(chosen, starts, strict=True)])
+
+
+def _twice_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F,)"""
+    corner, first, second = vertices[faces].swapaxes(0, 1)
+    return np.linalg.norm(np.cross(first - corner, second - corner), axis=1)
