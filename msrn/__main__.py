@@ -46,6 +46,7 @@ ASKING = (
     click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto."),
     click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of msrn/settings.py."),
+    click.option("--weights", multiple=True, metavar="NAME=PATH", help="A network's file: clip, cue or saliency."),
 )
 
 
@@ -207,9 +208,15 @@ def _given(experiment: str, asked: dict[str, Any], known: tuple[str, ...]) -> di
     if experiment not in known:
         nearest = did_you_mean(experiment, known)
         raise MsrnError(f"unknown experiment {experiment!r}{nearest}: expected one of {', '.join(known)}")
-    # A relative folder is the caller's; the notebook runs in another one.
-    root = asked["data_root"] and str(Path(asked["data_root"]).expanduser().resolve())
-    return {**asked, "data_root": root, "seeds": _seeds(asked["seeds"]), "settings": _settings(asked["settings"])}
+    # A relative path is the caller's; the notebook runs in another folder.
+    weights = {name: _absolute(path) for name, path in _pairs("--weights", "clip=ViT-L-14.pt", asked["weights"])}
+    settings = dict(map(_setting, _pairs("--set", "prototypes=5", asked["settings"])))
+    root = asked["data_root"] and _absolute(asked["data_root"])
+    return {**asked, "data_root": root, "seeds": _seeds(asked["seeds"]), "settings": settings, "weights": weights}
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
 
 
 def _seeds(text: str | None) -> list[int] | None:
@@ -219,17 +226,21 @@ def _seeds(text: str | None) -> list[int] | None:
         raise MsrnError(f"--seeds {text}: expected whole numbers separated by commas, such as 0,1,2") from None
 
 
-def _settings(assignments: tuple[str, ...]) -> dict[str, Any]:
-    settings = {}
-    for text in assignments:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise MsrnError(f"--set {text}: expected NAME=VALUE, such as --set prototypes=5")
-        try:
-            settings[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise MsrnError(f"--set {text}: the value is not readable as YAML; expected NAME=VALUE") from None
-    return settings
+def _pairs(option: str, example: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
+    """NAME=VALUE in two parts."""
+    for text in texts:
+        if "=" not in text:
+            raise MsrnError(f"{option} {text}: expected NAME=VALUE, such as {option} {example}")
+    return [(name.strip(), value) for name, _, value in (text.partition("=") for text in texts)]
+
+
+def _setting(pair: tuple[str, str]) -> tuple[str, Any]:
+    """A setting's value, read from its text."""
+    name, text = pair
+    try:
+        return name, yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise MsrnError(f"--set {name}={text}: the value is not readable as YAML; expected NAME=VALUE") from None
 
 
 def main() -> None:

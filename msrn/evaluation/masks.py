@@ -167,7 +167,7 @@ def foreground_of(
 ) -> Foreground:
     """What makes the masks of a row."""
     settings = make_settings({**request.settings.model_dump(), **row.overrides})
-    return Foreground(photographs.train, settings, seed, request.device, progress, until)
+    return Foreground(photographs.train, settings, seed, request.device, progress, until, request.weights)
 
 
 def measure(row: MaskRow, foreground: Foreground, request: Request, photographs: Photographs) -> MaskRecord:
@@ -193,7 +193,7 @@ def measure(row: MaskRow, foreground: Foreground, request: Request, photographs:
 def _evaluation(foreground: Foreground, photographs: Photographs) -> str:
     """Digest of all that the numbers depend on."""
     s, data = foreground.settings, [split.fingerprint for split in (photographs.train, *photographs.scored)]
-    networks = [foreground.saliency.identity, *encoder_identity(s.cue_encoder, s.cue_weights)]
+    networks = [foreground.saliency.identity, *encoder_identity(s.cue_encoder, foreground.weights.get("cue"))]
     return digest_of(*data, _settings(foreground), foreground.seed, *networks, code_digest.digest(CODE))
 
 

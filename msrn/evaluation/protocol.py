@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -103,32 +103,6 @@ class ObjectMetrics:
 def _macro(values: np.ndarray, category: np.ndarray) -> float:
     """The mean of the means of the categories that occur."""
     return float(np.mean([values[category == term].mean() for term in np.unique(category)]))
-
-
-class Difference(NamedTuple):
-    """Macro mean of a - b over the objects of both, and its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def paired_difference(
-    a: ObjectMetrics, b: ObjectMetrics, seed: int, metric: str = "cd", alignment: str = HEADLINE
-) -> Difference:
-    """How much larger ``metric`` is for ``a`` than for ``b``, object by object, in the metric's unit.
-
-    Differences pair objects by id, so what makes an object hard for both drops out; objects are resampled within
-    categories. Below 0 throughout means that ``a`` is better in CD, worse in F-score.
-    """
-    (ids, category, of_a), (other_ids, _, of_b) = a.per_object(metric, alignment), b.per_object(metric, alignment)
-    odd = sorted(set(ids.tolist()) ^ set(other_ids.tolist()))
-    if odd:
-        raise MsrnError(f"paired difference: {len(odd)} objects are in one only, such as {odd[0]}: evaluate both alike")
-    if a.points != b.points:
-        raise MsrnError(f"paired difference: {a.points} against {b.points} points: evaluate both with the same number")
-    difference = of_a - of_b
-    return Difference(_macro(difference, category), *bootstrap_interval(difference, seed, strata=category))
 
 
 def evaluate_meshes(

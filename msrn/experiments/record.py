@@ -78,7 +78,8 @@ def _expected(bench: Bench, row: Variant, seed: int) -> float:
     settings = row.settings(bench.request.settings)
     if bench.raw:  # which run it is shows only when its masks are made
         return settings.steps - 0.1 * len(row.overrides)
-    done = runs.last_step(settings, bench.under(row, seed).train, seed)
+    under = bench.under(row, seed)
+    done = runs.last_step(settings, under.train, seed, under.features)
     return settings.steps - done - 0.1 * len(row.overrides)
 
 

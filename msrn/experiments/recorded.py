@@ -15,7 +15,7 @@ from msrn.data import ImageCollection
 from msrn.experiments.table import ABLATIONS, BASELINES, FITTED, FITTED_BY, WHOLE, Ablation
 from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, in_common
 from msrn.profiles import Request
-from msrn.settings import FOREGROUND_SETTINGS, Settings
+from msrn.settings import FOREGROUND_SETTINGS, Settings, current_settings
 from msrn.store.results import Record, digest
 
 NO_MATTER = {"checkpoint_every", "eval_points"}  # settings that change no training
@@ -136,7 +136,7 @@ def _alike(record: Record) -> tuple[Any, ...]:
 def _base(settings: dict[str, Any], of: Record) -> dict[str, Any]:
     """Settings that all rows of a record's table share and that change numbers, which those of the foreground module do
     not where masks are given; a setting that was added since then had its default."""
-    known = {**Settings().model_dump(mode="json"), **settings}
+    known = {**Settings().model_dump(mode="json"), **current_settings(settings)}
     without = {name for row in ABLATIONS[of.experiment].rows for name in row.overrides} | NO_MATTER
     if of.masks == ImageCollection.masks_from:
         without |= FOREGROUND_SETTINGS

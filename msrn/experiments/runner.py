@@ -25,7 +25,7 @@ from msrn.experiments.verdicts import says_nothing
 from msrn.foreground import cue_check
 from msrn.foreground.pipeline import Foreground
 from msrn.neighbors.candidates import find_candidates
-from msrn.neighbors.features import extract_features
+from msrn.neighbors.features import extract_features, features_identity
 from msrn.profiles import Request
 from msrn.store.checkpointing import OutOfTime
 from msrn.store.results import Record
@@ -35,7 +35,7 @@ from msrn.training.runs import Run
 MASKED = ("homeware", "procedural13")  # data sets that come with masks and have no photographs
 ON_A_RING = (*MASKED, "shapenet")  # those whose cameras are at one distance and look at the centre, as the network's
 # Settings that decide the candidates, of which a row that changes one has its own.
-OF_CANDIDATES = ("candidate", "features", "clip")
+OF_CANDIDATES = ("candidate", "features")
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ class Bench:
         if until is not None and time.monotonic() > until:
             raise OutOfTime(f"{label}: the time is over before it began")
         settings = row.settings(self.request.settings)
+        device, features = self.request.device, bench.features
         made = runs.train_or_load(
-            settings, bench.train, lambda: bench.candidates, seed, self.request.device, self.progress, label, until
+            settings, bench.train, lambda: bench.candidates, seed, device, self.progress, label, until, features
         )
         if self.progress and not made.trained_now:
             print(made.how, file=sys.stderr, flush=True)
@@ -102,14 +103,15 @@ class Bench:
 
     def _steps_left(self, row: Variant, seed: int, until: float | None) -> int:
         settings = row.settings(self.request.settings)
-        return settings.steps - runs.last_step(settings, self.under(row, seed, until).train, seed)
+        bench = self.under(row, seed, until)
+        return settings.steps - runs.last_step(settings, bench.train, seed, bench.features)
 
     def _apart(self, row: Variant, seed: int, until: float | None) -> parallel.Work:
         """A run for a process of its own. What all of them read is in the caches when they start."""
         bench, settings = self.under(row, seed, until), row.settings(self.request.settings)
         if settings.neighbor_consistency:
             bench._features(bench.train)
-        folder = runs.folder_of(settings, bench.train, seed)
+        folder = runs.folder_of(settings, bench.train, seed, bench.features)
         train = partial(_run, self.experiment, self.request, row, seed, until)
         return parallel.Work(_label(row, seed), folder, settings.steps, train)
 
@@ -131,7 +133,8 @@ class Bench:
     def foreground(self, row: Variant, seed: int, until: float | None = None) -> Foreground:
         """What segments the images of a row."""
         settings = row.settings(self.request.settings)
-        return Foreground(self.whole, settings, seed, self.request.device, self.progress, until)
+        request = self.request
+        return Foreground(self.whole, settings, seed, request.device, self.progress, until, request.weights)
 
     def under(self, row: Variant, seed: int, until: float | None = None) -> "Bench":
         """The bench that a row is trained on: another one when the row has its own candidates, training images or
@@ -148,7 +151,8 @@ class Bench:
             return self
         other = copy(self)
         other.request = replace(self.request, settings=row.settings(self.request.settings))
-        other.__dict__.pop("candidates", None)
+        for found in ("candidates", "features"):
+            other.__dict__.pop(found, None)
         if self.raw:
             foreground = self.foreground(row, seed, until)
             other.whole = other.train = foreground.apply(self.whole)
@@ -199,7 +203,7 @@ class Bench:
                 train, baselines.nearest_object(self.scored, index, train, of_test, of_train, known)
             )
 
-        by_features = [train.fingerprint, s.features, s.clip_weights]
+        by_features = [train.fingerprint, *self.features]
         rows = (
             (start, [s.ellipsoid, s.mesh_level]),
             (average, [train.fingerprint]),
@@ -223,19 +227,23 @@ class Bench:
             s.candidates,
             s.candidate_scope,
             s.candidate_objects,
-            s.candidate_pool,
             train.masks,
             train.categories,
             self.request.device,
             self.progress,
         )
 
+    @cached_property
+    def features(self) -> tuple[object, ...]:
+        """What the candidates and the retrieved objects are found by, for digests."""
+        return features_identity(self.request.settings.features, self.request.weights.get("clip"))
+
     def _features(self, collection: ImageCollection) -> np.ndarray:
         """Eqs 28-30, (N, D) unit rows."""
-        s = self.request.settings
+        name, weights = self.request.settings.features, self.request.weights.get("clip")
         kept = collection is self.train
         whole = self.whole if kept else collection
-        known = extract_features(whole, s.features, s.clip_weights, self.progress, self.request.device)
+        known = extract_features(whole, name, weights, self.progress, self.request.device)
         return known[self.rows] if kept else known
 
     def _row(self, name: str) -> tuple[str, str]:

@@ -15,7 +15,6 @@ from msrn.errors import MsrnError
 from msrn.evaluation.metrics import bootstrap_interval
 from msrn.store.results import Record
 
-LOWER_IS_BETTER = {"cd": True, "f": False}
 DECIMALS = {"cd": 2, "f": 3}
 SEEDS_FOR_A_VERDICT = 3
 SILENT_PROFILES = ("smoke",)  # these prove the wiring and say nothing about the method

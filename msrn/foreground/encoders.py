@@ -33,7 +33,7 @@ class Encoder(NamedTuple):
 
 
 def load_encoder(name: str, weights: str | None, size: int) -> Encoder:
-    """E_p by its name in ``cue_encoder``, for images of ``size`` pixels."""
+    """E_p by its name in ``cue_encoder``, for images of ``size`` pixels; ``weights`` is torchvision's file of it."""
     if name == "efficientnet-lite0":
         return _lite(size)
     path = _weights_file(name, weights)
@@ -42,7 +42,7 @@ def load_encoder(name: str, weights: str | None, size: int) -> Encoder:
         return build(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch.load and load_state_dict raise whatever a foreign file makes them stumble over
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise MsrnError(f"cue_weights = {weights!r}: not torchvision's weights of {name} ({reason})") from error
+        raise MsrnError(f"weights.cue = {weights!r}: not torchvision's weights of {name} ({reason})") from error
 
 
 def encoder_identity(name: str, weights: str | None) -> list[str]:
@@ -55,10 +55,10 @@ def encoder_identity(name: str, weights: str | None) -> list[str]:
 
 def _weights_file(name: str, weights: str | None) -> Path:
     if weights is None:
-        raise MsrnError(f"cue_encoder = {name!r}: needs torchvision's file in cue_weights, or use efficientnet-lite0")
+        raise MsrnError(f"cue_encoder = {name!r}: needs torchvision's file in weights.cue, or use efficientnet-lite0")
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise MsrnError(f"cue_weights = {weights!r}: no such file; give torchvision's ImageNet weights of {name}")
+        raise MsrnError(f"weights.cue = {weights!r}: no such file; give torchvision's ImageNet weights of {name}")
     return path
 
 

@@ -8,8 +8,8 @@ of the time on a machine without a GPU.
 
 import functools
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,8 @@ CODE_OF_CUES = (
 )
 CODE_OF_MASKS = (*CODE_OF_CUES, "foreground/refinement.py", "foreground/saliency.py", "foreground/pipeline.py")
 FOUND, EMPTY = 1, 2  # states of a segmented image: whether it has any foreground
-OF_REFINEMENT = ("refinement", "cue_threshold", "cue_share")
-OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", "saliency_weights", *OF_REFINEMENT}
+OF_REFINEMENT = ("refinement", "cue_threshold")
+OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", *OF_REFINEMENT}
 OF_THE_BANK = {"memory_slots", "memory_momentum", "memory_fill_first"}
 
 
@@ -55,11 +55,12 @@ class Foreground:
     device: str = "cpu"
     progress: bool = True
     until: float | None = None  # of time.monotonic, past which fine-tuning stops with resume.OutOfTime
+    weights: Mapping[str, str] = field(default_factory=dict)  # a request's: files of ``saliency`` and ``cue``
 
     @functools.cached_property
     def saliency(self) -> Saliency:
         """The network behind M_o."""
-        return Saliency(self.settings.saliency_weights)
+        return Saliency(self.weights.get("saliency"))
 
     @property
     def name(self) -> str:
@@ -80,7 +81,7 @@ class Foreground:
         categories = len(self.train.categories)
 
         def begin() -> tuple[Tuning, Iterator[dict]]:
-            run = Tuning.start(s, categories, self.seed, self.device)
+            run = Tuning.start(s, categories, self.seed, self.device, self.weights.get("cue"))
             return run, tune(run, RawImages(self.train, self.saliency, s, self.device))
 
         label = f"foreground cues, seed {self.seed}"
@@ -92,7 +93,7 @@ class Foreground:
         if state is None:
             raise MsrnError(f"{folder}: its checkpoint is gone; delete that folder and run again")
         with torch.random.fork_rng(devices=[]):  # its random start, soon replaced, is nobody else's business
-            network = Perceptron(s, categories)
+            network = Perceptron(s, categories, weights=self.weights.get("cue"))
         network.load_state_dict(state["network"])
         return network.to(self.device, memory_format=torch.channels_last).eval(), how
 
@@ -151,7 +152,7 @@ class Foreground:
     def combined(self, soft: np.ndarray, cues: np.ndarray) -> np.ndarray:
         """M^s (N,H,W) from U2-Net's soft maps (N,H,W) uint8 and the cues (N,H,W) in 0..1."""
         if self.settings.refinement == "weigh":
-            return weigh(soft, cues, self.settings.cue_share)
+            return weigh(soft, cues)
         return refine(soft >= 128, cues, self.settings.cue_threshold)
 
     def cues(self, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
@@ -220,7 +221,7 @@ class Foreground:
     def _run_name(self) -> str:
         identity = [self._identity(), self.train.fingerprint, code_digest.digest(CODE_OF_CUES), self.seed]
         identity += [self.saliency.identity]  # M_o has a say in the sign
-        identity += encoder_identity(self.settings.cue_encoder, self.settings.cue_weights)
+        identity += encoder_identity(self.settings.cue_encoder, self.weights.get("cue"))
         return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
 
     def _identity(self) -> dict[str, Any]:

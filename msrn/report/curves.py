@@ -12,7 +12,7 @@ from msrn.experiments import paper
 from msrn.experiments.ablation import Table
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Outcome
-from msrn.experiments.study import OUTCOME, REFERENCE
+from msrn.experiments.study import OUTCOME
 from msrn.experiments.table import WHOLE
 from msrn.report import html, recorded_tables, study_table
 from msrn.report.pictures import INK, quiet, show
@@ -30,7 +30,7 @@ CURVES = {  # log key -> title
     "neighbor": "neighbours, Eq. 44",
     "n_re": "neighbours per image, $N_{re}$",
 }
-STUDY_STYLES = {REFERENCE: {"color": ORANGE, "marker": "o"}, OUTCOME: {"color": BLUE, "marker": "s"}}
+STUDY_STYLES = {OUTCOME: {"color": BLUE, "marker": "s"}}
 STUDY_MEASURES = {**recorded_tables.MEASURES, "pose_m2": "pose consistency, m=2 ↑"}
 
 

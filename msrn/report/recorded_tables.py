@@ -136,13 +136,11 @@ def _density_line(made: DensityRecord, recorded: Sequence[Record]) -> list[str]:
 def _candidates(made: DensityRecord) -> str:
     """The candidates in words."""
     chosen = made.candidates
-    pool = chosen.get("candidate_pool")
     words = many(chosen["candidates"], "candidate")
     words += " of any category" * (chosen.get("candidate_scope") == "all")
-    words += " of distinct objects" * (chosen.get("candidate_objects") == "distinct")
-    if pool == "all":
-        return f"{words}, their most different silhouettes"
-    return f"{words}, the most different silhouettes among {pool}" if pool else f"{words}, the most similar images"
+    if chosen.get("candidate_objects") == "distinct":
+        return f"{words} of distinct objects, their most different silhouettes"
+    return f"{words}, the most similar images"
 
 
 def value(found: Sequence[Record], metric: str) -> str:

@@ -7,7 +7,6 @@ depends on values and nothing waits for the device between two lines of the log,
 graph.
 """
 
-import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -57,10 +56,8 @@ def take_step(run: Training, terms: dict[str, Tensor]) -> dict[str, Tensor]:
 def begin_stage(run: Training, images: TrainingImages) -> None:
     """What changes between steps: codes open, k-means runs, compensation starts, the learning rate falls (§4.3)."""
     network, step, s = run.network, run.step, run.settings
-    sharing = s.first_codes == "category"
     if step in (0, s.stage_switch):
-        network.open_codes(sharing or step >= s.stage_switch)
-    network.sharing = sharing and step < s.stage_switch
+        network.open_codes(step >= s.stage_switch)
     epoch_starts = step % images.steps_per_epoch == 0
     # The bank is empty at the switch itself: for the rest of that epoch, look again at every log line.
     same_epoch = step // images.steps_per_epoch == s.stage_switch // images.steps_per_epoch
@@ -76,9 +73,7 @@ def purify(network: MSRN, s: Settings, seed: int) -> None:
     """P'_r and P''_r from the bank (Eqs 22-23 and 33-34)."""
     prototypes = network.bank.purify(s.prototypes, seed)
     network.set_prototypes("prototypes", prototypes)
-    again = s.neighbor_prototypes_from == "bank"
-    fewer = network.bank.purify if again else functools.partial(memory.refine, prototypes)
-    network.set_prototypes("neighbor_prototypes", fewer(s.neighbor_prototypes, seed))
+    network.set_prototypes("neighbor_prototypes", memory.refine(prototypes, s.neighbor_prototypes, seed))
 
 
 def check_finite(record: dict, step: int) -> None:

@@ -41,6 +41,7 @@ TRAINING_PATH = (  # what decides a trained model: files and folders of the pack
     "neighbors/search.py training/steps.py threads.py training/loop.py training/state.py render "
     "data/collection.py"
 ).split()
+Features = tuple[object, ...]
 NOT_IN_IDENTITY = {"eval_points", "checkpoint_every"}  # settings that cannot change the trained model
 
 
@@ -100,13 +101,15 @@ def train_or_load(
     progress: bool = True,
     label: str = "training",
     until: float | None = None,
+    features: Features = (),
 ) -> Run:
     """The finished run for these inputs: loaded, resumed from its checkpoint, or trained.
 
     ``candidates`` (N, k_cos), or a function that finds them, is only used when there is something left to train.
     ``until`` is a time of ``time.monotonic`` past which training stops at its next log line, with ``OutOfTime``.
+    ``features`` is what the candidates were found by (``features.features_identity``).
     """
-    folder = folder_of(settings, collection, seed)
+    folder = folder_of(settings, collection, seed, features)
 
     def begin() -> tuple[Training, Iterator[dict]]:
         found = None
@@ -116,7 +119,7 @@ def train_or_load(
         run = Training.start(settings, images, seed)
         return run, train(run, images)
 
-    content = params_content(settings, collection, seed, device)
+    content = params_content(settings, collection, seed, device, features)
     pace = Pace(settings.steps, settings.log_every, settings.checkpoint_every)
     how, trained_now = complete(folder, content, pace, begin, label, progress, until)
     return Run(folder, settings, seed, len(collection.categories), how, trained_now)
@@ -125,21 +128,21 @@ def train_or_load(
 # identity
 
 
-def run_name(settings: Settings, collection: ImageCollection, seed: int) -> str:
+def run_name(settings: Settings, collection: ImageCollection, seed: int, features: Features = ()) -> str:
     """DATASET-seedN-DIGEST: the same inputs always meet in the same folder."""
-    identity = [identity_of(settings), collection.fingerprint, code_digest(), seed]
+    identity = [identity_of(settings), collection.fingerprint, code_digest(), seed, *features]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     return f"{collection.name}-seed{seed}-{digest}"
 
 
-def folder_of(settings: Settings, collection: ImageCollection, seed: int) -> Path:
+def folder_of(settings: Settings, collection: ImageCollection, seed: int, features: Features = ()) -> Path:
     """Where the run is stored."""
-    return paths.runs_folder() / run_name(settings, collection, seed)
+    return paths.runs_folder() / run_name(settings, collection, seed, features)
 
 
-def last_step(settings: Settings, collection: ImageCollection, seed: int) -> int:
+def last_step(settings: Settings, collection: ImageCollection, seed: int, features: Features = ()) -> int:
     """The last logged step of a run, 0 when there is none; cheap, loads no tensors."""
-    records = read_log(folder_of(settings, collection, seed))
+    records = read_log(folder_of(settings, collection, seed, features))
     return records[-1]["step"] if records else 0
 
 
@@ -154,7 +157,9 @@ def code_digest(entries: tuple[str, ...] = TRAINING_PATH) -> str:
     return source.digest(tuple(entries))
 
 
-def params_content(settings: Settings, collection: ImageCollection, seed: int, device: str) -> dict[str, Any]:
+def params_content(
+    settings: Settings, collection: ImageCollection, seed: int, device: str, features: Features
+) -> dict[str, Any]:
     """What ``params.yaml`` says of a run."""
     return {
         "dataset": collection.name,
@@ -164,6 +169,7 @@ def params_content(settings: Settings, collection: ImageCollection, seed: int, d
         "seed": seed,
         "device": device_name(device),
         "categories": list(collection.categories),
+        "features": list(features),
         "settings": settings.model_dump(mode="json"),
     }
 
