@@ -42,7 +42,7 @@ OPTIONS = (
     click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto."),
     click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of msrn/settings.py."),
-    click.option("--weights", multiple=True, metavar="NAME=PATH", help="A file of clip, cue or saliency weights."),
+    click.option("--weights", multiple=True, metavar="NAME=PATH", help="A network's file: clip, cue or saliency."),
 )
 
 

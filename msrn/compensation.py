@@ -1,7 +1,5 @@
 """The feature compensation module, §3.2: Eqs 24-26."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -9,16 +7,14 @@ from torch import Tensor, nn
 class FeatureCompensation(nn.Module):
     """Completes a shape code z_s with what the prototypes of all categories hold that resembles it.
 
-    ``temperature``: the scale of z_s P^T before the softmax, ``"one"`` as printed, ``"sqrt"`` for 1/sqrt(Q_r).
     One softmax runs over the prototypes of all categories, since compensation across categories (the legs of tables and
     chairs) is what the module is for. The prototypes receive no gradient; z_s does, directly and through A.
 
     Lin starts as [I, 0] with no bias: on the step that switches compensation on, z̄_s is z_s: the decoder sees no jump.
     """
 
-    def __init__(self, size: int, temperature: Literal["one", "sqrt"] = "one") -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.scale = size**-0.5 if temperature == "sqrt" else 1.0
         # skip_init, so that a network without this module draws the same random weights as one with it.
         self.lin = nn.utils.skip_init(nn.Linear, 2 * size, size)
         with torch.no_grad():
@@ -34,7 +30,7 @@ class FeatureCompensation(nn.Module):
     def affinity(self, z_s: Tensor, values: Tensor, valid: Tensor) -> Tensor:
         """A of Eq. 24, (B,T,C): rows sum to 1 over the valid prototypes; all 0 while there are none."""
         prototypes = values.detach().flatten(0, 1)  # the paper's P̄_r, T x K' x Q_r, as rows: (T*C,Q)
-        logits = z_s @ prototypes.T * self.scale  # (B,T*C)
+        logits = z_s @ prototypes.T  # (B,T*C)
         # The least finite number, not -inf: a row without a valid prototype would make NaN of -inf.
         logits = logits.masked_fill(~valid.flatten(), torch.finfo(logits.dtype).min)
         return (logits.softmax(1) * valid.flatten()).unflatten(1, valid.shape)

@@ -39,9 +39,7 @@ def report() -> Iterator[str]:
 def optional_parts() -> Iterator[tuple[str, str, str]]:
     """(name, state, what its absence disables or '')."""
     yield _pytorch3d()
-    clip = (
-        "EfficientNet-Lite2 stands in, by that name; give the file in the settings features: clip, clip_weights: PATH"
-    )
+    clip = "EfficientNet-Lite2 stands in, by that name; with a file of them: --set features=clip --weights clip=PATH"
     yield "CLIP weights", "not in any package", clip
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     yield "Chromium", chromium or "missing", "" if chromium else "the tests that open the book in it are skipped"

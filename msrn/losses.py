@@ -150,17 +150,6 @@ def azimuth_prior(probabilities: Tensor, azimuth: Tensor, category: Tensor) -> T
     return (pair * (waves @ waves.T)).sum() / (pair.sum().clamp(min=1) * len(orders))
 
 
-def responsibility(probabilities: Tensor, loss: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy, in nats, of the candidates' probabilities against their responsibilities softmax(-L_k / T), which
-    carry no gradient. (B, candidates) twice -> a scalar.
-
-    Not in the paper: the E-step of expectation maximisation as a target. Its gradient is that of the logits, p minus
-    target, however small p is.
-    """
-    target = (-loss.detach() / temperature).softmax(1)
-    return -(target * probabilities.clamp_min(1e-30).log()).sum(1).mean()
-
-
 class Topology(NamedTuple):
     """The E edges of a closed mesh."""
 

@@ -24,6 +24,9 @@ from msrn.render.icosphere import icosphere
 from msrn.settings import Settings
 
 FEATURES = 512  # size of every encoder's output
+WIDTH = 32  # channels after the first convolution of the small encoder, in four groups; they double twice
+OVERLAP = 0.52  # reach of a candidate's azimuth to either side, in bins: 0.5 would just touch the next bin's
+TRANSLATION = (0.2, 0.2, 0.0)  # reach of the translation (x, y, z), where the longest edge of an object is 1
 
 
 def mlp(sizes: list[int], zero: bool) -> nn.Sequential:
@@ -48,13 +51,12 @@ def encoder(s: Settings) -> nn.Module:
         trunk = resnet18(weights=None)
         trunk.fc = nn.Identity()
         return trunk
-    w = s.encoder_width
-    channels = [3, w, 2 * w, 4 * w, 4 * w]
+    channels = [3, WIDTH, 2 * WIDTH, 4 * WIDTH, 4 * WIDTH]
     layers: list[nn.Module] = []
     for inputs, outputs in zip(channels, channels[1:], strict=False):
         layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(4, outputs), nn.ReLU()]
     side = s.image_size // 16
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * w * side * side, FEATURES), nn.ReLU())
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * WIDTH * side * side, FEATURES), nn.ReLU())
 
 
 class ShapeDecoder(nn.Module):
@@ -148,14 +150,14 @@ class Reconstruction:
 class MSRN(nn.Module):
     """The network of Figure 1(b) with its memory bank and prototypes, so that a checkpoint holds all that a test needs.
 
-    In the first stage of training all but the first entries of the codes are held at zero (``open_codes``), or, with
-    ``sharing``, every image has the batch's mean codes; ``compensating`` is True once feature compensation is on.
+    In the first stage of training all but the first entries of the codes are held at zero (``open_codes``);
+    ``compensating`` is True once feature compensation is on.
     """
 
     def __init__(self, s: Settings, categories: int):
         super().__init__()
         self.settings = s
-        self.compensating = self.sharing = False
+        self.compensating = False
         self.shape_encoder, self.texture_encoder, self.pose_encoder = encoder(s), encoder(s), encoder(s)
         self.shape_head = mlp([FEATURES, 128, 128, s.shape_code], zero=True)
         self.scale_head = mlp([FEATURES, 128, 128, 3], zero=True)
@@ -166,7 +168,7 @@ class MSRN(nn.Module):
         self.translation_head = mlp([FEATURES, 128, 128, 3 * k], zero=True)
         self.shape_decoder = ShapeDecoder(s.shape_code, s.shape_hidden)
         self.texture_decoder = TextureDecoder(s.texture_code, s.texture_size, s.texture_channels)
-        self.compensation = FeatureCompensation(s.shape_code, s.affinity_temperature)
+        self.compensation = FeatureCompensation(s.shape_code)
         kept = categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first
         self.bank = MemoryBank(*kept, seed=torch.initial_seed())  # noise of the training's seed, as the weights are
         self._register_mesh(s)
@@ -174,7 +176,7 @@ class MSRN(nn.Module):
         self.register_buffer("live_texture", torch.ones(s.texture_code))
         self.open_codes(False)
         self.register_buffer("pose_centres", torch.arange(k) * (360.0 / k), persistent=False)
-        self.register_buffer("pose_reach", torch.tensor(s.translation_range), persistent=False)
+        self.register_buffer("pose_reach", torch.tensor(TRANSLATION), persistent=False)
         self.register_buffer("pose_centre", torch.tensor([0.0, 0.0, camera.DISTANCE]), persistent=False)
         for name, count in (("prototypes", s.prototypes), ("neighbor_prototypes", s.neighbor_prototypes)):
             self.register_buffer(f"{name}_values", torch.zeros(categories, count, s.shape_code))
@@ -213,7 +215,7 @@ class MSRN(nn.Module):
     def encode_shape(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """z_s (B, Q) of Eq. 1 and the axis scale (B, 3)."""
         features = self.shape_encoder(images)
-        code = self._shared(self.shape_head(features) * self.live_shape)
+        code = self.shape_head(features) * self.live_shape
         return code, 1 + self.settings.axis_scale * torch.tanh(self.scale_head(features))
 
     def shape(self, images: torch.Tensor) -> Shape:
@@ -228,7 +230,7 @@ class MSRN(nn.Module):
         A vertex (x, y, z) of the sphere reads the map at u = (atan2(x, z) + pi) / 2 pi, v = acos(y) / pi. The map's
         first column is repeated after its last, so that colours run on across the seam.
         """
-        code = self._shared(self.texture_head(self.texture_encoder(images)) * self.live_texture)
+        code = self.texture_head(self.texture_encoder(images)) * self.live_texture
         texture = self.texture_decoder(code)
         texture = torch.cat((texture, texture[..., :1]), dim=-1)
         uv = self.corner_uv.expand(len(images), -1, -1, -1)
@@ -238,16 +240,12 @@ class MSRN(nn.Module):
     def poses(self, images: torch.Tensor) -> Poses:
         """Eqs 3 and 5: candidate k looks from azimuth 360 k / K, give or take half a bin."""
         s, features = self.settings, self.pose_encoder(images)
-        reach = 360.0 / s.pose_candidates * s.azimuth_overlap
+        reach = 360.0 / s.pose_candidates * OVERLAP
         azimuth = self.pose_centres + reach * torch.tanh(self.angle_head(features))  # (B, K)
         rotation = camera.rotation(azimuth, torch.full_like(azimuth, s.elevation), torch.zeros_like(azimuth))
         offset = torch.tanh(self.translation_head(features)).unflatten(1, (s.pose_candidates, 3))
         translation = self.pose_centre + self.pose_reach * offset
         return Poses(torch.softmax(self.probability_head(features), 1), azimuth, rotation, translation)
-
-    def _shared(self, code: torch.Tensor) -> torch.Tensor:
-        """One code for the whole batch (B, Q) while ``sharing``."""
-        return code.mean(0, keepdim=True).expand_as(code) if self.sharing else code
 
     @torch.no_grad()
     def open_codes(self, everything: bool) -> None:

@@ -1,13 +1,15 @@
 """What a notebook or the command line was asked for: profiles, requests, and the check of injected parameters.
 
-``params/*.yaml`` hold a profile each. A notebook's ``parameters`` cell has the same top-level keys, so
-``papermill -f params/paper.yaml`` and ``-p profile paper`` mean the same. The settings are in ``settings.py``.
+``params/*.yaml`` hold a profile each: all keys of a notebook's ``parameters`` cell, or those in which it differs from
+the profile that it ``inherits``. Either way ``papermill -f params/paper.yaml`` and ``-p profile paper`` mean the same.
+The settings are in ``settings.py``.
 """
 
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +21,11 @@ from msrn.settings import Settings, make_settings
 
 # What a profile's own data set falls to where no data_root is given: embedded, so that every table can be made.
 STAND_INS = {"shapenet": "homeware", "pascal3d": "homeware-wild"}
-NOTEBOOK_KEYS = ("profile", "dataset", "data_root", "seeds", "device", "settings")
+NOTEBOOK_KEYS = ("profile", "dataset", "data_root", "seeds", "device", "settings", "weights")
+MERGED = ("settings", "dataset")  # keys whose mappings an heir adds to; the others it replaces
+# Files of pre-trained networks, by name; the setting, with its values, that needs one and alone reads it.
+READ_BY = {"clip": ("features", ("clip",)), "cue": ("cue_encoder", ("vgg16", "resnet50"))}
+WEIGHTS = (*READ_BY, "saliency")
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Request:
     settings: Settings
     changed: tuple[tuple[str, Any], ...] = ()  # settings that differ from the profile's, with their values
     instead_of: str = ""  # the profile's real data set, where ``dataset`` stands in for it
+    weights: Mapping[str, str] = field(default_factory=dict)  # a name of ``WEIGHTS`` -> its file
 
     @property
     def label(self) -> str:
@@ -54,6 +61,7 @@ def resolve(
     seeds: list[int] | int | None = None,
     device: str = "auto",
     settings: Mapping[str, Any] | str | None = None,
+    weights: Mapping[str, str] | str | None = None,
     table: str = "table8",
 ) -> Request:
     """Fill in what is left open from the profile's file; ``settings`` override single settings of the profile.
@@ -69,7 +77,11 @@ def resolve(
         if value is not None and not isinstance(value, str):
             raise MsrnError(f"{name} = {value!r}: expected a text")
     base = make_settings(file["settings"])
-    made = make_settings({**file["settings"], **_mapping(settings)})
+    made = make_settings({**file["settings"], **_mapping("settings", settings)})
+    files = {**file["weights"], **_mapping("weights", weights)}
+    _check_weights(files, made)
+    changes = {name: value for name, value in made if value != getattr(base, name)}
+    changes |= {f"{name} weights": Path(path).name for name, path in files.items() if path != file["weights"].get(name)}
     return Request(
         profile=profile,
         dataset=chosen,
@@ -77,8 +89,9 @@ def resolve(
         seeds=_check_seeds(file["seeds"] if seeds is None else seeds),
         device=_choose_device(file["device"] if device == "auto" else device),
         settings=made,
-        changed=tuple((name, value) for name, value in made if value != getattr(base, name)),
+        changed=tuple(changes.items()),
         instead_of=instead_of,
+        weights=files,
     )
 
 
@@ -86,29 +99,49 @@ def from_notebook(names: Mapping[str, Any], table: str = "table8") -> Request:
     """Validate what a notebook's ``parameters`` cell holds after papermill has injected into it (``globals()``).
 
     Papermill only warns about a name that the notebook does not have, and runs on; here it is taken as a setting when
-    it is one, and refused with the nearest name when it is not.
+    it is one, and refused with the nearest name when it is not. ``inherits`` comes with the file of a profile, and says
+    nothing that the profile's name does not.
     """
     given = {name: value for name, value in names.items() if _is_parameter(name, value)}
     known = {name: given.pop(name) for name in NOTEBOOK_KEYS if name in given}
+    if "inherits" in given:
+        _check_heir(_choose_profile(known.get("profile", "auto")), given.pop("inherits"))
     for name in given:
         if name not in Settings.model_fields:
             nearest = did_you_mean(name, [*NOTEBOOK_KEYS, *Settings.model_fields])
             raise MsrnError(f"unknown notebook parameter {name!r} = {given[name]!r}{nearest}")
-    overrides = {**_mapping(known.pop("settings", None)), **given}
+    overrides = {**_mapping("settings", known.pop("settings", None)), **given}
     return resolve(**known, settings=overrides, table=table)
 
 
-def _mapping(settings: Any) -> Mapping[str, Any]:
-    """Settings that override the profile's, given as a mapping, as the text of one, or not at all."""
+def _mapping(name: str, given: Any) -> Mapping[str, Any]:
+    """What overrides the profile's settings or weights, given as a mapping, as the text of one, or not at all."""
     try:
-        made = yaml.safe_load(settings) if isinstance(settings, str) else settings
+        made = yaml.safe_load(given) if isinstance(given, str) else given
     except yaml.YAMLError:
-        made = settings
+        made = given
     if made is None:
         return {}
     if not isinstance(made, Mapping):
-        raise MsrnError(f"settings = {settings!r}: expected a mapping such as {{prototypes: 5}}")
+        example = {"settings": "{prototypes: 5}", "weights": "{clip: FILE}"}[name]
+        raise MsrnError(f"{name} = {given!r}: expected a mapping such as {example}")
     return made
+
+
+def _check_weights(files: Mapping[str, Any], s: Settings) -> None:
+    """Files of known names that are there, for what the settings choose and for nothing else."""
+    for name, path in files.items():
+        if name not in WEIGHTS:
+            known = ", ".join(WEIGHTS)
+            raise MsrnError(f"unknown weights {name!r}{did_you_mean(name, WEIGHTS)}: expected one of {known}")
+        if not isinstance(path, str) or not Path(path).expanduser().is_file():
+            raise MsrnError(f"weights.{name} = {path!r}: no such file; give the path of one, or leave it out")
+    for name, (setting, values) in READ_BY.items():
+        value = getattr(s, setting)
+        if value in values and name not in files:
+            raise MsrnError(f"setting {setting} = {value!r}: expected its file in weights, {{{name}: FILE}}")
+        if value not in values and name in files:
+            raise MsrnError(f"weights.{name} = {files[name]!r}: expected {setting} {' or '.join(values)}, to read it")
 
 
 def _is_parameter(name: str, value: Any) -> bool:
@@ -145,18 +178,46 @@ def _choose_dataset(named: Any, root: Any, table: str) -> tuple[Any, str]:
     return instead, real
 
 
-def _read_profile(name: str) -> dict[str, Any]:
-    """``params/NAME.yaml``, whose top-level keys are those of a notebook's parameters cell."""
+def _read_profile(name: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
+    """``params/NAME.yaml`` with what it inherits; ``heirs`` are the profiles that inherit from it."""
+    path, content = paths.PARAMS / f"{name}.yaml", _read_file(name)
+    parent = content.pop("inherits", None)
+    if parent is not None:
+        others = [other for other in profiles() if other not in (*heirs, name)]
+        if parent not in others:
+            raise MsrnError(f"{path}: inherits = {parent!r}: expected one of {', '.join(others)}, and no circle")
+        base = _read_profile(parent, (*heirs, name))
+        merged = {key: _merged(base[key], content[key]) for key in MERGED if key in content}
+        content = {**base, **content, **merged}
+    if set(content) != set(NOTEBOOK_KEYS):
+        raise MsrnError(f"{path}: expected exactly the keys {', '.join(NOTEBOOK_KEYS)}; restore it from git")
+    for key in ("settings", "weights"):
+        if not isinstance(content[key], dict):
+            raise MsrnError(f"{path}: {key} = {content[key]!r}: expected a mapping, {{}} for none")
+    return content
+
+
+def _read_file(name: str) -> dict[str, Any]:
     path = paths.PARAMS / f"{name}.yaml"
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise MsrnError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); restore it from git") from None
-    if not isinstance(content, dict) or set(content) != set(NOTEBOOK_KEYS):
+    if not isinstance(content, dict):
         raise MsrnError(f"{path}: expected exactly the keys {', '.join(NOTEBOOK_KEYS)}; restore it from git")
-    if not isinstance(content["settings"], dict):
-        raise MsrnError(f"{path}: settings = {content['settings']!r}: expected a mapping, {{}} for none")
     return content
+
+
+def _merged(base: Any, own: Any) -> Any:
+    """Mappings are joined, the own entries last; anything else replaces."""
+    return {**base, **own} if isinstance(base, dict) and isinstance(own, dict) else own
+
+
+def _check_heir(profile: str, parent: Any) -> None:
+    """``inherits`` beside a profile's name, as its file has both."""
+    own = _read_file(profile).get("inherits")
+    if parent != own:
+        raise MsrnError(f"inherits = {parent!r}: expected {own!r}, as params/{profile}.yaml has it; leave it out")
 
 
 def _choose_device(name: str) -> str:

@@ -40,7 +40,7 @@ def test_help_names_the_commands(call):
     assert code == 0 and all(name in out for name in ("doctor", "run", "status"))
     code, out, _ = call("run", "--help")
     assert code == 0 and all(
-        option in out for option in ("--profile", "--dataset", "--data-root", "--seeds", "--device", "--set")
+        f"--{option}" in out for option in "profile dataset data-root seeds device set weights".split()
     )
 
 
@@ -55,6 +55,10 @@ def test_help_names_the_commands(call):
         (["run", "table8", "--set", "prototypes=many"], "setting prototypes = 'many'"),
         (["run", "table8", "--set", "prototypes"], "--set prototypes: expected NAME=VALUE"),
         (["run", "table8", "--set", "prototypes=[1"], "not readable as YAML"),
+        (["run", "table8", "--weights", "clip"], "--weights clip: expected NAME=VALUE, such as --weights clip="),
+        (["run", "table8", "--weights", "clop=x"], "unknown weights 'clop' (did you mean clip?)"),
+        (["run", "table8", "--weights", "saliency=/nowhere.onnx"], "weights.saliency = '/nowhere.onnx': no such file"),
+        (["run", "table8", "--set", "features=clip"], "setting features = 'clip': expected its file in weights, "),
         (["run", "table8", "--seeds", "0,one"], "--seeds 0,one: expected whole numbers"),
         (["run", "table8", "--seeds", "-1"], "seeds = [-1]"),
         (["run", "table8", "--device", "gpu"], "device = 'gpu'"),
@@ -115,9 +119,14 @@ def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result)
 
 def test_a_relative_folder_is_the_callers(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    asked = {"data_root": "data", "seeds": "0,1", "settings": ("steps=5",)}
+    asked = {"data_root": "data", "seeds": "0,1", "settings": ("steps=5",), "weights": ("cue=a=b.pt",)}
     given = command._given("table8", asked, ("table8",))
-    assert given == {"data_root": str(tmp_path / "data"), "seeds": [0, 1], "settings": {"steps": 5}}
+    assert given == {
+        "data_root": str(tmp_path / "data"),
+        "seeds": [0, 1],
+        "settings": {"steps": 5},
+        "weights": {"cue": str(tmp_path / "a=b.pt")},
+    }
     assert command._given("table8", {**asked, "data_root": None}, ("table8",))["data_root"] is None
 
 

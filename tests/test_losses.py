@@ -412,17 +412,6 @@ def test_azimuth_prior_does_not_care_where_zero_is():
     assert gradcheck(lambda x, a: losses.azimuth_prior(x.softmax(1), a, category), (logits, angles))
 
 
-def test_responsibility():
-    loss = torch.tensor([[0.0, 0.02, 5.0]], dtype=torch.float64)
-    target = torch.tensor([[math.e, 1.0, 0.0]], dtype=torch.float64) / (math.e + 1)
-    entropy = -(target * target.clamp_min(1e-30).log()).sum()
-    assert losses.responsibility(target, loss, 0.02).item() == pytest.approx(entropy.item())
-    logits = torch.tensor([[-40.0, 3.0, 1.0]], dtype=torch.float64, requires_grad=True)  # sure, and wrong
-    losses.responsibility(logits.softmax(1), loss.requires_grad_(), 0.02).backward()
-    assert torch.allclose(logits.grad, logits.detach().softmax(1) - target, atol=1e-12)
-    assert loss.grad is None
-
-
 def test_mask_iou_matches_counting():
     generator = np.random.default_rng(3)
     a, b = generator.random((2, 6, 5, 4)) < 0.4

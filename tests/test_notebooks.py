@@ -75,6 +75,7 @@ def test_parameters_are_the_profiles_keys_and_explained(path):
         "seeds": "None",
         "device": '"auto"',
         "settings": "{}",
+        "weights": "{}",
     }
 
 
@@ -107,6 +108,13 @@ def test_a_profile_file_means_what_its_name_means(opening, tmp_path):
     given = ["-f", str(paths.PARAMS / "smoke.yaml")]
     subprocess.run([*PAPERMILL, str(opening), str(tmp_path / "out.ipynb"), *given], cwd=tmp_path, check=True)
     assert "30 steps of 8 images" in words(read(tmp_path / "out.ipynb"))
+
+
+def test_a_profile_file_that_inherits_is_whole(opening, tmp_path):
+    given = ["-f", str(paths.PARAMS / "night.yaml"), "-p", "image_size", "16"]
+    subprocess.run([*PAPERMILL, str(opening), str(tmp_path / "out.ipynb"), *given], cwd=tmp_path, check=True)
+    shown = words(read(tmp_path / "out.ipynb"))
+    assert "Profile night with image_size 16" in shown and "20,000 steps of 16 images" in shown and "3 seeds" in shown
 
 
 def test_an_unknown_parameter_is_refused_with_the_nearest(tmp_path):

@@ -12,6 +12,7 @@ from msrn.errors import MsrnError
 from msrn.experiments.paper import variant
 from msrn.experiments.table import ABLATIONS
 from msrn.report import conclusions
+from msrn.settings import REMOVED, current_settings
 
 
 def refused(call, *needed: str) -> None:
@@ -26,7 +27,8 @@ def refused(call, *needed: str) -> None:
 @pytest.mark.parametrize("name", ["smoke", "laptop", "night", "paper", "literal"])
 def test_profiles_have_the_keys_of_a_parameters_cell_and_valid_settings(name):
     content = yaml.safe_load((paths.PARAMS / f"{name}.yaml").read_text())
-    assert tuple(content) == profiles.NOTEBOOK_KEYS
+    if "inherits" not in content:
+        assert tuple(content) == profiles.NOTEBOOK_KEYS
     assert content["profile"] == name
     profiles.make_settings(content["settings"])
 
@@ -57,6 +59,88 @@ def test_a_file_and_a_profile_name_mean_the_same():
     assert profiles.resolve(**content) == profiles.resolve(profile="smoke")
 
 
+@pytest.mark.parametrize(("name", "parent"), [("night", "laptop"), ("literal", "paper")])
+def test_a_profile_that_inherits_differs_in_what_its_file_says(cuda, name, parent):
+    content = yaml.safe_load((paths.PARAMS / f"{name}.yaml").read_text())
+    assert content["inherits"] == parent
+    made, base = profiles.resolve(name), profiles.resolve(parent)
+    assert made.settings == profiles.make_settings({**base.settings.model_dump(), **content["settings"]})
+    assert made.settings != base.settings and not made.changed
+    assert profiles.from_notebook({**CELL, **content}) == made  # papermill -f
+    refused(lambda: profiles.from_notebook({**CELL, **content, "inherits": "smoke"}), "inherits = 'smoke'", parent)
+    refused(lambda: profiles.from_notebook({**CELL, "inherits": parent}), f"inherits = '{parent}'", "None", "leave it")
+
+
+HEIRS = {
+    "base": "dataset: {table7: a, table8: b}\ndata_root: null\nseeds: [0]\ndevice: cpu\n"
+    "settings: {steps: 5, log_every: 5, checkpoint_every: 5}\nweights: {}\n",
+    "heir": "inherits: base\ndataset: {table8: c}\nseeds: [1, 2]\nsettings: {steps: 10}\n",
+    "grandchild": "inherits: heir\ndataset: d\n",
+    "lost": "inherits: nobody\n",
+    "snake": "inherits: tail\n",
+    "tail": "inherits: snake\n",
+    "narcissus": "inherits: narcissus\n",
+    "odd": "inherits: base\nsteps: 5\n",
+}
+
+
+def test_keys_replace_and_settings_and_data_sets_merge(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PARAMS", tmp_path)
+    for name, text in HEIRS.items():
+        (tmp_path / f"{name}.yaml").write_text(f"profile: {name}\n{text}")
+    heir, grandchild = profiles.resolve("heir"), profiles.resolve("grandchild")
+    assert (heir.profile, heir.dataset, heir.seeds, heir.device) == ("heir", "c", (1, 2), "cpu")
+    assert profiles.resolve("heir", table="table7").dataset == "a"
+    assert (heir.settings.steps, heir.settings.log_every) == (10, 5) and grandchild.settings == heir.settings
+    assert (grandchild.profile, grandchild.dataset, grandchild.seeds) == ("grandchild", "d", (1, 2))
+    refused(lambda: profiles.resolve("lost"), "lost.yaml: inherits = 'nobody'", "base")
+    refused(lambda: profiles.resolve("snake"), "tail.yaml: inherits = 'snake'", "no circle")
+    refused(lambda: profiles.resolve("narcissus"), "narcissus.yaml: inherits = 'narcissus'")
+    refused(lambda: profiles.resolve("odd"), "odd.yaml: expected exactly the keys")
+
+
+@pytest.fixture
+def file(tmp_path) -> str:
+    (tmp_path / "network.pt").write_bytes(b"1")
+    return str(tmp_path / "network.pt")
+
+
+def test_files_of_networks_are_named_and_there(file):
+    for settings, weights in (({"features": "clip"}, {"clip": file}), ({}, {"saliency": file})):
+        request = profiles.resolve("smoke", settings=settings, weights=weights)
+        assert request.weights == weights and request.label.endswith(f"{next(iter(weights))} weights network.pt")
+    text = profiles.from_notebook({**CELL, "cue_encoder": "vgg16", "weights": f"{{cue: {file}}}"})
+    assert text.weights == {"cue": file} and profiles.resolve("smoke").weights == {}
+    for weights, *said in (
+        ({"clipp": file}, "unknown weights 'clipp'", "did you mean clip?"),
+        ({"saliency": f"{file}x"}, "weights.saliency = ", "no such file"),
+        ({"saliency": 5}, "weights.saliency = 5", "no such file"),
+        ({"cue": file}, "weights.cue = ", "expected cue_encoder vgg16 or resnet50"),
+        ({"clip": file}, "weights.clip = ", "expected features clip"),
+        ("clip", "weights = 'clip': expected a mapping such as {clip: FILE}"),
+    ):
+        refused(lambda weights=weights: profiles.resolve("smoke", weights=weights), *said)
+    for setting in ({"features": "clip"}, {"cue_encoder": "vgg16"}):
+        [(name, value)] = setting.items()
+        said = f"setting {name} = '{value}': expected its file in weights"
+        refused(lambda setting=setting: profiles.resolve("smoke", settings=setting), said)
+
+
+def test_a_recorded_setting_that_is_gone_stands_where_the_code_stands():
+    kept = {"steps": 5, "encoder": "small", "candidate_objects": "distinct"}
+    gone = {"encoder_width": 32, "translation_range": (0.2, 0.2, 0.0), "clip_weights": None, "candidate_pool": "all"}
+    assert current_settings({**kept, **gone}) == current_settings(kept) == kept
+    assert current_settings({"candidate_pool": 0}) == {}
+    assert current_settings({"encoder": "resnet18", "encoder_width": 7}) == {"encoder": "resnet18"}
+    for other in (
+        {"encoder_width": 16}, {"candidate_pool": 0}, {"candidate_pool": 96}, {"clip_weights": "x"},
+        {"translation_range": [0.2, 0.2, 0.1]}, {"responsibility_weight": 0.1}, {"first_codes": "category"},
+    ):  # fmt: skip
+        [(name, value)] = other.items()
+        refused(lambda other=other: current_settings({**kept, **other}), f"recorded setting {name} = {value!r}")
+    assert not REMOVED.keys() & profiles.Settings.model_fields.keys()
+
+
 def test_a_request_knows_what_it_changes_of_its_profile():
     assert profiles.resolve("smoke").label == "smoke"
     same = profiles.resolve("smoke").settings.steps
@@ -72,15 +156,11 @@ def test_unknown_and_wrong_settings():
     refused(lambda: profiles.make_settings({"learning_rate": float("nan")}), "learning_rate")
     refused(lambda: profiles.make_settings({"encoder": "resnet"}), "encoder = 'resnet'", "small")
     refused(lambda: profiles.make_settings({"neighbor_prototypes": 11}), "neighbor_prototypes = 11", "prototypes (10)")
-    refused(
-        lambda: profiles.make_settings({"first_codes": "category"}), "first_codes = 'category'", "batches 'category'"
-    )
     refused(lambda: profiles.make_settings({"batches": "groups", "batch_size": 6}), "batch_size = 6", "multiple of 4")
     refused(lambda: profiles.make_settings({"memory_slots": 5}), "prototypes = 10", "memory_slots (5)")
     refused(lambda: profiles.make_settings({"image_size": 32}), "image_size = 32", "resnet18")
-    refused(lambda: profiles.make_settings({"encoder_width": 6}), "encoder_width = 6", "multiple of 4")
+    refused(lambda: profiles.make_settings({"image_size": 40}), "image_size = 40", "multiple of 16")
     refused(lambda: profiles.make_settings({"texture_size": 48}), "texture_size = 48", "power of two")
-    refused(lambda: profiles.make_settings({"features": "clip"}), "features = 'clip'", "clip_weights")
     refused(lambda: profiles.make_settings({"log_every": 30, "checkpoint_every": 100}), "checkpoint_every = 100", "30")
     refused(lambda: profiles.make_settings({"ellipsoid": [0.4, 0, 0.3]}), "ellipsoid")
 
@@ -116,7 +196,10 @@ def test_auto_profile(monkeypatch):
     assert profiles.resolve().profile == "smoke"
 
 
-CELL = {"profile": "smoke", "dataset": None, "data_root": None, "seeds": None, "device": "auto", "settings": {}}
+CELL = {
+    **{"profile": "smoke", "dataset": None, "data_root": None, "seeds": None, "device": "auto"},
+    **{"settings": {}, "weights": {}},
+}
 
 
 def test_a_notebook_takes_injected_settings():
@@ -160,7 +243,7 @@ def cuda(monkeypatch):
 @pytest.mark.parametrize(("table", "instead"), [("table7", "homeware-wild"), ("table8", "homeware")])
 def test_the_papers_sets_fall_to_embedded_ones_loudly_and_once(cuda, capsys, profile, table, instead):
     content = yaml.safe_load((paths.PARAMS / f"{profile}.yaml").read_text())
-    assert content["dataset"] == REAL and content["data_root"] is None
+    assert content.get("dataset", REAL) == REAL and not content.get("data_root")
     request = profiles.resolve(profile=profile, table=table)
     said = capsys.readouterr().err
     assert (request.dataset, request.instead_of, request.data_root) == (instead, REAL[table], None)

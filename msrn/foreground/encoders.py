@@ -34,7 +34,7 @@ class Encoder(NamedTuple):
 
 
 def load_encoder(name: str, weights: str | None) -> Encoder:
-    """E_p by its name in ``cue_encoder``, for images of any size."""
+    """E_p by its name in ``cue_encoder``, for images of any size; ``weights`` is torchvision's file of it."""
     if name == "efficientnet-lite0":
         return _lite()
     path = _weights_file(name, weights)
@@ -43,7 +43,7 @@ def load_encoder(name: str, weights: str | None) -> Encoder:
         return build(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch.load and load_state_dict raise whatever a foreign file makes them stumble over
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise MsrnError(f"cue_weights = {weights!r}: not torchvision's weights of {name} ({reason})") from error
+        raise MsrnError(f"weights.cue = {weights!r}: not torchvision's weights of {name} ({reason})") from error
 
 
 def encoder_identity(name: str, weights: str | None) -> list[str]:
@@ -56,10 +56,10 @@ def encoder_identity(name: str, weights: str | None) -> list[str]:
 
 def _weights_file(name: str, weights: str | None) -> Path:
     if weights is None:
-        raise MsrnError(f"cue_encoder = {name!r}: needs torchvision's file in cue_weights, or use efficientnet-lite0")
+        raise MsrnError(f"cue_encoder = {name!r}: needs torchvision's file in weights.cue, or use efficientnet-lite0")
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise MsrnError(f"cue_weights = {weights!r}: no such file; give torchvision's ImageNet weights of {name}")
+        raise MsrnError(f"weights.cue = {weights!r}: no such file; give torchvision's ImageNet weights of {name}")
     return path
 
 

@@ -47,10 +47,10 @@ class Tuning:
     step: int = 0
 
     @classmethod
-    def start(cls, s: Settings, categories: int, seed: int, device: str) -> "Tuning":
+    def start(cls, s: Settings, categories: int, seed: int, device: str, weights: str | None = None) -> "Tuning":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # the new layers
-            network = Perceptron(s, categories, seed)
+            network = Perceptron(s, categories, seed, weights)
         network = network.to(device, memory_format=torch.channels_last).train()
         named = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
         groups = [

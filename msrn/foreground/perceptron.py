@@ -29,11 +29,12 @@ class Perceived(NamedTuple):
 
 
 class Perceptron(nn.Module):
-    """E_p, the generator, the class scores and the bank, for T categories."""
+    """E_p, pre-trained (``weights`` is its file, if it needs one), the generator, the class scores and the bank, for T
+    categories."""
 
-    def __init__(self, s: Settings, categories: int, seed: int = 0) -> None:
+    def __init__(self, s: Settings, categories: int, seed: int = 0, weights: str | None = None) -> None:
         super().__init__()
-        encoder = load_encoder(s.cue_encoder, s.cue_weights)
+        encoder = load_encoder(s.cue_encoder, weights)
         self.lower, self.upper, self.tail = encoder.lower, encoder.upper, encoder.tail
         self.generator = nn.Conv2d(encoder.features, categories, 3, padding=1)
         # Undecided at first: features are so large that a usual start would already be 0 or 1 everywhere, and stay so.

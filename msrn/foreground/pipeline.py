@@ -8,7 +8,8 @@ of the time on a machine without a GPU.
 
 import functools
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ SIZE = 64
 """Side of the images that come out, as of all data sets."""
 BATCH = 32
 FOUND, EMPTY = 1, 2  # states of a segmented image: whether it has any foreground
-OF_REFINEMENT = ("refinement", "cue_threshold", "cue_share")
-OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", "saliency_weights", *OF_REFINEMENT}
+OF_REFINEMENT = ("refinement", "cue_threshold")
+OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", *OF_REFINEMENT}
 OF_THE_BANK = {"memory_slots", "memory_momentum", "memory_fill_first"}
 
 
@@ -49,11 +50,12 @@ class Foreground:
     device: str = "cpu"
     progress: bool = True
     until: float | None = None  # of time.monotonic, past which fine-tuning stops with resume.OutOfTime
+    weights: Mapping[str, str] = field(default_factory=dict)  # a request's: files of ``saliency`` and ``cue``
 
     @functools.cached_property
     def saliency(self) -> Saliency:
         """The network behind M_o."""
-        return Saliency(self.settings.saliency_weights)
+        return Saliency(self.weights.get("saliency"))
 
     @property
     def name(self) -> str:
@@ -71,15 +73,16 @@ class Foreground:
     @functools.cached_property
     def _tuned(self) -> tuple[Perceptron, str]:
         s, label = self.settings, f"foreground cues, seed {self.seed}"
+        categories, weights = len(self.train.categories), self.weights.get("cue")
         with opened(self._folder, self._content(), label, self.progress, self.until) as folder:
             if not folder.finished:
-                run = Tuning.start(s, len(self.train.categories), self.seed, self.device)
+                run = Tuning.start(s, categories, self.seed, self.device, weights)
                 folder.begin(run)
                 tune(run, RawImages(self.train, self.saliency, s, self.device), folder)
         if self.progress and folder.finished:
             print(folder.how, file=sys.stderr, flush=True)
         with torch.random.fork_rng(devices=[]):  # its random start, soon replaced, is nobody else's business
-            network = Perceptron(s, len(self.train.categories))
+            network = Perceptron(s, categories, weights=weights)
         network.load_state_dict(load_state(self._folder)["network"])
         return network.to(self.device, memory_format=torch.channels_last).eval(), folder.how
 
@@ -137,7 +140,7 @@ class Foreground:
     def combined(self, soft: np.ndarray, cues: np.ndarray) -> np.ndarray:
         """M^s (N,H,W) from U2-Net's soft maps (N,H,W) uint8 and the cues (N,H,W) in 0..1."""
         if self.settings.refinement == "weigh":
-            return weigh(soft, cues, self.settings.cue_share)
+            return weigh(soft, cues)
         return refine(soft >= 128, cues, self.settings.cue_threshold)
 
     def cues(self, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
@@ -211,7 +214,7 @@ class Foreground:
     def _run_name(self) -> str:
         identity = [self._identity(), self.train.fingerprint, code_digest("msrn.foreground.finetune"), self.seed]
         identity += [self.saliency.identity]  # M_o has a say in the sign
-        identity += encoder_identity(self.settings.cue_encoder, self.settings.cue_weights)
+        identity += encoder_identity(self.settings.cue_encoder, self.weights.get("cue"))
         return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
 
     def _identity(self) -> dict[str, Any]:

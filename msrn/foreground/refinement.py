@@ -14,6 +14,8 @@ from torch.nn import functional
 
 MARGIN = 1.2
 """Side of the square that is cut out, in longest sides of the mask's box; 1.2 is the margin for Pix3D."""
+CUE_SHARE = 0.3
+"""Weight w of the cue where it and M_o are weighed. The paper only removes; weights near this one do alike."""
 LEAST_PART = 0.1
 """A connected region of the mask counts for the box when it has at least this share of the largest one's area."""
 
@@ -41,13 +43,13 @@ def refine(coarse: np.ndarray, cue: np.ndarray, threshold: float) -> np.ndarray:
     return coarse & (cue >= threshold)
 
 
-def weigh(soft: np.ndarray, cue: np.ndarray, share: float) -> np.ndarray:
+def weigh(soft: np.ndarray, cue: np.ndarray) -> np.ndarray:
     """In place of Eq. 18: M^s is where (1 - w) M_o + w M_f >= 1/2, with M_o soft, uint8. (N,H,W) twice -> bool.
 
     With w below one half the cue decides only where the network behind M_o is undecided: it can neither take away what
     that is sure of, as Eq. 18 does with every error of a coarse cue, nor leave out what both half believe.
     """
-    return (1 - share) * (soft / np.float32(255)) + share * cue >= 0.5
+    return (1 - CUE_SHARE) * (soft / np.float32(255)) + CUE_SHARE * cue >= 0.5
 
 
 def segment(images: np.ndarray, masks: np.ndarray) -> np.ndarray:

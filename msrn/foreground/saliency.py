@@ -1,8 +1,8 @@
 """Off-the-shelf masks M_o: a pre-trained network for salient objects, U2-Net [46], looks at every image once.
 
 By default U2-Net-p, the small one (1.1 M weights, 4.6 MB of ONNX, which comes with msrn), because the full U2-Net that
-the paper uses (176 MB) is in no package; ``saliency_weights`` gives its ONNX file when you have it. Every result names
-the network. As published: the image at 320 x 320, divided by its largest value, ImageNet's mean and deviation;
+the paper uses (176 MB) is in no package; a request's ``weights.saliency`` gives its ONNX file. Every result names the
+network. As published: the image at 320 x 320, divided by its largest value, ImageNet's mean and deviation;
 the first output, stretched to 0..1 and brought back; M_o is where it exceeds one half. That costs half a second of one
 core an image, so maps are kept by the image's content, and those of ``homeware-wild`` come with the package, in 16
 levels.
@@ -140,7 +140,7 @@ def _refusing(file: Path):
     except Exception as error:  # onnxruntime has a dozen classes of its own for a file that is none of its
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise MsrnError(
-            f"saliency_weights = {str(file)!r}: not U2-Net in ONNX ({reason}); expected one image (1, 3, {SIZE}, "
+            f"weights.saliency = {str(file)!r}: not U2-Net in ONNX ({reason}); expected one image (1, 3, {SIZE}, "
             f"{SIZE}) in and maps (1, 1, {SIZE}, {SIZE}) out, or leave it out for U2-Net-p"
         ) from error
 
@@ -153,7 +153,7 @@ def _digest_of(network: Path) -> str:
     except OSError as error:
         if network == SMALL:
             raise torn_asset(SMALL, error) from error
-        what = f"saliency_weights = {str(network)!r}: no such file"
+        what = f"weights.saliency = {str(network)!r}: no such file"
         raise MsrnError(f"{what}; give U2-Net's ONNX file, or leave it out") from error
     if network == SMALL and digest != SMALL_DIGEST:
         raise torn_asset(SMALL, f"SHA-256 {digest[:12]}... for {SMALL_DIGEST[:12]}...")

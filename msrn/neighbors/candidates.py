@@ -1,11 +1,11 @@
-"""Candidate neighbours, §3.3: the images that Eqs 27-32 set beside each one before training, and two remedies.
+"""Candidate neighbours, §3.3: the images that Eqs 27-32 set beside each one before training, and a remedy.
 
 By the letter, candidates are the most similar images. On renders of few objects from many sides those mostly show the
 side at hand, of a few objects, and a neighbour term over them teaches little that the image itself does not. So they
-may be taken from distinct objects, and from a pool of similar images by how much their silhouettes differ.
+may be taken from distinct objects, each shown by the most different of its silhouettes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -30,7 +30,6 @@ def find_candidates(
     count: int,
     scope: Literal["category", "all"] = "category",
     objects: Literal["any", "distinct"] = "any",
-    pool: int | Literal["all"] = 0,
     masks: np.ndarray | None = None,
     categories: Sequence[str] | None = None,
     device: str = "cpu",
@@ -38,31 +37,26 @@ def find_candidates(
 ) -> np.ndarray:
     """For each image the numbers of its ``count`` candidates. Unit features (N,D) -> (N,count).
 
-    Without a pool they are the most similar images, best first (Eqs 31-32), or with ``distinct`` objects the most
-    similar image of each of the most similar objects. With a pool they are those of the ``pool`` most similar images
-    whose silhouettes in ``masks`` (N,H,W) differ most, most different first; or, with ``distinct`` objects, the same
-    most similar objects in the same order, each shown by the most different of its images in the pool, if any is there.
-    The pool of ``all`` images of the scope costs a comparison with every one of them, as the search itself; with
-    ``distinct`` objects only with the images of the objects chosen.
+    ``any``: the most similar images, best first (Eqs 31-32). ``distinct``: an image of each of the most similar
+    objects, best first, namely the one whose silhouette in ``masks`` (N,H,W) differs most from the image's own; an
+    object is as similar as its most similar image. That compares the image with all images of the objects chosen.
 
     Views of the same object are never candidates. With scope ``category`` neither are images of other categories. Of
-    equals the lower number wins. A pool is smaller where some image of the scope has fewer others. ``categories`` are
-    the names for the message when there are too few.
+    equals the lower number wins. ``categories`` are the names for the message when there are too few. Costs N^2 D
+    operations in each scope.
     """
     _, owner = np.unique(object_id, return_inverse=True)
-    silhouettes = _silhouettes(masks) if pool else None
-    views = _by_object(owner) if (pool, objects) == ("all", "distinct") else None  # then an object's own are its pool
+    distinct = objects == "distinct"
+    silhouettes, views = (_silhouettes(masks), _by_object(owner)) if distinct else (None, None)
     candidates = np.empty((len(features), count), np.int64)
     with tqdm(desc="candidates", total=len(features), unit="image", disable=not progress, delay=2) as bar:
         for images in _scopes(category, scope):
-            others = _check_enough(images, owner, category, count, scope, objects, categories)
-            lengths = {"distinct": count} if objects == "distinct" else {}
-            if views is None and (pool or not lengths):
-                lengths["any"] = (others if pool == "all" else min(pool, others)) or count
-            for part, near in most_similar(features, images, owner, lengths, device):
-                if views is not None:
-                    near["any"] = [np.concatenate([views[owner[image]] for image in best]) for best in near["distinct"]]
-                candidates[part] = _different(part, near, owner, silhouettes, count) if pool else near[objects]
+            _check_enough(images, owner, category, count, scope, objects, categories)
+            for part, near in most_similar(features, images, owner, {objects: count}, device):
+                candidates[part] = near[objects]  # (R,count)
+                for image in part if distinct else ():
+                    similar = [views[place] for place in owner[candidates[image]]]
+                    candidates[image] = [_most_different(silhouettes, image, shown) for shown in similar]
                 bar.update(len(part))
     return candidates
 
@@ -84,7 +78,9 @@ def _by_object(owner: np.ndarray) -> list[np.ndarray]:
 def _silhouettes(masks: np.ndarray | None) -> np.ndarray:
     """(N, CELLS * CELLS) shares of the cells that masks (N,H,W) cover, in 255ths."""
     if masks is None:
-        raise MsrnError("setting candidate_pool compares silhouettes, and the data set has no masks: set it to 0")
+        raise MsrnError(
+            "setting candidate_objects = 'distinct' compares silhouettes, and the data set has no masks: set it to any"
+        )
     shares = np.empty((len(masks), CELLS * CELLS), np.uint8)
     for start in range(0, len(masks), MASKS):
         part = torch.from_numpy(np.array(masks[start : start + MASKS])).float()
@@ -93,21 +89,9 @@ def _silhouettes(masks: np.ndarray | None) -> np.ndarray:
     return shares
 
 
-def _different(
-    images: np.ndarray, near: Mapping[str, Sequence[np.ndarray]], owner: np.ndarray, silhouettes: np.ndarray, count: int
-) -> np.ndarray:
-    """Candidates (R,count) of images (R,) from their pools ``any``, (P,) each, and the best of ``distinct`` objects."""
-    chosen = np.empty((len(images), count), np.int64)
-    for row, (image, pool) in enumerate(zip(images, near["any"], strict=True)):
-        pool = np.sort(pool)  # by number, which settles ties
-        pool = pool[_overlap(silhouettes, image, pool).argsort(kind="stable")]
-        if "distinct" in near:
-            best = near["distinct"][row]
-            same = owner[best][:, None] == owner[pool]  # (count,P)
-            chosen[row] = np.where(same.any(1), pool[same.argmax(1)], best)
-        else:
-            chosen[row] = pool[:count]
-    return chosen
+def _most_different(silhouettes: np.ndarray, image: int, others: np.ndarray) -> int:
+    """Of ``others`` (P,), by number, the one whose silhouette overlaps least with the image's; the first of equals."""
+    return others[_overlap(silhouettes, image, others).argmin()]
 
 
 def _overlap(silhouettes: np.ndarray, image: int, others: np.ndarray) -> np.ndarray:
@@ -124,8 +108,8 @@ def _check_enough(
     scope: str,
     objects: str,
     categories: Sequence[str] | None,
-) -> int:
-    """How many images of other objects each has, at least; refused when they, or the other objects, are too few."""
+) -> None:
+    """Refuse a scope in which an image has too few images of other objects, or too few other objects."""
     _, sizes = np.unique(owner[images], return_counts=True)
     others = len(images) - int(sizes.max())
     number = int(category[images[0]])
@@ -138,4 +122,3 @@ def _check_enough(
             + ("" if scope == "all" else ", or leave it out")
             + (", or set candidate_objects to any" if others >= count else "")
         )
-    return others

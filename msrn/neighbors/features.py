@@ -58,8 +58,8 @@ def extract_features(
     """
     if name not in LOADERS:
         raise MsrnError(f"features = {name!r}{did_you_mean(name, LOADERS)}: expected one of {', '.join(LOADERS)}")
-    identify, load = LOADERS[name]
-    key = digest_of(collection.fingerprint, name, *identify(weights))
+    load = LOADERS[name][1]
+    key = digest_of(collection.fingerprint, *features_identity(name, weights))
 
     def build(make: Make) -> None:
         extractor = load(weights, torch.device(device))
@@ -77,6 +77,11 @@ def extract_features(
                 pass  # to raise what a batch raised
 
     return cached_arrays("features", key, build)["features"]
+
+
+def features_identity(name: str, weights: str | None) -> tuple[object, ...]:
+    """What decides the features of an image: their name, the input's size and the content of the network's file."""
+    return name, *LOADERS[name][0](weights)
 
 
 @contextmanager
@@ -133,7 +138,7 @@ def _load_clip(weights: str | None, device: torch.device) -> Extractor:
             clip = open_clip.create_model(CLIP_MODEL, pretrained=str(path), precision="fp32", device=device)
     except Exception as error:  # what open_clip and torch raise for a foreign file is of many kinds
         raise MsrnError(
-            f"clip_weights = {str(path)!r}: not a checkpoint of {CLIP_MODEL} ({_first_line(error)}); expected weights "
+            f"weights.clip = {str(path)!r}: not a checkpoint of {CLIP_MODEL} ({_first_line(error)}); expected weights "
             "as open_clip saves them (.safetensors, or a state dict in .bin or .pt)"
         ) from error
     visual = clip.eval().visual
@@ -148,10 +153,10 @@ def _load_clip(weights: str | None, device: torch.device) -> Extractor:
 
 def _clip_file(weights: str | None) -> Path:
     if weights is None:
-        raise MsrnError("features = 'clip': needs the checkpoint's file in clip_weights, or use efficientnet-lite2")
+        raise MsrnError("features = 'clip': needs the checkpoint's file in weights.clip, or use efficientnet-lite2")
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise MsrnError(f"clip_weights = {weights!r}: no such file; give that of {CLIP_MODEL} as open_clip saves it")
+        raise MsrnError(f"weights.clip = {weights!r}: no such file; give that of {CLIP_MODEL} as open_clip saves it")
     return path
 
 

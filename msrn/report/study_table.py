@@ -8,11 +8,11 @@ import numpy as np
 
 from msrn.experiments import paper
 from msrn.experiments.recorded import NO_MATTER
-from msrn.experiments.study import BASES, OUTCOME
+from msrn.experiments.study import BASES
 from msrn.experiments.table import BASELINES
 from msrn.experiments.verdicts import difference, estimate, in_common
 from msrn.report import html as tables
-from msrn.settings import FOREGROUND_SETTINGS, Settings
+from msrn.settings import FOREGROUND_SETTINGS, Settings, current_settings
 from msrn.store.results import Record
 
 NOTE = (
@@ -35,13 +35,11 @@ def html() -> str:
 
 def table(found: Sequence[Record], first: str) -> str:
     """On one data set under one profile, the row ``first``, those that change it, in the study's order, and those that
-    train nothing; nothing where none changes the outcome."""
+    train nothing."""
     ordered = sorted(found, key=lambda record: record.seed)
     names = [row.name for row in paper.variants("study") if first in (row.name, row.reference)]
     rows = {name: [record for record in ordered if record.variant == name] for name in (*names, *BASELINES)}
     rows = {name: made for name, made in rows.items() if made}
-    if first == OUTCOME and not rows.keys() - {first, *BASELINES}:
-        return ""
     lines = [_line(name, rows, first) for name in rows]
     header = ("", "CD ↓", f"CD − {first}", "F ↑", "IoU", "m=1", "m=2", "core min", "seeds")
     one = found[0]
@@ -123,7 +121,7 @@ def _set(record: Record) -> tuple[Any, ...]:
 
 def _settings(record: Record) -> dict[str, Any]:
     """Those that change numbers of given masks; one that was added since the record was made had its default."""
-    known = {**Settings().model_dump(mode="json"), **record.settings}
+    known = {**Settings().model_dump(mode="json"), **current_settings(record.settings)}
     return {name: value for name, value in known.items() if name not in NO_MATTER | FOREGROUND_SETTINGS}
 
 

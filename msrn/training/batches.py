@@ -45,9 +45,11 @@ class TrainingImages:
             )
         images = np.bincount(collection.category, minlength=len(collection.categories))
         for name, number in zip(collection.categories, images.tolist(), strict=True):
-            check_images(name, number, "prototypes", s.prototypes)
-            if s.batches == "category":  # one that fills no batch would never be seen
-                check_images(name, number, "batch_size", s.batch_size, ", choose batches 'mixed'")
+            if number < s.prototypes:
+                raise MsrnError(
+                    f"category {name!r} has {number} training images, fewer than the setting prototypes = "
+                    f"{s.prototypes} needs: lower it to at most {number}, add images or leave the category out"
+                )
             if s.batches == "groups" and number * GROUPS < s.batch_size:
                 raise MsrnError(
                     f"category {name!r} has {number} training images, fewer than a quarter of the setting batch_size = "
@@ -136,15 +138,6 @@ class TrainingImages:
 
     def _pinned(self, seed: int, step: int) -> dict[str, Tensor]:
         return {name: value.pin_memory() for name, value in self.inputs(seed, step).items()}
-
-
-def check_images(category: str, number: int, setting: str, least: int, instead: str = "") -> None:
-    """Refuse a category of fewer training images than a setting needs."""
-    if number < least:
-        raise MsrnError(
-            f"category {category!r} has {number} training images, fewer than the setting {setting} = {least} needs: "
-            f"lower it to at most {number}{instead}, or add images or leave the category out"
-        )
 
 
 def is_pose_step(step: int) -> bool:

@@ -34,6 +34,7 @@ from msrn.training.state import Training, load_network
 
 CODE = ("msrn.training.loop", "msrn.neighbors.candidates", "msrn.neighbors.features")  # decides, by all it imports
 NOT_IN_IDENTITY = {"eval_points", "log_every", "checkpoint_every"}  # settings that cannot change the trained model
+Features = tuple[object, ...]
 
 
 @dataclass
@@ -89,13 +90,16 @@ def train_or_load(
     progress: bool = True,
     label: str = "training",
     until: float | None = None,
+    features: Features = (),
 ) -> Run:
     """The finished run for these inputs: loaded, resumed from its checkpoint, or trained.
 
     ``candidates`` (N, k_cos), or a function that finds them, is only used when there is something left to train.
     ``until`` is a time of ``time.monotonic`` past which training stops at its next log line, with ``OutOfTime``.
+    ``features`` is the identity of the candidates' features where a request gave their weights.
     """
-    path, content = folder_of(settings, collection, seed), params_content(settings, collection, seed, device)
+    path = folder_of(settings, collection, seed, features)
+    content = params_content(settings, collection, seed, device, features)
     with opened(path, content, label, progress, until) as folder:
         if not folder.finished:
             found = None
@@ -111,20 +115,20 @@ def train_or_load(
 # identity
 
 
-def run_name(settings: Settings, collection: ImageCollection, seed: int) -> str:
+def run_name(settings: Settings, collection: ImageCollection, seed: int, features: Features = ()) -> str:
     """DATASET-seedN-DIGEST: the same inputs always meet in the same folder."""
-    identity = [identity_of(settings), collection.fingerprint, code_digest(*CODE), seed]
+    identity = [identity_of(settings), collection.fingerprint, code_digest(*CODE), seed, *features]
     return f"{collection.name}-seed{seed}-{digest_of(identity)[:12]}"
 
 
-def folder_of(settings: Settings, collection: ImageCollection, seed: int) -> Path:
+def folder_of(settings: Settings, collection: ImageCollection, seed: int, features: Features = ()) -> Path:
     """Where the run is stored."""
-    return paths.runs_folder() / run_name(settings, collection, seed)
+    return paths.runs_folder() / run_name(settings, collection, seed, features)
 
 
-def last_step(settings: Settings, collection: ImageCollection, seed: int) -> int:
+def last_step(settings: Settings, collection: ImageCollection, seed: int, features: Features = ()) -> int:
     """The last logged step of a run, 0 when there is none; cheap, loads no tensors."""
-    records = read_log(folder_of(settings, collection, seed))
+    records = read_log(folder_of(settings, collection, seed, features))
     return records[-1]["step"] if records else 0
 
 
@@ -134,7 +138,9 @@ def identity_of(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in settings.model_dump(mode="json").items() if name not in left_out}
 
 
-def params_content(settings: Settings, collection: ImageCollection, seed: int, device: str) -> dict[str, Any]:
+def params_content(
+    settings: Settings, collection: ImageCollection, seed: int, device: str, features: Features
+) -> dict[str, Any]:
     """What ``params.yaml`` says of a run."""
     return {
         "dataset": collection.name,
@@ -144,6 +150,7 @@ def params_content(settings: Settings, collection: ImageCollection, seed: int, d
         "seed": seed,
         "device": device_name(device),
         "categories": list(collection.categories),
+        "features": list(features),
         "settings": settings.model_dump(mode="json"),
     }
 

@@ -23,8 +23,7 @@ WHITE = (1.0, 1.0, 1.0)
 
 
 def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Expected reconstruction loss over the candidate poses, the mesh held fixed, plus the pose prior and the
-    candidates' responsibilities."""
+    """Expected reconstruction loss over the candidate poses, the mesh held fixed, plus the priors."""
     network, s = run.network, run.settings
     batch = prepare(inputs["image"], inputs["mask"], inputs["category"], s.image_size)
     with torch.no_grad():
@@ -39,11 +38,6 @@ def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     if s.azimuth_prior_weight:
         result["azimuth_prior"] = losses.azimuth_prior(poses.probability, poses.azimuth, batch.category)
         total = total + s.azimuth_prior_weight * result["azimuth_prior"]
-    if s.responsibility_weight:
-        result["responsibility"] = losses.responsibility(
-            poses.probability, terms["total"], s.responsibility_temperature
-        )
-        total = total + s.responsibility_weight * result["responsibility"]
     remember(run, rows, shape)
     likeliest = poses.probability.argmax(1, keepdim=True) == torch.arange(s.pose_candidates, device=colors.device)
     return {"total": total, **result, "pose_histogram": likeliest.float().mean(0)}
@@ -90,8 +84,7 @@ def neighbor_term(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tup
 
     The own shape is rendered with a neighbour's texture and pose and compared with the neighbour's image. Its axis
     scale is the neighbour's, as in Unicorn, unless ``neighbor_scale`` keeps the own: the scale is not part of the code
-    by which neighbours are chosen. With ``neighbor_either_way`` the pose half a turn away is tried as well, and the
-    better of the two counts.
+    by which neighbours are chosen. The neighbour's texture and pose receive no gradient.
     """
     network, s = run.network, run.settings
     known = torch.ones_like(inputs["rows"], dtype=torch.bool)
@@ -100,17 +93,13 @@ def neighbor_term(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tup
     with torch.no_grad(), network.frozen_statistics():
         _, rotation, translation = network.poses(image).likeliest()
         neighbors_scale = network.encode_shape(image)[1] if s.neighbor_scale == "neighbor" else None
-    with torch.set_grad_enabled(s.neighbor_texture_gradient), network.frozen_statistics():
         colors = network.paint(image)
     if neighbors_scale is None:
         vertices = shape.vertices.repeat_interleave(times, 0)
     else:
         vertices = shape.unscaled.repeat_interleave(times, 0) * neighbors_scale[:, None]
-    rotation, translation = rotation[:, None], translation[:, None]  # of B m images, a single pose
-    if s.neighbor_either_way:
-        rotation, translation = camera.either_way(rotation), translation.expand(-1, 2, -1)
-    terms, _ = render_and_compare(network, vertices, colors, rotation, translation, near.batch, s)
-    loss = (terms["total"].amin(1).view_as(near.share) * near.share).sum(1).mean()
+    terms, _ = render_and_compare(network, vertices, colors, rotation[:, None], translation[:, None], near.batch, s)
+    loss = (terms["total"].view_as(near.share) * near.share).sum(1).mean()
     return loss, near.count
 
 

@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_candidates.py [--json FILE] [--sizes 2048,...] [--threads 1] [--device cpu]
 
 Features of 768 numbers, 24 views an object, objects in clusters, and masks lie in files; each subset is searched in one
-scope and in a process of its own, by the letter and with the remedies. Right before and after, large float32 products
-give the machine's rate, and with it the floor: 2 N^2 D operations. Memory is the peak of what the process itself holds,
+scope and in a process of its own, by the letter and for distinct objects. Right before and after, large float32
+products give the machine's rate, and with it the floor: 2 N^2 D operations. Memory is the peak of what it holds,
 beyond what it held before the search; pages of mapped files do not count, since they are given back when asked for.
 
 Times are fitted twice: as a power of N, whose exponent is printed beside that of the two largest subsets, and as
@@ -33,7 +33,7 @@ from msrn.neighbors.candidates import find_candidates
 
 SIZE, VIEWS, COUNT = 768, 24, 6
 PAPER, CATEGORIES = 737_000, 13
-RULES = {"by the letter": {}, "distinct, pool of 96": {"objects": "distinct", "pool": 96}}
+RULES = {"by the letter": {}, "distinct": {"objects": "distinct"}}
 
 
 def make_files(folder: Path, count: int) -> None:

@@ -30,7 +30,8 @@ from msrn import profiles
 from msrn.data import ImageCollection
 from msrn.evaluation import score as scoring
 from msrn.evaluation.inference import predict
-from msrn.evaluation.protocol import ObjectMetrics, evaluate_meshes, paired_difference
+from msrn.evaluation.metrics import bootstrap_interval
+from msrn.evaluation.protocol import ObjectMetrics, evaluate_meshes
 from msrn.experiments.runner import Bench
 from msrn.neighbors import selection
 from msrn.store import results
@@ -131,10 +132,17 @@ def measure(bench: Bench, seed: int) -> dict:
         "agreement": agreement,
         "processor_seconds": {name: one.seconds for name, one in both.items()},
         "val": {name: _val(*made[name], bench.scored) for name in both},
-        "val_difference": {
-            metric: paired_difference(*shapes, scoring.SEED, metric)._asdict() for metric in ("cd", "f")
-        },
+        "val_difference": {metric: _difference(metric, *shapes) for metric in ("cd", "f")},
     }
+
+
+def _difference(metric: str, one: ObjectMetrics, other: ObjectMetrics) -> dict[str, float]:
+    """Macro mean of one - other, paired by object, with its 95 % interval."""
+    (_, category, values), (_, _, theirs) = one.per_object(metric), other.per_object(metric)
+    difference = values - theirs
+    mean = float(np.mean([difference[category == term].mean() for term in np.unique(category)]))
+    low, high = bootstrap_interval(difference, scoring.SEED, strata=category)
+    return {"mean": mean, "low": low, "high": high}
 
 
 def _val(shape: ObjectMetrics, mask_iou: float, scored: ImageCollection) -> dict[str, float]:

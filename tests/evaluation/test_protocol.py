@@ -143,21 +143,6 @@ def test_summary_of_known_numbers():
         found.summary(NAMES[:2], seed=0)
 
 
-def test_paired_difference_pairs_by_id():
-    a = made_up([1, 20, 300], ["x", "y", "z"], [0, 0, 1])
-    b = made_up([302, 3, 22], ["z", "x", "y"], [1, 0, 0])
-    difference = protocol.paired_difference(a, b, seed=0)
-    assert difference == pytest.approx((-2, -2, -2))  # hard objects drop out, so no spread is left
-    assert protocol.paired_difference(b, a, seed=0).mean == pytest.approx(2)
-    other = made_up([1, 20, 30], ["x", "y", "w"], [0, 0, 1])
-    with pytest.raises(MsrnError, match="2 objects are in one only, such as w"):
-        protocol.paired_difference(a, other, seed=0)
-    with pytest.raises(MsrnError, match="10 against 20 points"):
-        protocol.paired_difference(a, made_up([1, 2, 3], ["x", "y", "z"], [0, 0, 1], points=20), seed=0)
-    with pytest.raises(MsrnError, match="'iou'"):
-        protocol.paired_difference(a, b, seed=0, metric="iou")
-
-
 def test_bad_meshes_are_named_before_any_work(collection):
     good = meshes(collection)
     collection = SimpleNamespace(object_id=collection.object_id, category=collection.category, ground_truth=None)

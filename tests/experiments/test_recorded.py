@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 from toy_table import record, toy_request
 
-from msrn.experiments import recorded
+from msrn import profiles
+from msrn.errors import MsrnError
+from msrn.evaluation.masks import recorded as recorded_masks
+from msrn.experiments import paper, recorded
 from msrn.experiments.table import BASELINES, FITTED, TABLE8
 
 
@@ -37,6 +40,26 @@ def test_what_was_made_otherwise_is_a_group_of_its_own():
         assert [len(group.models) for group in recorded.groups([*kept, *other])] == [3, 3]
     for same in (table(settings={"eval_points": 3}), table(settings={"learning_rate": 1e-4})):  # 1e-4 is the default
         assert len(recorded.groups([*kept, *same])) == 1
+
+
+def test_committed_results_name_removed_settings_and_are_what_the_profiles_make_today():
+    for name, dataset, profile, models, baselines in (
+        ("table7", "homeware-wild", "laptop", 9, 5),
+        ("table8", "homeware", "laptop", 9, 6),
+        ("table8", "procedural13", "laptop", 9, 6),
+        ("table8", "procedural13", "night", 3, 6),
+    ):
+        request = profiles.resolve(profile, dataset, device="cpu")
+        [group] = [g for g in recorded.groups(paper.recorded(name), dataset) if g.follows(request)]
+        assert len(group.models) >= models and len(group.baselines) == baselines and group.complete
+    both = recorded.groups(paper.recorded("table8"), "procedural13")
+    assert any({group.first.profile for group in found} == {"laptop", "night"} for found in recorded.families(both))
+    assert len(recorded_masks()) >= 15
+
+
+def test_a_result_of_a_setting_that_is_gone_is_refused():
+    with pytest.raises(MsrnError, match=r"recorded setting candidate_pool = 96: expected 'all'.*; delete"):
+        recorded.groups(table(settings={"candidate_objects": "distinct", "candidate_pool": 96}))
 
 
 def test_a_row_that_is_missing_shows():
@@ -90,11 +113,11 @@ def test_beside_a_request_stand_its_own_settings():
 
 def test_settings_that_find_masks_matter_only_where_they_found_them():
     request = toy_request(steps=24)
-    settings = {**request.settings.model_dump(mode="json"), "cue_share": 0.17}
+    settings = {**request.settings.model_dump(mode="json"), "cue_threshold": 0.17}
     for masks, follows in (("of the data set", True), ("refined", False)):
         [group] = recorded.groups(table(24, settings=settings, masks=masks))
         assert group.follows(request) == follows
-        both = [*table(24, masks=masks, settings={"cue_share": 0.1}), *table(24, masks=masks)]
+        both = [*table(24, masks=masks, settings={"cue_threshold": 0.1}), *table(24, masks=masks)]
         assert len(recorded.groups(both)) == (1 if follows else 2)
 
 

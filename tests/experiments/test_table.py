@@ -52,7 +52,7 @@ def test_a_portion_keeps_the_columns_together_and_has_its_own_fingerprint():
 
 def test_rows_of_the_study_have_names_and_questions_of_their_own():
     names = [row.name for row in study.STUDY]
-    assert len(set(names)) == len(names) and names[0] == study.REFERENCE and study.STUDY[0].overrides == study.START
+    assert len(set(names)) == len(names) and names[0] == study.OUTCOME and study.STUDY[0].overrides == study.TOGETHER
     assert all(row.question.endswith((".", "?")) for row in study.STUDY)
     base = resolve("laptop", device="cpu").settings
     made = [(row.settings(base), row.objects, row.views) for row in study.STUDY if row.changes(base)]

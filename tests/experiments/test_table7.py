@@ -117,7 +117,7 @@ def test_other_data_with_masks_are_refused(monkeypatch, tmp_path):
 def test_settings_of_the_foreground_reach_the_network_by_its_images_alone(monkeypatch, tmp_path):
     use_raw_toy(monkeypatch, tmp_path)
     bench = Bench("table7", raw_request(), progress=False)
-    other = Bench("table7", raw_request(cue_share=0.1), progress=False)
+    other = Bench("table7", raw_request(refinement="remove"), progress=False)
     row = TABLE7[2]
     assert bench.under(row, 0).train.fingerprint != other.under(row, 0).train.fingerprint
     assert bench.under(row, 0).train.fingerprint != bench.under(row, 1).train.fingerprint  # other cues

@@ -101,17 +101,17 @@ def test_foreign_files_are_one_line(tmp_path, name, content):
         path.write_bytes(content)
     else:
         torch.save(content, path)
-    with pytest.raises(MsrnError, match=f"cue_weights = .*not torchvision's weights of {name}") as caught:
+    with pytest.raises(MsrnError, match=f"weights.cue = .*not torchvision's weights of {name}") as caught:
         load_encoder(name, str(path))
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize("ask", [load_encoder, encoder_identity])
 def test_missing_files_are_one_line(tmp_path, ask):
-    with pytest.raises(MsrnError, match="cue_encoder = 'vgg16'.*cue_weights"):
+    with pytest.raises(MsrnError, match="cue_encoder = 'vgg16'.*weights.cue"):
         ask("vgg16", None)
     for path in (tmp_path / "none.pth", tmp_path):
-        with pytest.raises(MsrnError, match="cue_weights = .*no such file") as caught:
+        with pytest.raises(MsrnError, match="weights.cue = .*no such file") as caught:
             ask("vgg16", str(path))
         assert "\n" not in str(caught.value)
 

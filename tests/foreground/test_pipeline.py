@@ -18,8 +18,8 @@ def network(tmp_path, monkeypatch) -> str:
 
 
 def make(network: str, masks: str = "off-the-shelf", train=None, **more) -> Foreground:
-    settings = tiny(masks=masks, saliency_weights=network, cue_steps=2, **more)
-    return Foreground(train or photographs(5), settings, seed=0, progress=False)
+    settings = tiny(masks=masks, cue_steps=2, **more)
+    return Foreground(train or photographs(5), settings, seed=0, progress=False, weights={"saliency": network})
 
 
 def test_off_the_shelf_masks_are_cut_out_and_kept(network, monkeypatch):
@@ -93,7 +93,7 @@ def test_refined_masks_lie_inside_the_coarse_ones_and_follow_the_threshold(netwo
 def test_both_kinds_of_refinement_by_hand(network):
     soft = np.array([[[255, 153, 102]]], np.uint8)
     cues = np.array([[[0.0, 1.0, 1.0]]], np.float32)
-    weighed = make(network, "refined", refinement="weigh", cue_share=0.4)  # .6, .36 + .4, .24 + .4
+    weighed = make(network, "refined", refinement="weigh")  # .7, .42 + .3, .28 + .3
     assert weighed.combined(soft, cues).tolist() == [[[True, True, True]]]
     removed = make(network, "refined", refinement="remove", cue_threshold=0.5)
     assert removed.combined(soft, cues).tolist() == [[[False, True, False]]]

@@ -168,7 +168,7 @@ def refused(weights) -> str:
     with pytest.raises(MsrnError) as caught:
         Saliency(str(weights)).masks(IMAGES[:1], progress=False)
     assert "\n" not in str(caught.value) and str(weights) in str(caught.value)
-    assert "saliency_weights" in str(caught.value)
+    assert "weights.saliency" in str(caught.value)
     return str(caught.value)
 
 

@@ -7,7 +7,6 @@ from toy_table import toy_request
 from msrn.errors import MsrnError
 from msrn.experiments.runner import Bench
 from msrn.neighbors import candidates
-from msrn.settings import make_settings
 
 
 def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -78,7 +77,7 @@ def test_too_few_other_images_is_one_line_that_says_what_to_do():
         candidates.find_candidates(features, category, object_id, 10, scope="all")
 
 
-# remedies: distinct objects, and a pool of which the most different silhouettes are taken
+# distinct objects, each shown by the most different of its silhouettes
 
 
 def discs(count: int, size: int, seed: int) -> np.ndarray:
@@ -90,7 +89,7 @@ def discs(count: int, size: int, seed: int) -> np.ndarray:
     return inside < (radius * np.abs(radius))[:, None, None]
 
 
-def brute_remedy(features, category, object_id, count, scope, objects, pool, masks):
+def brute_distinct(features, category, object_id, count, scope, masks):
     shares = masks.reshape(len(masks), 16, masks.shape[1] // 16, 16, masks.shape[2] // 16).mean((2, 4))
     shares = np.round(shares * 255).astype(int)
 
@@ -99,26 +98,19 @@ def brute_remedy(features, category, object_id, count, scope, objects, pool, mas
 
     rows = []
     for i, others in enumerate(ranked(features, category, object_id, scope)):
-        near = others if pool == "all" else others[:pool]
-        near = sorted(near, key=lambda j: (overlap(i, j), j)) if pool else others
-        if objects == "distinct":
-            best = list(dict.fromkeys(object_id[j] for j in others))[:count]
-            near = [next(j for j in [*near, *others] if object_id[j] == name) for name in best]
-        rows.append(near[:count])
+        best = list(dict.fromkeys(object_id[j] for j in others))[:count]
+        different = sorted(others, key=lambda j: (overlap(i, j), j))
+        rows.append([next(j for j in different if object_id[j] == name) for name in best])
     return np.array(rows)
 
 
 @pytest.mark.parametrize("scope", ["category", "all"])
-@pytest.mark.parametrize(
-    ("objects", "pool"),
-    [("distinct", 0), ("any", 9), ("distinct", 9), ("distinct", 3), ("distinct", "all")],
-)
 @pytest.mark.parametrize("seed", range(3))
-def test_remedies_equal_brute_force(scope, objects, pool, seed):
+def test_distinct_objects_equal_brute_force(scope, seed):
     features, category, object_id = make(seed)
     masks = discs(len(features), 32, seed)
-    arguments = (features, category, object_id, 3, scope, objects, pool, masks)
-    assert np.array_equal(candidates.find_candidates(*arguments), brute_remedy(*arguments))
+    found = candidates.find_candidates(features, category, object_id, 3, scope, "distinct", masks)
+    assert np.array_equal(found, brute_distinct(features, category, object_id, 3, scope, masks))
 
 
 @pytest.fixture
@@ -146,25 +138,23 @@ def strips():
 
 
 @pytest.mark.parametrize(
-    ("count", "objects", "pool", "expected"),
+    ("count", "objects", "expected"),
     [
-        (3, "any", 0, [1, 2, 3]),
-        (3, "distinct", 0, [1, 3, 5]),
-        (2, "any", 3, [2, 3]),  # of 1, 2, 3
-        (2, "any", 4, [4, 2]),
-        (3, "any", 5, [4, 2, 5]),  # 2 and 5 differ alike, the lower number first
-        (3, "any", 99, [4, 2, 5]),  # more than there are
-        (3, "any", "all", [4, 2, 5]),
-        (3, "distinct", "all", [2, 4, 5]),
-        (3, "distinct", 3, [2, 3, 5]),  # 5 is not in the pool, but d has nothing else
-        (3, "distinct", 4, [2, 4, 5]),
-        (2, "distinct", 5, [2, 4]),  # b and c are more similar than d
+        (3, "any", [1, 2, 3]),
+        (3, "distinct", [2, 4, 5]),
+        (2, "distinct", [2, 4]),  # b and c are more similar than d
     ],
 )
-def test_remedies_by_hand(strips, count, objects, pool, expected):
+def test_candidates_by_hand(strips, count, objects, expected):
     features, category, names, masks, _ = strips
-    found = candidates.find_candidates(features, category, names, count, "all", objects, pool, masks)
+    found = candidates.find_candidates(features, category, names, count, "all", objects, masks)
     assert found[0].tolist() == expected
+
+
+def test_of_silhouettes_that_differ_alike_the_lower_number_is_shown(strips):
+    features, category, names, masks, _ = strips
+    masks[2] = masks[1]
+    assert candidates.find_candidates(features, category, names, 1, "all", "distinct", masks)[0].tolist() == [1]
 
 
 def test_overlap_is_the_iou_of_silhouettes(strips):
@@ -184,14 +174,14 @@ def test_too_few_objects_and_missing_masks_are_one_line():
     with pytest.raises(
         MsrnError, match="only 2 other objects, fewer than the 3 .*at most 2, .*candidate_objects to any"
     ):
-        candidates.find_candidates(features, category, names, 3, objects="distinct")
-    with pytest.raises(MsrnError, match="candidate_pool .*no masks: set it to 0"):
-        candidates.find_candidates(features, category, names, 3, pool=4)
+        candidates.find_candidates(features, category, names, 3, objects="distinct", masks=np.ones((9, 32, 32), bool))
+    with pytest.raises(MsrnError, match="candidate_objects = 'distinct' .*no masks: set it to any"):
+        candidates.find_candidates(features, category, names, 2, objects="distinct")
 
 
 def test_an_experiment_takes_its_candidates_from_the_settings(toy_data):
     found = {}
-    for overrides in ({}, {"candidate_objects": "distinct"}, {"candidate_pool": 8}, {"candidate_scope": "all"}):
+    for overrides in ({}, {"candidate_objects": "distinct"}, {"candidate_scope": "all"}):
         request = toy_request(**overrides)
         bench = Bench("table8", request, progress=False)
         s, train = request.settings, bench.train
@@ -200,16 +190,7 @@ def test_an_experiment_takes_its_candidates_from_the_settings(toy_data):
             bench.candidates,
             candidates.find_candidates(
                 bench._features(train), train.category, train.object_id, s.candidates, s.candidate_scope,
-                s.candidate_objects, s.candidate_pool, train.masks,
+                s.candidate_objects, train.masks,
             ),
         )  # fmt: skip
-    assert len({array.tobytes() for array in found.values()}) == 4
-
-
-def test_a_pool_holds_at_least_the_candidates():
-    make_settings({"candidate_pool": 6})
-    make_settings({"candidate_pool": "all"})
-    with pytest.raises(MsrnError, match="setting candidate_pool = 'most': .*'all'"):
-        make_settings({"candidate_pool": "most"})
-    with pytest.raises(MsrnError, match="candidate_pool = 5: expected 0, all, or at least 6"):
-        make_settings({"candidate_pool": 5})
+    assert len({array.tobytes() for array in found.values()}) == 3

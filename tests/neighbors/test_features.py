@@ -155,12 +155,12 @@ def test_clip_refusals(pictures, small_clip, tmp_path):
             features.extract_features(pictures, "clip", weights, progress=False)
         assert "\n" not in str(refusal.value)
 
-    refuse("features = 'clip': needs the checkpoint's file in clip_weights", None)
-    refuse("clip_weights = '.*none.pt': no such file; give that of", str(tmp_path / "none.pt"))
+    refuse("features = 'clip': needs the checkpoint's file in weights.clip", None)
+    refuse("weights.clip = '.*none.pt': no such file; give that of", str(tmp_path / "none.pt"))
     (tmp_path / "text.pt").write_text("not a checkpoint")
-    refuse("clip_weights = '.*text.pt': not a checkpoint of msrn-tiny", str(tmp_path / "text.pt"))
+    refuse("weights.clip = '.*text.pt': not a checkpoint of msrn-tiny", str(tmp_path / "text.pt"))
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pt")
-    refuse("clip_weights = '.*other.pt': not a checkpoint of msrn-tiny .*state dict", str(tmp_path / "other.pt"))
+    refuse("weights.clip = '.*other.pt': not a checkpoint of msrn-tiny .*state dict", str(tmp_path / "other.pt"))
     assert not list((tmp_path / "cache").rglob("*.npy")), "nothing half-written"
 
 

@@ -11,9 +11,9 @@ from msrn.report import curves, study_table
 from msrn.store import files, results
 
 ROWS = (
-    Variant("start", question="The profile as it stands."),
-    Variant("64 pixels", overrides={"image_size": 64}, question="Do finer images pay?", reference="start"),
-    Variant("8 views", views=8, question="How many images?", reference="start"),
+    Variant("together", question="The profile as it stands."),
+    Variant("64 pixels", overrides={"image_size": 64}, question="Do finer images pay?", reference="together"),
+    Variant("8 views", views=8, question="How many images?", reference="together"),
 )
 BASE = {"image_size": 32, "mesh_level": 2, "steps": 4000}
 
@@ -50,10 +50,10 @@ def test_nothing_recorded_is_said():
 
 def test_a_row_says_what_it_changed_and_how_it_compares(study):
     finer = row("64 pixels", (2.0, 3.0, 4.0, 5.0), settings={"image_size": 64})
-    study(row("8 views"), finer, row("start"), row(RETRIEVAL, kind="baseline", settings={}))
+    study(row("8 views"), finer, row("together"), row(RETRIEVAL, kind="baseline", settings={}))
     [rows] = body(study_table.html())
     assert list(rows) == [
-        "startThe profile as it stands.",
+        "togetherThe profile as it stands.",
         "64 pixelsimage_size 64 for 32: do finer images pay?",
         "8 viewsat most 8 images an object: how many images?",
         RETRIEVAL,
@@ -68,12 +68,16 @@ def test_a_row_says_what_it_changed_and_how_it_compares(study):
 
 
 def test_differences_are_over_the_seeds_of_both(study):
-    study(row("start"), row("start", (2.0, 3.0, 4.0, 5.0), 1), row("64 pixels", (4.0, 5.0, 6.0, 7.0), 1, device="GPU"))
+    study(
+        row("together"),
+        row("together", (2.0, 3.0, 4.0, 5.0), 1),
+        row("64 pixels", (4.0, 5.0, 6.0, 7.0), 1, device="GPU"),
+    )
     [rows] = body(study_table.html())
     second = list(rows.values())[1]
     assert second[1] == "+2.00[+2.00, +2.00]" and second[-1] == "1"
-    assert "on CPU for start, on GPU for 64 pixels" in study_table.html()
-    study(row("start"), row("start", seed=2), row("64 pixels", seed=1))
+    assert "on CPU for together, on GPU for 64 pixels" in study_table.html()
+    study(row("together"), row("together", seed=2), row("64 pixels", seed=1))
     assert list(body(study_table.html())[0].values())[1][1] == "no seed in common"
 
 
@@ -83,7 +87,7 @@ def test_rows_that_train_nothing_name_no_device(study):
 
 
 def test_processor_time_is_shown_only_where_it_says_something(study):
-    study(row("start"), row("64 pixels", device="GPU"), row("8 views", train_cpu_seconds=None))
+    study(row("together"), row("64 pixels", device="GPU"), row("8 views", train_cpu_seconds=None))
     [rows] = body(study_table.html())
     assert [cells[-2] for cells in rows.values()] == ["2.5", "–", "–"]
 
@@ -95,65 +99,38 @@ def test_without_the_first_row_nothing_is_compared(study):
 
 
 def test_a_profile_that_moved_on_shows(study):
-    study(row("start"), row("64 pixels", settings={"image_size": 64, "steps": 9000}))
+    study(row("together"), row("64 pixels", settings={"image_size": 64, "steps": 9000}))
     assert "image_size 64 for 32, steps 9,000 for 4,000" in study_table.html()
 
 
 def test_data_sets_and_profiles_have_a_table_each(study):
-    study(row("start"), row("start", dataset="zoo"), row("start", profile="laptop with steps 9"))
+    study(row("together"), row("together", dataset="zoo"), row("together", profile="laptop with steps 9"))
     assert len(body(study_table.html())) == 3
-
-
-def test_what_changes_the_outcome_stands_in_a_table_of_its_own(study, monkeypatch):
-    after = (
-        Variant("together", overrides={"shape_code": 8}, question="What came of it.", reference="start"),
-        Variant("together, finer", overrides={"mesh_level": 3}, question="Finer?", reference="together"),
-    )
-    monkeypatch.setitem(paper.EXPERIMENTS, "study", paper.Experiment((*ROWS, *after), "val"))
-    better = {"shape_code": 8}
-    study(row("start"), row("together", settings=better), row(RETRIEVAL, kind="baseline", settings={}))
-    assert len(body(study_table.html())) == 1
-    finer = row("together, finer", (2.0, 3.0, 4.0, 5.0), settings={**better, "mesh_level": 3})
-    study(row("start"), row("together", settings=better), finer, row(RETRIEVAL, kind="baseline", settings={}))
-    begun, now = body(study_table.html())
-    assert list(begun) == ["startThe profile as it stands.", "togethershape_code 8 for 64: what came of it.", RETRIEVAL]
-    assert list(now) == ["togetherWhat came of it.", "together, finermesh_level 3 for 2: finer?", RETRIEVAL]
-    assert now["together, finermesh_level 3 for 2: finer?"][1] == "+1.00[+1.00, +1.00]"
 
 
 LENGTHS = (
     *ROWS,
     Variant("longer", overrides={"steps": 8000}, question="What do more steps buy?"),
     Variant("finer and longer", overrides={"steps": 8000, "image_size": 64}, question="And finer?"),
-    Variant("together", overrides={"shape_code": 8}, question="What came of it."),
-    Variant("night", overrides={"shape_code": 8, "steps": 8000}, question="And longer?"),
 )
 
 
 def test_lengths_are_those_of_the_same_network_and_seeds(study, monkeypatch):
     monkeypatch.setitem(paper.EXPERIMENTS, "study", paper.Experiment(LENGTHS, "val"))
     assert "one length only" in curves.study_lengths_html().data
-    long, better = {"steps": 8000}, {"shape_code": 8}
+    long = {"steps": 8000}
     study(
-        *(row("start", seed=seed) for seed in (0, 1)),
+        *(row("together", seed=seed) for seed in (0, 1)),
         row("8 views"),
         row("longer", settings=long, metrics={"cd": 1.75, "f": 0.3, "mask_iou": 0.9, "pose_m2": 0.7}),
         row("finer and longer", settings={**long, "image_size": 64}),
         row(RETRIEVAL, kind="baseline", settings={}),
     )
     [((name, dataset), found)] = study_table.lengths(paper.recorded("study")).items()
-    assert name == "start"
+    assert name == "together"
     assert {steps: [(r.variant, r.seed) for r in made] for steps, made in found.items()} == {
-        4000: [("start", 0)],
+        4000: [("together", 0)],
         8000: [("longer", 0)],
     }
     shown = curves.study_lengths_html().data
-    assert f"start on {dataset}, Chamfer distance: 2.50 at 4,000, 1.75 at 8,000" in shown and "<img" in shown
-    study(
-        *(row("start"), row("longer", settings=long)),
-        *(row("together", settings=better), row("night", settings={**better, **long})),
-    )
-    found = study_table.lengths(paper.recorded("study"))
-    assert [name for name, _ in found] == ["start", "together"]
-    assert [r.variant for made in found["together", dataset].values() for r in made] == ["together", "night"]
-    assert "together on" in curves.study_lengths_html().data
+    assert f"together on {dataset}, Chamfer distance: 2.50 at 4,000, 1.75 at 8,000" in shown and "<img" in shown

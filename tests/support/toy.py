@@ -6,7 +6,7 @@ from msrn.data import GroundTruth, ImageCollection
 from msrn.settings import Settings, make_settings
 
 TINY = {
-    "image_size": 16, "mesh_level": 1, "encoder": "small", "encoder_width": 4, "shape_code": 4, "texture_code": 8,
+    "image_size": 16, "mesh_level": 1, "encoder": "small", "shape_code": 4, "texture_code": 8,
     "shape_hidden": 16, "texture_size": 8, "texture_channels": 4, "memory_slots": 16, "prototypes": 3,
     "neighbor_prototypes": 2, "candidates": 3, "batch_size": 6, "steps": 24, "stage_switch": 8, "log_every": 2,
     "checkpoint_every": 4, "learning_rate": 1e-3, "shape_confidence": 0.1, "eval_points": 200,

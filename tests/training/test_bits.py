@@ -36,11 +36,11 @@ def machine() -> str:
 
 def train(name: str):
     if name == "smoke":
-        request = profiles.resolve("smoke", settings={"encoder_width": 32, "log_every": 50, "checkpoint_every": 50})
+        request = profiles.resolve("smoke", settings={"log_every": 50, "checkpoint_every": 50})
         bench = Bench("table8", request, progress=False)
         return train_or_load(request.settings, bench.train, bench.candidates, 0, "cpu", False).network()
     own = LIKE_LAPTOP if name == "groups" else {}
-    settings = tiny_settings(**{"encoder_width": 32, "steps": 100, "log_every": 50, "checkpoint_every": 50, **own})
+    settings = tiny_settings(**{"steps": 100, "log_every": 50, "checkpoint_every": 50, **own})
     images = toy_collection()
     return train_or_load(settings, images, toy_candidates(images, settings.candidates), 3, "cpu", False).network()
 

@@ -9,7 +9,7 @@ import torch
 from log_lines import LogLines
 from toy import tiny_settings, toy_candidates, toy_collection
 
-from msrn import camera, losses
+from msrn import losses
 from msrn.errors import MsrnError
 from msrn.neighbors import selection
 from msrn.training import loop, steps
@@ -61,7 +61,7 @@ class Stop(Exception):
 
 
 @pytest.mark.parametrize("stop", [2, 8, 14, 22])
-@pytest.mark.parametrize("changed", [{}, {"pose_shape": "neighbor"}])
+@pytest.mark.parametrize("changed", [{}, {"pose_shape": "neighbor"}, {"batches": "groups", "batch_size": 8}])
 def test_resumed_from_any_log_line_is_bit_equal(stop, changed, tmp_path):
     s = tiny_settings(**changed)
     whole, log = finish(s)
@@ -172,9 +172,8 @@ def test_a_pose_step_moves_poses_only_and_a_shape_step_the_rest():
             assert not moved & set(pose_branch) and "shape_decoder" in moved and "texture_decoder" in moved
 
 
-@pytest.mark.parametrize("name", ["responsibility", "azimuth_prior"])
-def test_what_pose_steps_may_add(name):
-    s = tiny_settings(**{f"{name}_weight": 0.1}, log_every=1, checkpoint_every=1)
+def test_what_pose_steps_may_add():
+    name, s = "azimuth_prior", tiny_settings(azimuth_prior_weight=0.1, log_every=1, checkpoint_every=1)
     for record in finish(s)[1]:
         expected = record.get("pose_expected", 0) + s.pose_prior_weight * record.get("pose_prior", 0)
         if record["step"] % 2:
@@ -225,22 +224,6 @@ def test_an_epoch_sees_every_image_once():
     for rows in epochs:
         assert sorted(rows) == list(range(60))
     assert not np.array_equal(*epochs)
-
-
-def test_batches_of_one_category_see_every_image_once_but_the_left_over():
-    s = tiny_settings(batch_size=6, batches="category")
-    collection = toy_collection()
-    _, images = start(s, collection=collection)
-    counts = np.bincount(collection.category)
-    assert images.steps_per_epoch == sum(counts // 6)
-    steps = range(images.steps_per_epoch)
-    epochs = [[images.indices(0, e * images.steps_per_epoch + i) for i in steps] for e in (0, 1)]
-    for epoch in epochs:
-        rows = np.concatenate(epoch)
-        assert len(set(rows)) == len(rows)
-        assert all(len(set(collection.category[batch])) == 1 for batch in epoch)
-    terms = [[int(collection.category[batch[0]]) for batch in epoch] for epoch in epochs]
-    assert terms[0] != sorted(terms[0]) and terms[0] != terms[1]
 
 
 def test_batches_of_groups_hold_four_categories_at_most():
@@ -317,8 +300,6 @@ def test_bad_collections_are_refused():
     whole = toy_collection()
     with pytest.raises(MsrnError, match=r"batch_size = 100.*only 60 images"):
         start(tiny_settings(batch_size=100))
-    with pytest.raises(MsrnError, match="'ball' has 20 training.*batch_size = 21 .*at most 20, choose batches"):
-        start(tiny_settings(batch_size=21, batches="category"))
     with pytest.raises(MsrnError, match="'ball' has 3 training.*a quarter.*batch_size = 16: lower.*at most 12, or"):
         few = dataclasses.replace(whole, category=np.repeat([0, 1, 2], [3, 28, 29]))
         TrainingImages(few, None, tiny_settings(batch_size=16, batches="groups"), "cpu")
@@ -326,7 +307,7 @@ def test_bad_collections_are_refused():
         TrainingImages(toy_collection(3, 2), None, tiny_settings(batch_size=16, batches="groups"), "cpu")
     with pytest.raises(MsrnError, match="no masks"):
         start(tiny_settings(), collection=dataclasses.replace(whole, masks=None))
-    with pytest.raises(MsrnError, match="'ball' has 20 training images, fewer.*prototypes = 21.*at most 20, or add"):
+    with pytest.raises(MsrnError, match="'ball' has 20 training images, fewer.*prototypes = 21.*at most 20, add"):
         start(tiny_settings(prototypes=21, memory_slots=32))
 
 
@@ -380,20 +361,3 @@ def test_an_image_whose_code_is_not_known_yet_has_every_candidate_as_neighbour()
     assert steps.draw_neighbors(run, code, ~known & known, inputs, 1).count == 3
     fewer = steps.draw_neighbors(run, code, known, inputs, 0)
     assert (fewer.share[3:] > 0).all() and fewer.rows.shape == (6, 3) and len(fewer.batch.image) == 18
-
-
-def test_of_a_neighbours_pose_and_its_half_turn_the_better_counts():
-    run, inputs = trained("shape", neighbor_samples=1)
-    inputs = {name: value[:1] for name, value in inputs.items()}
-    shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).image)
-    loss = lambda: steps.neighbor_term(run, shape, inputs)[0].item()  # noqa: E731
-    as_it_is, poses = loss(), run.network.poses
-    run.network.poses = lambda images: dataclasses.replace(
-        poses(images), rotation=camera.either_way(poses(images).rotation[:, :, None])[:, :, 1]
-    )
-    turned = loss()
-    assert as_it_is != turned
-    run.settings = run.network.settings = tiny_settings(neighbor_samples=1, neighbor_either_way=True)
-    assert loss() == pytest.approx(min(as_it_is, turned), rel=1e-5)
-    run.network.poses = poses
-    assert loss() == pytest.approx(min(as_it_is, turned), rel=1e-5)

@@ -74,11 +74,12 @@ def test_candidates_are_not_asked_for_when_nothing_is_left_to_train(store):
 
 
 def test_what_makes_another_run(store):
-    name = lambda seed=0, fingerprint="toy", **more: runs.run_name(  # noqa: E731
-        tiny_settings(**more), toy_collection(fingerprint=fingerprint), seed
+    name = lambda seed=0, fingerprint="toy", features=(), **more: runs.run_name(  # noqa: E731
+        tiny_settings(**more), toy_collection(fingerprint=fingerprint), seed, features
     )
     assert name() == name(eval_points=300) == name(checkpoint_every=8) == name(log_every=4)
-    assert len({name(), name(1), name(fingerprint="other"), name(steps=26), name(neighbor_consistency=False)}) == 5
+    others = name(1), name(fingerprint="other"), name(steps=26), name(neighbor_consistency=False)
+    assert len({name(), *others, name(features=("clip", "a")), name(features=("clip", "b"))}) == 7
 
 
 KILLED = textwrap.dedent(
