@@ -6,7 +6,6 @@ The settings are in ``settings.py``.
 """
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import Any
 import yaml
 
 from msrn import paths
+from msrn.data import STAND_INS
 from msrn.errors import MsrnError, did_you_mean
 from msrn.settings import Settings, make_settings
 
-# What a profile's own data set falls to where no data_root is given: embedded, so that every table can be made.
-STAND_INS = {"shapenet": "homeware", "pascal3d": "homeware-wild"}
 NOTEBOOK_KEYS = ("profile", "dataset", "data_root", "seeds", "device", "settings", "weights")
 MERGED = ("settings", "dataset")  # keys whose mappings an heir adds to; the others it replaces
 # Files of pre-trained networks, by name; the setting, with its values, that needs one and alone reads it.
@@ -56,26 +54,28 @@ def profiles() -> list[str]:
 
 def resolve(
     profile: str = "auto",
-    dataset: str | Mapping[str, str] | None = None,
+    dataset: str | None = None,
     data_root: str | None = None,
     seeds: list[int] | int | None = None,
     device: str = "auto",
     settings: Mapping[str, Any] | str | None = None,
     weights: Mapping[str, str] | str | None = None,
-    table: str = "table8",
+    data: str = "shapenet",
 ) -> Request:
     """Fill in what is left open from the profile's file; ``settings`` override single settings of the profile.
 
-    ``profile="auto"`` is ``MSRN_PROFILE`` if set, else ``paper`` on a CUDA device, else ``laptop``. ``dataset`` is a
-    name or, in a profile, one for each table, of which ``table`` is asked for.
+    ``profile="auto"`` is ``MSRN_PROFILE`` if set, else ``paper`` on a CUDA device, else ``laptop``. ``data`` is the
+    paper's data set for what is asked for. It is taken where ``data_root`` says where it lies; else an embedded one
+    stands in, the profile's own choice or the usual one. ``dataset`` is somebody's own choice, and nothing stands in.
     """
     profile = _choose_profile(profile)
     file = _read_profile(profile)
     root = data_root or file["data_root"]
-    chosen, instead_of = _choose_dataset(dataset or file["dataset"], root, table)
-    for name, value in (("dataset", chosen), ("data_root", root)):
+    for name, value in (("dataset", dataset), ("data_root", root)):
         if value is not None and not isinstance(value, str):
             raise MsrnError(f"{name} = {value!r}: expected a text")
+    stand_in = None if root else file["dataset"].get(data, STAND_INS.get(data))
+    chosen, instead_of = dataset or stand_in or data, "" if dataset or not stand_in else data
     base = make_settings(file["settings"])
     made = make_settings({**file["settings"], **_mapping("settings", settings)})
     files = {**file["weights"], **_mapping("weights", weights)}
@@ -95,7 +95,7 @@ def resolve(
     )
 
 
-def from_notebook(names: Mapping[str, Any], table: str = "table8") -> Request:
+def from_notebook(names: Mapping[str, Any], data: str = "shapenet") -> Request:
     """Validate what a notebook's ``parameters`` cell holds after papermill has injected into it (``globals()``).
 
     Papermill only warns about a name that the notebook does not have, and runs on; here it is taken as a setting when
@@ -111,7 +111,7 @@ def from_notebook(names: Mapping[str, Any], table: str = "table8") -> Request:
             nearest = did_you_mean(name, [*NOTEBOOK_KEYS, *Settings.model_fields])
             raise MsrnError(f"unknown notebook parameter {name!r} = {given[name]!r}{nearest}")
     overrides = {**_mapping("settings", known.pop("settings", None)), **given}
-    return resolve(**known, settings=overrides, table=table)
+    return resolve(**known, settings=overrides, data=data)
 
 
 def _mapping(name: str, given: Any) -> Mapping[str, Any]:
@@ -159,25 +159,6 @@ def _choose_profile(name: str) -> str:
     return name
 
 
-def _choose_dataset(named: Any, root: Any, table: str) -> tuple[Any, str]:
-    """The data set, and the real one that it stands in for, or an empty text.
-
-    A profile names the real set of each table, which falls to its stand-in, loudly, where no root is given. A name
-    alone is what somebody asked for: nothing stands in for it.
-    """
-    if not isinstance(named, Mapping):
-        return named, ""
-    if table not in named:
-        raise MsrnError(f"dataset = {dict(named)!r}: expected the name of a data set, or one for {table} among others")
-    real = named[table]
-    instead = STAND_INS.get(str(real))
-    if root or not instead:
-        return real, ""
-    said = f"no data_root is given for {real}, which the paper used: {instead} stands in (data describe {real} helps)"
-    print(said, file=sys.stderr, flush=True)
-    return instead, real
-
-
 def _read_profile(name: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
     """``params/NAME.yaml`` with what it inherits; ``heirs`` are the profiles that inherit from it."""
     path, content = paths.PARAMS / f"{name}.yaml", _read_file(name)
@@ -191,7 +172,7 @@ def _read_profile(name: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
         content = {**base, **content, **merged}
     if set(content) != set(NOTEBOOK_KEYS):
         raise MsrnError(f"{path}: expected exactly the keys {', '.join(NOTEBOOK_KEYS)}; restore it from git")
-    for key in ("settings", "weights"):
+    for key in ("dataset", "settings", "weights"):
         if not isinstance(content[key], dict):
             raise MsrnError(f"{path}: {key} = {content[key]!r}: expected a mapping, {{}} for none")
     return content

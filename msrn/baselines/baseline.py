@@ -8,7 +8,7 @@ import numpy as np
 
 from msrn.data.collection import ImageCollection
 from msrn.evaluation.protocol import Mesh
-from msrn.neighbors.features import extract_features, identity
+from msrn.neighbors.features import extract_features, features_identity
 from msrn.settings import Settings
 
 
@@ -33,8 +33,8 @@ class Given:
         name, weights = self.settings.features, self.weights.get("clip")
         return extract_features(collection, name, weights, self.progress, self.device)
 
-    def features_identity(self) -> list[Any]:
-        return [self.train.fingerprint, *identity(self.settings.features, self.weights.get("clip"))]
+    def features_depend(self) -> list[Any]:
+        return [self.train.fingerprint, *features_identity(self.settings.features, self.weights.get("clip"))]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Baselines that answer with the training object whose image looks most alike (Eqs 28-31), its category known or not."""
+"""Baselines that answer with the training object whose image looks most alike (Eqs 28-31), in its category or any."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -63,7 +63,7 @@ def _baseline(name: str, known: bool) -> Baseline:
         features = given.features(given.test), given.features(given.train)
         return meshes_of(given.train, nearest_object(given.test, given.index, given.train, *features, known))
 
-    return Baseline(name, __name__, meshes, Given.features_identity)
+    return Baseline(name, __name__, meshes, Given.features_depend)
 
 
 CATEGORY_KNOWN, ANY_CATEGORY = _baseline("retrieval, category known", True), _baseline("retrieval", False)

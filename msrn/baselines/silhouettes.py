@@ -28,7 +28,8 @@ STEPS, RATE = 100, 0.02  # of Adam, in units of the object's longest edge
 SLOW_FROM, SLOWER = 0.75, 0.1  # the last quarter of the steps, at a tenth of the rate
 WHITE = (1.0, 1.0, 1.0)
 SETTINGS = tuple(
-    "image_size mesh_level ellipsoid sigma gamma affinity_weight affinity_literal normal_weight laplacian_weight".split()
+    "image_size mesh_level ellipsoid sigma gamma affinity_weight affinity_literal "
+    "normal_weight laplacian_weight".split()
 )
 
 

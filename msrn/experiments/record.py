@@ -94,7 +94,7 @@ def record_masks(request: Request, seconds: float, progress: bool = True, only: 
     for name, seed in work:
         row = MASKS.row(name)
         settings = row.settings_on(request.settings)
-        foreground = Foreground(photographs.train, settings, seed, request.device, request.weights, progress, until)
+        foreground = Foreground(photographs.train, settings, seed, request.device, progress, until, request.weights)
         try:
             yield _write_masks(row, foreground, request, photographs)
         except OutOfTime as stopped:

@@ -102,7 +102,7 @@ def groups(
     kept under this table, or of the very settings of ``request``."""
     alike: dict[str, list[Record]] = {}
     for record in records:
-        if record.kind == "model" and dataset in (None, record.dataset) and current_settings(record.settings):
+        if record.kind == "model" and dataset in (None, record.dataset):
             key = record.dataset, record.fingerprint, record.profile, record.points, _base(record, table)
             alike.setdefault(digest_of(*key), []).append(record)
     found = [group for models in alike.values() if (group := _group(table, models, records))]
@@ -162,7 +162,7 @@ def _is_row(record: Record, row: Row, table: Table, neutral: Settings) -> bool:
 
 def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they would be written today; one that was added since then had its default."""
-    return {**Settings().model_dump(mode="json"), **(current_settings(settings) or {})}
+    return {**Settings().model_dump(mode="json"), **current_settings(settings)}
 
 
 def _base(record: Record, table: Table) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from msrn.experiments.verdicts import says_nothing
 from msrn.foreground import cue_check
 from msrn.foreground.pipeline import Foreground
 from msrn.neighbors.candidates import find_candidates
+from msrn.neighbors.features import features_identity
 from msrn.profiles import Request
 from msrn.settings import Settings
 from msrn.store.checkpointing import OutOfTime
@@ -70,6 +71,7 @@ class Job:
     train: ImageCollection
     test: ImageCollection
     foreground: Foreground
+    features: tuple[object, ...] = ()  # identity of the candidates' features where the request gave their weights
     category: str = ""
 
     @property
@@ -78,11 +80,11 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        return runs.folder_of(self.settings, self.train, self.seed)
+        return runs.folder_of(self.settings, self.train, self.seed, self.features)
 
     @property
     def steps_left(self) -> int:
-        return self.settings.steps - runs.last_step(self.settings, self.train, self.seed)
+        return self.settings.steps - runs.last_step(self.settings, self.train, self.seed, self.features)
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def job_of(asked: Experiment, row: Row, seed: int, category: str = "") -> Job:
     train, test = asked.open("train"), asked.open(asked.table.split)
     if category:
         train, test = one_category(train, category), one_category(test, category)
-    foreground = Foreground(train, settings, seed, request.device, request.weights, asked.progress, asked.until)
+    foreground = Foreground(train, settings, seed, request.device, asked.progress, asked.until, request.weights)
     images, test = foreground.apply(train), foreground.apply(test)
     rows = limited(images, row.objects, row.views) if row.objects or row.views else np.arange(len(images))
     if train.masks is None:  # an image without foreground teaches nothing
@@ -193,14 +195,16 @@ def job_of(asked: Experiment, row: Row, seed: int, category: str = "") -> Job:
     if not len(rows):
         raise MsrnError(f"{foreground.name} found no foreground in any training image of {train.name}")
     images = subset(images, rows) if len(rows) < len(images) else images
-    return Job(row, seed, settings, images, test, foreground, category)
+    clip = request.weights.get("clip")
+    features = features_identity(settings.features, clip) if clip else ()
+    return Job(row, seed, settings, images, test, foreground, features, category)
 
 
 def train(asked: Experiment, job: Job) -> Run:
     """Neighbours -> training, or loading; a line on standard error says which and why."""
     if asked.until is not None and time.monotonic() > asked.until:
         raise OutOfTime(f"{job.label}: the time is over before it began")
-    neighbors, how = partial(neighbors_of, asked, job), (asked.progress, job.label, asked.until)
+    neighbors, how = partial(neighbors_of, asked, job), (asked.progress, job.label, asked.until, job.features)
     run = runs.train_or_load(job.settings, job.train, neighbors, job.seed, asked.request.device, *how)
     if asked.progress and not run.trained_now:
         print(run.how, file=sys.stderr, flush=True)

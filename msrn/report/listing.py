@@ -23,7 +23,7 @@ def listing(profile: str = "auto") -> Iterator[str]:
 
 
 def _line(table: Table, profile: str, pool: list, page: bool) -> str:
-    request = resolve(profile, data=table.data, quiet=True)
+    request = resolve(profile, data=table.data)
     group = recorded.beside(table, pool, request)
     current = group and group.follows(request)
     cost = next(reversed(seconds_of_a_run(group.models).values()), None) if current else None
