@@ -187,8 +187,7 @@ def _others(model: Record, table: Table, records: Sequence[Record]) -> tuple[Rec
             return False
         if record.kind != "baseline" or record.variant not in BASELINES:
             return record.kind == "files" and record.experiment == table.name
-        own = known_settings(record.settings)
-        return all(own[name] == settings[name] for name in BASELINES[record.variant].settings)
+        return all(record.settings.get(name) == settings[name] for name in BASELINES[record.variant].settings)
 
     ordered = sorted(filter(fits, records), key=lambda record: record.profile == model.profile)
     return tuple({record.variant: record for record in ordered}.values())  # the last of a name stays

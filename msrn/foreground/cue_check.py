@@ -55,7 +55,7 @@ def said(found: dict[str, float]) -> str:
 
 def warn(foreground: Foreground) -> None:
     """A line on standard error when the cue of a category lies on the background; each time the cues are used."""
-    if foreground.settings.masks != "refined":
+    if foreground.train.masks is not None or foreground.settings.masks != "refined":  # no cue has a say
         return
     found = by_category(foreground)
     if lost := astray(found):
