@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from msrn.errors import MsrnError
 from msrn.paths import cache_folder
+from msrn.store.files import held
 
 Make = Callable[[str, tuple[int, ...], str], np.ndarray]  # make(name, shape, dtype) -> a writable array in the cache
 MANIFEST = "manifest.json"
@@ -46,7 +46,7 @@ def cached_arrays(kind: str, key: str, build: Callable[[Make], None], resume: bo
         return _open(folder)
     with _clear_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder):
+        with held(folder.with_name(folder.name + ".lock")):
             if not _is_whole(folder):  # it may have been written while this process waited
                 _write(folder, build, resume)
     return _open(folder)
@@ -163,20 +163,6 @@ def _digest(path: Path) -> str:
         file.seek(max(0, size - BLOCK))
         digest.update(file.read(BLOCK))
     return digest.hexdigest()
-
-
-@contextmanager
-def _lock(folder: Path):
-    lock = FileLock(folder.with_name(folder.name + ".lock"))
-    try:
-        lock.acquire(timeout=0.2)
-    except Timeout:
-        print(f"waiting for another process that is writing {folder}", file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -39,11 +39,17 @@ class RunFolder:
 
     def __init__(self, path: Path, steps: int, label: str, progress: bool, until: float | None) -> None:
         self.path, self.steps, self.label = path, steps, label
-        self._progress, self._until, self._bar = progress, until, None
+        self._progress, self._until, self.bar = progress, until, tqdm(disable=True)
         self._state, note = find_checkpoint(path)
         step = self._state["step"] if self._state else 0
         self.finished = step >= steps
-        self.how = f"{label}: {_how(path.name, step, steps, note)}"
+        if self.finished:
+            how = f"reused {path.name}{note}: settings, data, training code and seed are unchanged"
+        elif step:
+            how = f"resuming {path.name} at step {step:,} of {steps:,}{note}"
+        else:
+            how = f"no run {path.name} for these settings, data, code and seed yet{note}: training {steps:,} steps"
+        self.how = f"{label}: {how}"
 
     def begin(self, run: Any) -> None:
         """Put the checkpoint into ``run``, cut the log to it, and let the clocks run."""
@@ -53,7 +59,7 @@ class RunFolder:
         self._before = trim_log(self.path, run.step)
         self._started = time.monotonic(), time.process_time()
         options = {"unit": "step", "disable": not self._progress, "mininterval": 1, "file": sys.stderr}
-        self._bar = tqdm(total=self.steps, initial=run.step, desc=self.label, **options)
+        self.bar = tqdm(total=self.steps, initial=run.step, desc=self.label, **options)
 
     def write(self, step: int, record: Mapping[str, Any]) -> None:
         """A line of the log, with the seconds so far; it needs a ``total``."""
@@ -64,12 +70,17 @@ class RunFolder:
         with writing(self.path), open(self.path / "log.jsonl", "a") as log:
             log.write(json.dumps(line) + "\n")
         fit = f", IoU {record['mask_iou']:.2f}" if "mask_iou" in record else ""
-        self._bar.set_postfix_str(f"loss {record['total']:.3f}{fit}", False)
-        self._bar.update(step - self._bar.n)
+        self.bar.set_postfix_str(f"loss {record['total']:.3f}{fit}", False)
+        self.bar.update(step - self.bar.n)
 
     def save(self, run: Any) -> None:
-        """A checkpoint of ``run``, refused where its weights are no numbers."""
-        check_weights(run.network, run.step, self.path)
+        """A checkpoint. A loss can be finite and its gradient not: weights that are no numbers never replace one."""
+        bad = [name for name, value in run.network.state_dict().items() if not bool(torch.isfinite(value).all())]
+        if bad:
+            raise MsrnError(
+                f"{self.path}: {bad[0]} and {len(bad) - 1} other weights are not finite at step {run.step}; nothing "
+                "was saved since the last good checkpoint: lower learning_rate, or look at the settings that differ"
+            )
         save_checkpoint(run.state(), self.path)
 
     @property
@@ -79,10 +90,6 @@ class RunFolder:
     def out_of_time(self, step: int) -> OutOfTime:
         """What to raise then, after a checkpoint."""
         return OutOfTime(f"{self.label}: out of time at step {step:,} of {self.steps:,}; it goes on from there")
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 @contextlib.contextmanager
@@ -105,15 +112,7 @@ def opened(
         try:
             yield folder
         finally:
-            folder.close()
-
-
-def _how(name: str, step: int, steps: int, note: str) -> str:
-    if step >= steps:
-        return f"reused {name}{note}: settings, data, training code and seed are unchanged"
-    if step:
-        return f"resuming {name} at step {step:,} of {steps:,}{note}"
-    return f"no run {name} for these settings, data, code and seed yet{note}: training {steps:,} steps"
+            folder.bar.close()
 
 
 def summarise(terms: Sequence[Mapping[str, Tensor]], step: int) -> dict[str, Any]:
@@ -132,16 +131,6 @@ def summarise(terms: Sequence[Mapping[str, Tensor]], step: int) -> dict[str, Any
             "lower learning_rate, or look at the data, then run again"
         )
     return record
-
-
-def check_weights(network: torch.nn.Module, step: int, folder: Path) -> None:
-    """A loss can be finite and its gradient not: weights that are no numbers never replace a good checkpoint."""
-    bad = [name for name, value in network.state_dict().items() if not bool(torch.isfinite(value).all())]
-    if bad:
-        raise MsrnError(
-            f"{folder}: {bad[0]} and {len(bad) - 1} other weights are not finite at step {step}; nothing was "
-            "saved since the last good checkpoint: lower learning_rate, or look at the settings that differ"
-        )
 
 
 def load_state(folder: Path) -> dict[str, Any]:

@@ -56,8 +56,8 @@ def _plain(statements: list[ast.stmt], above: tuple[str, ...]) -> list[ast.stmt]
     for statement in statements:
         if _is_text(statement) or (isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"):
             continue
-        if isinstance(statement, ast.Import | ast.ImportFrom) and _is_inner(statement, above):
-            imports += _texts(statement, above)
+        if isinstance(statement, ast.Import | ast.ImportFrom) and (texts := list(_texts(statement, above))):
+            imports += texts
             continue
         for part in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
             for block in ("body", "orelse", "finalbody"):
@@ -67,20 +67,16 @@ def _plain(statements: list[ast.stmt], above: tuple[str, ...]) -> list[ast.stmt]
     return [ast.Expr(ast.Constant(text)) for text in sorted(imports)] + kept or [ast.Pass()]
 
 
-def _is_inner(statement: ast.Import | ast.ImportFrom, above: tuple[str, ...]) -> bool:
-    """Whether something of this package is imported."""
+def _texts(statement: ast.Import | ast.ImportFrom, above: tuple[str, ...]) -> Iterator[str]:
+    """For each name of this package: the digest of its module, what of that is imported, and as what."""
     if getattr(statement, "level", 0):
         raise ImportError(f"{above[-1]}: an import relative to its place; write the module's whole name")
-    return (getattr(statement, "module", None) or statement.names[0].name).partition(".")[0] == "msrn"
-
-
-def _texts(statement: ast.Import | ast.ImportFrom, above: tuple[str, ...]) -> Iterator[str]:
-    """For each name: the digest of the module, what of it is imported, and as what."""
     source = getattr(statement, "module", "")
     for name in statement.names:
         whole = f"{source}.{name.name}" if source else name.name
         module, inner = (whole, "") if _file(whole).exists() else (source, name.name)
-        yield f"{_of_module(module, above)} {inner} as {name.asname or name.name}"
+        if whole.startswith("msrn."):
+            yield f"{_of_module(module, above)} {inner} as {name.asname or name.name}"
 
 
 def _file(module: str) -> Path:

@@ -1,4 +1,4 @@
-"""Files of the run store: checkpoints and small texts, each replaced whole or not at all, and the lock of a run.
+"""Files of the run store: checkpoints and small texts, each replaced whole or not at all; and locks.
 
 A kill at any moment leaves the old file or the new one. What a full or read-only disk says becomes one line.
 """
@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 
 from msrn.errors import MsrnError
@@ -24,6 +23,8 @@ KEYS = {"network", "optimizer", "step"}  # of every state
 
 def save_checkpoint(state: dict, folder: Path) -> None:
     """Replace ``checkpoint.pt`` by ``state`` (tensors and plain values); keep the one before as the previous one."""
+    import torch  # here, since caches need the locks alone
+
     packed = io.BytesIO()
     torch.save(state, packed)
     new, current, previous = folder / "checkpoint.new.pt", folder / CURRENT, folder / PREVIOUS
@@ -43,6 +44,8 @@ def save_checkpoint(state: dict, folder: Path) -> None:
 
 def find_checkpoint(folder: Path) -> tuple[dict | None, str]:
     """The newest whole checkpoint, or None where nothing was saved yet, and a note when the newest was torn."""
+    import torch
+
     note = ""
     for name in (CURRENT, PREVIOUS):
         try:
@@ -61,12 +64,12 @@ def find_checkpoint(folder: Path) -> tuple[dict | None, str]:
 
 @contextlib.contextmanager
 def held(lock: Path) -> Iterator[None]:
-    """Hold a run against other processes, which wait here; the system frees the lock when its holder dies."""
+    """Hold a run or a cache against other processes, which wait here; the lock is free again when its holder dies."""
     mutex = FileLock(lock)
     try:
         mutex.acquire(timeout=0)
     except Timeout:
-        print(f"another process is at work on {lock.parent.name}: waiting for it", file=sys.stderr, flush=True)
+        print(f"another process is at work in {lock.parent}: waiting for it", file=sys.stderr, flush=True)
         mutex.acquire()
     try:
         yield

@@ -1,15 +1,7 @@
 """The run store: find, resume or train, and never do it twice.
 
-A run is (settings, data fingerprint, digest of the training code, seed). Its folder ``runs/NAME`` holds
-
-    params.yaml      all settings, the seed and what the run was trained on
-    checkpoint.pt    tensors only, written under a temporary name and renamed; checkpoint.previous.pt is the one before
-    log.jsonl        one line per logged step
-    result.json      what evaluation measured, written by ``scoring``
-
-A second process that wants the same run waits for the first and then loads. Resuming repeats the uninterrupted run
-bit by bit on the same CPU. Docstrings and comments do not enter the code digest, so explaining the code better costs
-no training.
+A run is (settings, data fingerprint, digest of the training code, seed). Its folder ``runs/NAME`` is as
+``store.checkpointing`` says, with ``result.json``, what evaluation measured.
 """
 
 import functools

@@ -138,7 +138,7 @@ def test_masks_do_not_follow_the_training_loop(monkeypatch):
 
 def test_scores_do_not_follow_the_training_loop(monkeypatch):
     monkeypatch.setattr(digest, "_known", {})
-    code_digest("msrn.evaluation.score")
+    code_digest("msrn.evaluation.protocol", "msrn.evaluation.inference")
     assert "msrn.evaluation.metrics" in digest._known and "msrn.render.numba_kernels" in digest._known
     assert not [name for name in digest._known if name.startswith("msrn.training")]
 

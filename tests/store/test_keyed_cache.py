@@ -54,7 +54,7 @@ def test_an_interrupted_keep_adds_nothing(cache):
 
 WRITER = """
 import sys
-from msrn.data.keyed import KeyedCache
+from msrn.store.keyed_cache import KeyedCache
 first = int(sys.argv[1])
 for i in range(first, first + 60):
     KeyedCache("kind", "1").keep({f"key {i}".encode(): f"item {i}".encode()})
