@@ -52,7 +52,8 @@ def content_digest(root: Path, path: Path) -> str:
 def read_surface(root: Path, path: Path) -> Surface:
     """The mesh or cloud of a file under the resolved folder ``root``, as it stands; a scene's parts are joined.
 
-    Faces keep their order, and with it a sample of the surface its points, but in an .obj of several materials.
+    Faces keep their order, and with it a sample of the surface its points, but where an .obj has several materials or
+    a .glb several parts.
     """
     surface = check_surface(_read(root, path), f"of {path}")
     cloud = isinstance(surface, np.ndarray)
@@ -78,14 +79,28 @@ def _read(root: Path, path: Path) -> Surface:
                 arrays = packed.namelist()
             name = arrays[0].removesuffix(".npy") if len(arrays) == 1 else "points"
             return read_arrays(root, path, {name: (None, 3)})[name]
-        content = io.BytesIO(read_bytes(root, path))
+        content = read_bytes(root, path)
         if kind == ".xyz":
-            return np.loadtxt(content, ndmin=2)[:, :3]  # colours or normals may follow
-        return _joined(trimesh.load(content, kind[1:], process=False, force="scene"), points=kind == ".ply")
+            return np.loadtxt(io.BytesIO(content), ndmin=2)[:, :3]  # colours or normals may follow
+        _check_content(content)
+        return _joined(trimesh.load(io.BytesIO(content), kind[1:], process=False, force="scene"), kind == ".ply")
     except MsrnError:
         raise
     except Exception as error:  # trimesh and numpy raise whatever a torn file makes them stumble over
         raise MsrnError(f"{path} is not a whole {kind} ({type(error).__name__}: {said(error)})") from None
+
+
+def _check_content(content: bytes) -> None:
+    """Two faults that trimesh passes over: a text .ply that was cut off, and coding that it takes for zeros."""
+    header, _, body = content.partition(b"end_header")
+    if header.startswith(b"ply") and b"format ascii" in header:
+        wanted = sum(int(line.split()[2]) for line in header.splitlines() if line.startswith(b"element"))
+        lines = sum(bool(line.strip()) for line in body.splitlines())
+        if lines < wanted:
+            raise ValueError(f"{lines} of {wanted} lines: is it cut off?")
+    for coding in (b"KHR_draco_mesh_compression", b"EXT_meshopt_compression"):
+        if content.startswith(b"glTF") and coding in content:
+            raise ValueError(f"it uses {coding.decode()}: write it without compression")
 
 
 def _joined(scene: trimesh.Scene, points: bool) -> Surface:

@@ -370,6 +370,12 @@ def corrupt_cases():
         "words": (".xyz", b"one two three\n" * 200, "not a whole .xyz"),
         "face out of range": (".ply", ply(None, (0, 1, 700)), "faces name vertices 0..700"),
         "cut off": (".ply", ply()[:-50], "not a whole .ply"),
+        "cut off text": (
+            ".ply",
+            trimesh.creation.box().export(file_type="ply", encoding="ascii")[:-40],
+            "lines: is it",
+        ),
+        "compressed": (".glb", b"glTF" + bytes(16) + b"KHR_draco_mesh_compression", "write it without compression"),
         "cut off stl": (".stl", trimesh.creation.box().export(file_type="stl")[:-50], "not a whole .stl"),
         "cut off off": (".off", b"OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n", "3 of 4 vertices"),
         "no faces": (".obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "0 faces"),
