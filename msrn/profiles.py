@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import yaml
@@ -146,8 +145,8 @@ def _check_weights(files: Mapping[str, Any], s: Settings) -> None:
 
 def _is_parameter(name: str, value: Any) -> bool:
     """A plain value that a parameters cell defines, as against what IPython and imports put among the globals."""
-    ipython = name in ("In", "Out", "exit", "quit", "get_ipython", "open")
-    return not (name.startswith("_") or ipython or isinstance(value, ModuleType) or callable(value))
+    plain = value is None or isinstance(value, str | bool | int | float | list | tuple | dict)
+    return plain and not name.startswith("_") and name not in ("In", "Out")
 
 
 def _choose_profile(name: str) -> str:
