@@ -9,7 +9,6 @@ import yaml
 from msrn import paths, profiles
 from msrn.data import DATASETS, open_collection
 from msrn.errors import MsrnError
-from msrn.experiments.paper import variant
 from msrn.experiments.table import ABLATIONS
 from msrn.report import conclusions
 from msrn.settings import REMOVED, current_settings
@@ -39,13 +38,6 @@ def test_the_paper_profile_is_table_1():
     assert (s.memory_momentum, s.affinity_weight, s.shape_confidence) == (0.99, 1e-6, 0.5)
     assert (s.batch_size, s.learning_rate, s.stage_switch, s.image_size) == (16, 1e-4, 10_000, 64)
     assert (s.small_shape_code, s.small_texture_code) == (1, 2)
-
-
-def test_profiles_laptop_and_night_are_rows_of_the_study():
-    """So that the page of choices has their measurement, and a run of the one is a run of the other."""
-    laptop, night = profiles.resolve("laptop", device="cpu"), profiles.resolve("night", device="cpu")
-    assert variant("study", "laptop").settings(laptop.settings) == laptop.settings
-    assert variant("study", "night").settings(laptop.settings) == night.settings and len(night.seeds) == 3
 
 
 def test_every_setting_says_what_it_means_and_what_the_paper_says():

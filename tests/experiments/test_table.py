@@ -7,9 +7,7 @@ import pytest
 from toy import tiny_settings, toy_collection
 
 from msrn.errors import MsrnError
-from msrn.experiments import study
 from msrn.experiments.table import TABLE8, Variant, portion
-from msrn.profiles import resolve
 
 
 def test_overrides_leave_the_rest():
@@ -48,12 +46,3 @@ def test_a_portion_keeps_the_columns_together_and_has_its_own_fingerprint():
     prints = {made.fingerprint, whole.fingerprint, portion(whole, rows[:-1]).fingerprint}
     assert len(prints) == 3 and made.fingerprint == portion(whole, rows).fingerprint
     assert portion(replace(whole, masks=None), rows).masks is None
-
-
-def test_rows_of_the_study_have_names_and_questions_of_their_own():
-    names = [row.name for row in study.STUDY]
-    assert len(set(names)) == len(names) and names[0] == study.OUTCOME and study.STUDY[0].overrides == study.TOGETHER
-    assert all(row.question.endswith((".", "?")) for row in study.STUDY)
-    base = resolve("laptop", device="cpu").settings
-    made = [(row.settings(base), row.objects, row.views) for row in study.STUDY if row.changes(base)]
-    assert len(set(map(repr, made))) == len(made) >= 5  # all valid, no two alike
