@@ -65,7 +65,6 @@ def test_a_profile_that_inherits_differs_in_what_its_file_says(cuda, name, paren
 
 HEIRS = {
     "base": "dataset: {pascal3d: a, shapenet: b}\ndata_root: null\nseeds: [0]\ndevice: cpu\n"
-    "settings: {steps: 5, log_every: 5, checkpoint_every: 5}\nweights: {}\n",
     "heir": "inherits: base\ndataset: {shapenet: c}\nseeds: [1, 2]\nsettings: {steps: 10}\n",
     "grandchild": "inherits: heir\ndataset: {shapenet: d}\n",
     "lost": "inherits: nobody\n",
@@ -153,7 +152,6 @@ def test_unknown_and_wrong_settings():
     refused(lambda: profiles.make_settings({"image_size": 32}), "image_size = 32", "resnet18")
     refused(lambda: profiles.make_settings({"image_size": 40}), "image_size = 40", "multiple of 16")
     refused(lambda: profiles.make_settings({"texture_size": 48}), "texture_size = 48", "power of two")
-    refused(lambda: profiles.make_settings({"log_every": 30, "checkpoint_every": 100}), "checkpoint_every = 100", "30")
     refused(lambda: profiles.make_settings({"ellipsoid": [0.4, 0, 0.3]}), "ellipsoid")
 
 
