@@ -65,6 +65,7 @@ def test_a_profile_that_inherits_differs_in_what_its_file_says(cuda, name, paren
 
 HEIRS = {
     "base": "dataset: {pascal3d: a, shapenet: b}\ndata_root: null\nseeds: [0]\ndevice: cpu\n"
+    "settings: {steps: 5, log_every: 5, checkpoint_every: 5}\nweights: {}\n",
     "heir": "inherits: base\ndataset: {shapenet: c}\nseeds: [1, 2]\nsettings: {steps: 10}\n",
     "grandchild": "inherits: heir\ndataset: {shapenet: d}\n",
     "lost": "inherits: nobody\n",
