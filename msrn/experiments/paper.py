@@ -31,9 +31,8 @@ def _values(columns: str, cells: list[str]) -> dict[str, float]:
 
 
 def _sweep(symbol: str, setting: str, metric: str, printed: dict[int, float | None]) -> tuple[Row, ...]:
-    """A row for each value of a setting; None where the paper's value cannot be read."""
-    values = {value: {} if number is None else {metric: number} for value, number in printed.items()}
-    return tuple(Row(f"{symbol} = {value}", cell, {setting: value}) for value, cell in values.items())
+    """A row for each value of a setting; None where the paper's result cannot be read."""
+    return tuple(Row(f"{symbol} = {value}", {metric: cell}, {setting: value}) for value, cell in printed.items())
 
 
 # fmt: off
