@@ -21,7 +21,7 @@ class Row:
     """A row of a table, by the paper's name for it."""
 
     name: str
-    printed: Mapping[str, float] = field(default_factory=dict)  # by the key of a column
+    printed: Mapping[str, float | None] = field(default_factory=dict)  # by the key of a column; None: not legible
     settings: Mapping[str, Any] | None = None  # None: quoted
     supervision: str = ""  # the paper's letters: M multi-view, K keypoints, C pose, S silhouette, A assumption, P prior
     question: str = ""  # what it answers, in words
