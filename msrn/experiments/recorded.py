@@ -104,7 +104,8 @@ def groups(
     kept under this table, or of the very settings of ``request``."""
     alike: dict[str, list[Record]] = {}
     for record in records:
-        if record.kind == "model" and dataset in (None, record.dataset):
+        alike_trained = TABLES.get(record.experiment, table).scope == table.scope
+        if record.kind == "model" and dataset in (None, record.dataset) and alike_trained:
             key = (
                 record.dataset,
                 record.fingerprint,

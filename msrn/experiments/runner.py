@@ -49,7 +49,8 @@ class Experiment:
     until: float | None = None  # of time.monotonic, past which training stops, with OutOfTime
 
     def open(self, split: str) -> ImageCollection:
-        return open_collection(self.request.dataset, split, self.request.data_root)
+        collection, only = open_collection(self.request.dataset, split, self.request.data_root), self.table.category
+        return one_category(collection, only) if only and len(collection.categories) > 1 else collection
 
     def given(self, job: "Job") -> Given:
         """What baselines see of a job; its features are those of the candidates."""

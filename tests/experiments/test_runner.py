@@ -194,3 +194,11 @@ def test_a_model_a_category(toy_data, monkeypatch, tmp_path):
     assert record.metrics["cd.category.ball"] == pytest.approx(parts[0].metrics["cd.category.ball"], rel=1e-5)
     assert record.train_seconds == pytest.approx(sum(part.train_seconds for part in parts))
     assert isinstance(record, Record) and results.from_json(results.to_json(record), "").variant == "Ours"
+
+
+def test_a_table_of_one_category_reads_that_one_alone(toy_data, cache):
+    table = replace(TABLE8, category="disc")
+    asked = Experiment(table, toy_request(), progress=False)
+    assert asked.open("train").categories == ("disc",) and len(asked.open("test")) == 20
+    with pytest.raises(MsrnError, match="toy has no category 'rocket'"):
+        Experiment(replace(TABLE8, category="rocket"), toy_request()).open("train")
