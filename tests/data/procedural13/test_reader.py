@@ -94,7 +94,7 @@ def test_evaluation_views_spread_over_the_circle(split):
 def test_fingerprint_is_of_the_content(small, monkeypatch):
     assert len({collection.fingerprint for collection in small.values()}) == 3
     first = small["train"].fingerprint
-    monkeypatch.setattr("msrn.data.procedural13.reader.open_drawn", lambda drawn, split, kind: drawn.content)
+    monkeypatch.setattr(procedural13, "open_drawn", lambda drawn, split, kind: drawn.content)
     content = open_collection("procedural13-4", "train")
     assert content != open_collection("procedural13-5", "train") and content != first
     monkeypatch.setattr(procedural13, "VERSION", 0)
