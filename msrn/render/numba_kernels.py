@@ -42,13 +42,6 @@ def _span(real, low, high, size):
 
 
 @njit(**COMPILED)
-def _corners(vertices, corners):
-    """x, y, z of the first, the second and the third corner of a face."""
-    first, second, third = vertices[corners[0]], vertices[corners[1]], vertices[corners[2]]
-    return first[0], first[1], first[2], second[0], second[1], second[2], third[0], third[1], third[2]
-
-
-@njit(**COMPILED)
 def _corner_colors(real, colors, face, colored):
     """Red, green, blue of each corner, or zeros. In registers: the compiler cannot know that writing to a pixel leaves
     the colours alone."""
@@ -60,7 +53,7 @@ def _corner_colors(real, colors, face, colored):
 
 @njit(**COMPILED)
 def _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size):
-    """Orientation (+1, -1, or 0 for a face to skip) and the rows and columns that the face can touch."""
+    """Orientation (+1, -1, or 0 for a face to skip) and the rows and columns that the face can touch, or none."""
     area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
     # Written so that NaN and infinity fail, since a cast of those to a pixel index is not defined.
     if not (z0 > depth and z1 > depth and z2 > depth and abs(area) > flat and abs(area) < math.inf):
@@ -85,10 +78,14 @@ def _inverse_square(real, ax, ay, bx, by):
 
 
 @njit(**COMPILED)
-def _inverse_squares(real, x0, y0, x1, y1, x2, y2):
-    """Of the lengths of the edges, each by the corner opposite."""
-    last = _inverse_square(real, x0, y0, x1, y1)
-    return _inverse_square(real, x1, y1, x2, y2), _inverse_square(real, x2, y2, x0, y0), last
+def _face(real, vertices, corners, reach, depth, flat, size):
+    """The coordinates of a face's corners, what `_cover` says of it, and one over the squared length of each edge."""
+    first, second, third = vertices[corners[0]], vertices[corners[1]], vertices[corners[2]]
+    x0, y0, z0, x1, y1, z1 = first[0], first[1], first[2], second[0], second[1], second[2]
+    x2, y2, z2 = third[0], third[1], third[2]
+    box = _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size)
+    opposite0, opposite1 = _inverse_square(real, x1, y1, x2, y2), _inverse_square(real, x2, y2, x0, y0)
+    return (x0, y0, z0, x1, y1, z1, x2, y2, z2), box, (opposite0, opposite1, _inverse_square(real, x0, y0, x1, y1))
 
 
 @njit(**COMPILED)
@@ -105,9 +102,10 @@ def _boundary(real, x0, y0, x1, y1, x2, y2, inverses):
 
 
 @njit(**COMPILED)
-def _edge_functions(side, x0, y0, x1, y1, x2, y2):
-    """Twice the area between the origin and the edge opposite each corner, negative beyond that edge."""
-    return (x1 * y2 - x2 * y1) * side, (x2 * y0 - x0 * y2) * side, (x0 * y1 - x1 * y0) * side
+def _edges(side, x0, y0, x1, y1, x2, y2):
+    """Twice the area between the origin and the edge opposite each corner, negative beyond it; whether none is."""
+    e0, e1, e2 = (x1 * y2 - x2 * y1) * side, (x2 * y0 - x0 * y2) * side, (x0 * y1 - x1 * y0) * side
+    return e0, e1, e2, e0 >= 0 and e1 >= 0 and e2 >= 0
 
 
 @njit(**COMPILED)
@@ -119,11 +117,8 @@ def _draw(vertices, faces, colors, colored, numbers, state):
     reach, inverse_sigma, step = math.sqrt(cutoff), one / sigma, real(2) / real(size)
     corner = step * real(0.5) - one
     for face in range(len(faces)):
-        x0, y0, z0, x1, y1, z1, x2, y2, z2 = _corners(vertices, faces[face])
-        side, top, bottom, left, right = _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size)
-        if side == 0 or left >= right:
-            continue
-        inverses = _inverse_squares(real, x0, y0, x1, y1, x2, y2)
+        points, box, inverses = _face(real, vertices, faces[face], reach, depth, flat, size)
+        (x0, y0, z0, x1, y1, z1, x2, y2, z2), (side, top, bottom, left, right) = points, box
         red0, green0, blue0, red1, green1, blue1, red2, green2, blue2 = _corner_colors(real, colors, face, colored)
         for row in range(top, bottom):
             py = real(row) * step + corner
@@ -131,9 +126,8 @@ def _draw(vertices, faces, colors, colored, numbers, state):
             for column in range(left, right):
                 px = real(column) * step + corner
                 r0x, r1x, r2x = x0 - px, x1 - px, x2 - px
+                e0, e1, e2, inside = _edges(side, r0x, r0y, r1x, r1y, r2x, r2y)
                 squared, _, _, _, _ = _boundary(real, r0x, r0y, r1x, r1y, r2x, r2y, inverses)
-                e0, e1, e2 = _edge_functions(side, r0x, r0y, r1x, r1y, r2x, r2y)
-                inside = e0 >= 0 and e1 >= 0 and e2 >= 0
                 if not inside and squared >= cutoff:
                     continue
                 x = squared * inverse_sigma
@@ -229,11 +223,8 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
     corner = step * real(0.5) - one
     colored = len(colors) > 0
     for face in range(len(faces)):
-        x0, y0, z0, x1, y1, z1, x2, y2, z2 = _corners(vertices, faces[face])
-        side, top, bottom, left, right = _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size)
-        if side == 0 or left >= right:
-            continue
-        inverses = _inverse_squares(real, x0, y0, x1, y1, x2, y2)
+        points, box, inverses = _face(real, vertices, faces[face], reach, depth, flat, size)
+        (x0, y0, z0, x1, y1, z1, x2, y2, z2), (side, top, bottom, left, right) = points, box
         red0, green0, blue0, red1, green1, blue1, red2, green2, blue2 = _corner_colors(real, colors, face, colored)
         gr0 = gg0 = gb0 = gr1 = gg1 = gb1 = gr2 = gg2 = gb2 = zero
         gx0 = gy0 = gz0 = gx1 = gy1 = gz1 = gx2 = gy2 = gz2 = zero
@@ -246,8 +237,7 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
                 px = real(column) * step + corner
                 r0x, r1x, r2x = x0 - px, x1 - px, x2 - px
                 squared, qx, qy, t, edge = _boundary(real, r0x, r0y, r1x, r1y, r2x, r2y, inverses)
-                e0, e1, e2 = _edge_functions(side, r0x, r0y, r1x, r1y, r2x, r2y)
-                inside = e0 >= 0 and e1 >= 0 and e2 >= 0
+                e0, e1, e2, inside = _edges(side, r0x, r0y, r1x, r1y, r2x, r2y)
                 if not inside and squared >= cutoff:
                     continue
                 x = squared * inverse_sigma
