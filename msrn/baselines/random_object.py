@@ -36,11 +36,6 @@ class TrueMeshes(Sequence):
         return truth.vertices, truth.faces
 
 
-def meshes_of(training: Any, ids: Sequence[str]) -> Sequence[Mesh]:
-    """The true meshes of the training objects ``ids``."""
-    return TrueMeshes(training, ids)
-
-
 def check_sets(collection: Any, indices: Sequence[int], training: Any) -> np.ndarray:
     """``indices`` as an array; the two collections must name the same categories and share no object."""
     indices = np.asarray(indices, int).reshape(-1)
@@ -65,6 +60,6 @@ def check_pools(pools: dict[int, np.ndarray], collection: Any) -> None:
 BASELINE = Baseline(
     "random object, category known",
     __name__,
-    lambda inputs: meshes_of(inputs.train, random_object(inputs.test, inputs.index, inputs.train, SEED)),
+    lambda inputs: TrueMeshes(inputs.train, random_object(inputs.test, inputs.index, inputs.train, SEED)),
     lambda inputs: [inputs.train.fingerprint],
 )

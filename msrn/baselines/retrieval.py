@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from msrn.baselines.baseline import Baseline, Given
-from msrn.baselines.random_object import check_pools, check_sets, meshes_of
+from msrn.baselines.random_object import TrueMeshes, check_pools, check_sets
 from msrn.errors import MsrnError
 from msrn.evaluation.protocol import Mesh
 
@@ -62,7 +62,7 @@ def _baseline(name: str, known_category: bool) -> Baseline:
     def meshes(inputs: Given) -> Sequence[Mesh]:
         features = inputs.features(inputs.test), inputs.features(inputs.train)
         ids = nearest_object(inputs.test, inputs.index, inputs.train, *features, known_category)
-        return meshes_of(inputs.train, ids)
+        return TrueMeshes(inputs.train, ids)
 
     return Baseline(name, __name__, meshes, Given.features_depend)
 

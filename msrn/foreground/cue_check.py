@@ -1,6 +1,6 @@
 """On which side of the outline the cue of each category lies, held against M_o; no true mask is read.
 
-Fine-tuning looks at all categories together (``tuning.agreement``). Without L_for nothing binds their signs together,
+Fine-tuning looks at all categories together (``finetune.agreement``). Without L_for nothing binds their signs together,
 so the cue of a single one can leave the object while the mean stays positive. Here every category is looked at alone.
 """
 

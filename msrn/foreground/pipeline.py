@@ -49,7 +49,7 @@ class Foreground:
     seed: int
     device: str = "cpu"
     progress: bool = True
-    until: float | None = None  # of time.monotonic, past which fine-tuning stops with resume.OutOfTime
+    until: float | None = None  # of time.monotonic, past which fine-tuning stops with checkpointing.OutOfTime
     weights: Mapping[str, str] = field(default_factory=dict)  # a request's: files of ``saliency`` and ``cue``
 
     @functools.cached_property

@@ -63,7 +63,7 @@ def data_url(picture: bytes) -> str:
 def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float, size: int = TILE) -> np.ndarray:
     """A shaded picture (size, size, 4) uint8 of a mesh, centred, from a direction in degrees; transparent around it.
 
-    ``face_colors`` (F, 3) uint8. The light is that of the photographs (``data.zbuffer``).
+    ``face_colors`` (F, 3) uint8. The light is that of the photographs (``data.drawing.zbuffer``).
     """
     vertices, faces = np.asarray(mesh[0], np.float64), np.ascontiguousarray(mesh[1], np.int32)
     vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2

@@ -8,7 +8,7 @@ import pytest
 from msrn.baselines import BASELINES, retrieval
 from msrn.baselines.ellipsoid import ellipsoid
 from msrn.baselines.mean_shape import marching_tetrahedra, mean_shape
-from msrn.baselines.random_object import meshes_of, random_object
+from msrn.baselines.random_object import TrueMeshes, random_object
 from msrn.baselines.retrieval import nearest_object
 from msrn.baselines.silhouettes import SETTINGS, fitted_meshes
 from msrn.data import GroundTruth
@@ -84,8 +84,8 @@ def test_nearest_object_matches_a_loop(tested, training, known, at_once, monkeyp
         assert found == name
 
 
-def test_meshes_of_gives_the_named_objects(training):
-    shapes = meshes_of(training, ["train7", "train2", "train7"])
+def test_true_meshes_are_those_of_the_named_objects(training):
+    shapes = TrueMeshes(training, ["train7", "train2", "train7"])
     assert len(shapes) == 3 and [int(vertices[0, 0]) for vertices, _ in shapes] == [7, 2, 7]
 
 
@@ -93,7 +93,7 @@ def test_meshes_are_read_when_they_are_asked_for(training):
     """However many objects a test split has, their meshes are never in memory together."""
     read = []
     spied = SimpleNamespace(ground_truth=lambda name: read.append(name) or training.ground_truth(name))
-    shapes = meshes_of(spied, ["train7", "train2"])
+    shapes = TrueMeshes(spied, ["train7", "train2"])
     assert read == [] and int(shapes[1][0][0, 0]) == 2 and read == ["train2"]
 
 

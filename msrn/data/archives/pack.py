@@ -1,4 +1,4 @@
-"""Packing: one pass over an archive of image files turns it into the memory-mapped cache (``data.cache``).
+"""Packing: one pass over an archive of image files turns it into the memory-mapped cache (``store.array_cache``).
 
 An archive is packed piece by piece, on several threads; a piece is some images that lie together in the arrays. Its
 digest is written behind it into the array ``digests``, which is thereby the list of what is done: a packing that was

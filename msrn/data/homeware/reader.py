@@ -1,7 +1,7 @@
 """homeware: real furniture and cars, the data set that a fresh machine has (§4.1's protocol, on other objects).
 
 193 objects of six categories, from libraries under CC0 and CC BY (``assets/HOMEWARE_CREDITS.md``), as meshes of at
-most 4,000 faces with one colour a face, drawn as ``data.views`` says. The split is by object, written down in
+most 4,000 faces with one colour a face, drawn by ``drawing.views``. The split is by object, written down in
 ``assets/homeware_split.csv`` with the one view of each object by which it is evaluated.
 """
 

@@ -1,8 +1,8 @@
 """homeware-wild: the objects of homeware in the wild, which stands in for Pascal3D+ on a fresh machine (§4.1).
 
-32 photographs of each object (``homeware-wild-NUMBER``: so many), drawn as ``data.photographs`` says on panoramas of
-the object's own split, among other objects of that split. They are raw: there are no masks, since finding the object is
-what §3.1 is about; the true ones are kept for evaluation alone. A photograph is a function of its object and its
+32 photographs of each object (``homeware-wild-NUMBER``: so many), drawn by ``homeware.photographs`` on panoramas of the
+object's own split, among other objects of that split. They are raw: there are no masks, since finding the object is
+what §3.1 is about. Evaluation alone has the true ones. A photograph is a function of its object and its
 number, and so is its pose. Drawn when first asked for, all splits at once (minutes), and kept in the cache (400 MB).
 """
 

@@ -5,10 +5,11 @@
     ROOT/masks/CATEGORY/anything.png ...       optional, one for every photograph, bright where the object is
     ROOT/masks/{train,val,test}/CATEGORY/...   the same beside splits of your own
 
-Without splits of your own every tenth photograph is for validation and every fifth for testing (``data.shares``).
-Photographs are turned as their EXIF data say, reduced to 128 pixels along the longer side and padded to a square with
-their border's colours. Without masks the collection is raw, and the foreground module (§3.1) makes some; with masks it
-is segmented already, on white. Files that are no whole image are named, counted and left out.
+Without splits of your own every tenth photograph is for validation and every fifth for testing
+(``photo_folder.splits``). Photographs are turned as their EXIF data say, reduced to 128 pixels along the longer side
+and padded to a square with their border's colours. Without masks the collection is raw, and the foreground module
+(§3.1) makes some. With masks it is segmented already, on white. Files that are no whole image are named, counted and
+left out.
 There is no true shape. Reading costs some milliseconds a photograph, once; memory does not grow with their number.
 """
 

@@ -1,8 +1,8 @@
 """procedural13: generated shapes of the paper's 13 categories (§4.1, Table 2), as many as one asks for.
 
 ``procedural13`` has 80 objects per category, ``procedural13-300`` has 300. An object is a function of its category and
-its number alone (``data.shapes``), and so is its split: 70/10/20 by the number's last digit. A larger set therefore
-holds the smaller ones, split by split. Drawn as ``data.views`` says; its shapes are made again when evaluation asks.
+its number alone (``procedural13.shapes``). So is its split: 70/10/20 by the number's last digit. A larger set holds the
+smaller ones, split by split. ``drawing.views`` draws them; shapes are made again when evaluation asks.
 """
 
 import re

@@ -7,10 +7,10 @@
     ROOT/CATEGORY/OBJECT/cameras.npz           world_mat_i, camera_mat_i, perhaps scale_mat_i (4, 4), i = 0..23
     ROOT/CATEGORY/OBJECT/pointcloud.npz        points, normals (P, 3), in -0.5..0.5
 
-This is the folder archive that the code of differentiable volumetric rendering [52] published; ``shapenet_npz`` reads
-the older form. Each split is packed on first use (``data.pack``). Its key is a digest of the lists and of the times at
+This is the folder archive that the code of differentiable volumetric rendering [52] published; ``shapenet.npz`` reads
+the older form. ``archives.pack`` packs each split on first use. Its key is a digest of the lists and of the times at
 which something was last added to, renamed in or deleted from the folders ``image`` and ``mask`` of an object, and
-``cameras.npz`` written: that is noticed, and a picture that was overwritten in place is not (delete the cache then).
+``cameras.npz`` written. A picture that was overwritten in place is not noticed (delete the cache then).
 Opening therefore asks the disk three times per object; the images are not touched.
 
 The frame is Unicorn's: the archive's x, toward which objects look, becomes our z. ``data check`` proves it by

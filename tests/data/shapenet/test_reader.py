@@ -10,7 +10,7 @@ from shapenet_archive import SIZE, Boxes, world_matrix, write_archive, write_npz
 
 from msrn import camera
 from msrn.baselines.mean_shape import mean_shape
-from msrn.baselines.random_object import meshes_of, random_object
+from msrn.baselines.random_object import TrueMeshes, random_object
 from msrn.data import open_collection
 from msrn.data.archives.clouds import CloudTruth, centered_cloud
 from msrn.data.archives.poses import angles
@@ -151,7 +151,7 @@ def test_baselines_and_figures_work_with_points(cache, archive):
     train, test = (open_collection("shapenet", split, archive) for split in ("train", "test"))
     rows = test.evaluation_index
     mean = mean_shape(test, rows, train, resolution=24)
-    found = meshes_of(train, random_object(test, rows, train, seed=0))
+    found = TrueMeshes(train, random_object(test, rows, train, seed=0))
     for meshes in (mean, found):
         assert np.isfinite(evaluate_meshes(meshes, test, rows, 500, seed=0).cd["search_icp"]).all()
     tiles = pictures._truth_tiles(test, rows)
