@@ -1,7 +1,7 @@
 """The tables of the paper as they are printed (§4.4 and §4.5), and what they claim.
 
-A dash is a value that the paper does not have. Supervision: I image alone, S silhouettes, K keypoints, C pose, M several
-views, A assumptions, P a prior, 3D shapes.
+A dash is a value that the paper does not have. Supervision: I image alone, S silhouettes, K keypoints, C pose, M
+several views, A assumptions, P a prior, 3D shapes.
 """
 
 from dataclasses import replace
