@@ -104,11 +104,11 @@ def poses(result: Result) -> Picture:
 def lengths(table: Table, records: Sequence[Record]) -> HTML:
     """What more steps buy, from recorded results: a table, and a figure where some set has more than one length."""
     several = several_lengths(table, records)
-    picture = _lengths_picture(table, several)._repr_html_() if several else ""
+    picture = lengths_picture(table, several)._repr_html_() if several else ""
     return HTML(picture + lengths_html(table, records))
 
 
-def _lengths_picture(table: Table, several: Mapping[str, Sequence[Group]]) -> Picture:
+def lengths_picture(table: Table, several: Mapping[str, Sequence[Group]]) -> Picture:
     """CD, F-score and mask IoU against training steps: panels for every data set, a line per row, and the best of the
     rows that train nothing as a yardstick."""
     figure = Figure(figsize=(9.5, 0.5 + 2.4 * len(several)), layout="constrained")
