@@ -1,7 +1,7 @@
 """What the runs behind a table learned: by category, by pose and by alignment."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from IPython.display import HTML
 
@@ -10,7 +10,6 @@ from msrn.evaluation.protocol import ALIGNMENTS
 from msrn.experiments.runner import Result
 from msrn.report.html import plain_html
 from msrn.report.words import mean_of, two_decimals
-from msrn.store.results import Record
 
 ALIGNMENT_TITLES = {
     "none": "none",
@@ -23,39 +22,32 @@ ALIGNMENT_TITLES = {
 
 def learned_table(result: Result) -> HTML:
     """Mask IoU and pose consistency on all test views, per row: over all categories, and m = 2 in each."""
-    names = categories_of(result)
-    keys = ["mask_iou", *(f"pose_m{m}" for m in TURNS), *(f"pose_m2.category.{name}" for name in names)]
-    lines = [_line(name, records, keys) for name, records in result.rows.items() if records]
-    header = ["", "mask IoU", *(f"pose, m = {m}" for m in TURNS), *(f"{name}, m = 2" for name in names)]
+    columns = {"mask_iou": "mask IoU", **{f"pose_m{m}": f"pose, m = {m}" for m in TURNS}}
+    columns |= {f"pose_m2.category.{name}": f"{name}, m = 2" for name in categories_of(result)}
     note = (
         "Pose consistency is the resultant length of m × (predicted − true azimuth): 1 is right up to a constant turn, "
         "0 is random; m = 2 forgives half turns (front for back), m = 4 quarter turns."
     )
-    return HTML(plain_html("What the networks learned: all test views", header, lines, note))
+    return _table(result, "What the networks learned: all test views", columns, note, baselines=False)
 
 
 def category_table(result: Result) -> HTML:
     """CD in each category, for every row."""
     names = categories_of(result)
-    keys = [*(f"cd.category.{name}" for name in names), "cd", "cd.micro"]
-    lines = [_line(name, records, keys) for name, records in _every_row(result)]
-    header = ["", *names, "macro mean", "mean over objects"]
+    columns = {f"cd.category.{name}": name for name in names} | {"cd": "macro mean", "cd.micro": "mean over objects"}
     counts = Counter(result.outcomes[0].record.objects["category"])
     note = "Test objects: " + ", ".join(f"{name} {counts[name]}" for name in names) + "."
-    return HTML(plain_html("Chamfer distance by category", header, lines, note))
+    return _table(result, "Chamfer distance by category", columns, note)
 
 
 def alignment_table(result: Result) -> HTML:
     """CD under every alignment, and Eq. 46's own value."""
-    header = ["", *(ALIGNMENT_TITLES[name] for name in ALIGNMENTS), "Eq. 46"]
-    keys = [*(f"cd.{name}" for name in ALIGNMENTS), "eq46"]
-    lines = [_line(name, records, keys) for name, records in _every_row(result)]
-    points = result.request.settings.eval_points
+    columns = {f"cd.{name}": ALIGNMENT_TITLES[name] for name in ALIGNMENTS} | {"eq46": "Eq. 46"}
     note = (
         "Macro means. The last column is Eq. 46 as printed, after the headline alignment: a sum of squared distances "
-        f"over {points:,} points of each surface, with the longest true edge = 1."
+        f"over {result.request.settings.eval_points:,} points of each surface, with the longest true edge = 1."
     )
-    return HTML(plain_html("Chamfer distance by alignment", header, lines, note))
+    return _table(result, "Chamfer distance by alignment", columns, note)
 
 
 def categories_of(result: Result) -> list[str]:
@@ -63,10 +55,9 @@ def categories_of(result: Result) -> list[str]:
     return [name for name in result.test.categories if f"cd.category.{name}" in result.outcomes[0].record.metrics]
 
 
-def _every_row(result: Result) -> list[tuple[str, list[Record]]]:
-    models = [(name, records) for name, records in result.rows.items() if records]
-    return [*models, *((record.variant, [record]) for record in result.baselines)]
-
-
-def _line(name: str, records: Sequence[Record], keys: Sequence[str]) -> list[str]:
-    return [name, *(two_decimals(mean_of(records, key)) for key in keys)]
+def _table(result: Result, caption: str, columns: Mapping[str, str], note: str, baselines: bool = True) -> HTML:
+    """A line for each row that was measured; ``columns`` gives the metrics their titles."""
+    rows = {name: records for name, records in result.rows.items() if records}
+    rows |= {record.variant: [record] for record in result.baselines if baselines}
+    lines = [[name, *(two_decimals(mean_of(records, key)) for key in columns)] for name, records in rows.items()]
+    return HTML(plain_html(caption, ["", *columns.values()], lines, note))

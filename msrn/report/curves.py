@@ -12,11 +12,10 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Outcome, Result
 from msrn.experiments.table import Table
-from msrn.report.pictures import INK, Picture, quiet
+from msrn.report.pictures import BLUE, GREEN, INK, ORANGE, PURPLE, Picture, legend_above, quiet
 from msrn.report.recorded_tables import MEASURES, lengths_html, several_lengths
 from msrn.store.results import Record
 
-GREEN, ORANGE, BLUE, PURPLE = "#2a9d6f", "#e0692f", "#3f7fd0", "#8a63c7"
 DASHED, DOTTED, DASHDOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2))  # told apart without colour as well
 OTHERS = ((GREEN, DASHED), (ORANGE, DOTTED), (PURPLE, DASHDOT))
 CURVES = {  # log key -> title
@@ -44,27 +43,21 @@ def learning(result: Result) -> Picture:
         for outcome in result.outcomes:
             name = outcome.row.name
             label = name if outcome is result.of(name)[0] else None
-            axes.plot(*series(outcome, key), label=label, **style(result.table, name))
+            axes.plot(*_series(outcome, key), label=label, **style(result.table, name))
         axes.axvline(result.request.settings.stage_switch, color=INK, linewidth=1, linestyle=":")
-        axes.set_title(title, color=INK, fontsize=11)
-        over_steps(axes)
+        over_steps(axes, title)
     for axes in panels[-1]:
         axes.set_xlabel("step", color=INK)
-    handles = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=4, frameon=False, labelcolor=INK)
-    last = [f"{row.name} {_last_iou(result, row.name):.2f}" for row in result.table.trained]
+    legend_above(figure, panels[0, 0])
+    ends = {row.name: [_series(o, "mask_iou")[1][-1] for o in result.of(row.name)] for row in result.table.trained}
     alt = (
-        f"Six panels over training steps, a line per row: {', '.join(CURVES.values())}. "
-        f"Mask IoU on training images at the end: {', '.join(last)}."
+        f"Six panels over training steps, a line per row: {', '.join(CURVES.values())}. Mask IoU on training images at "
+        f"the end: {', '.join(f'{name} {np.mean(values):.2f}' for name, values in ends.items())}."
     )
     return Picture(figure, alt.replace("$N_{re}$", "N_re"))
 
 
-def _last_iou(result: Result, row: str) -> float:
-    return float(np.mean([series(outcome, "mask_iou")[1][-1] for outcome in result.of(row)]))
-
-
-def series(outcome: Outcome, key: str) -> tuple[list[int], list]:
+def _series(outcome: Outcome, key: str) -> tuple[list[int], list]:
     """Steps and values of the log lines that hold ``key``."""
     lines = [line for line in outcome.run.log if line.get(key) is not None]
     return [line["step"] for line in lines], [line[key] for line in lines]
@@ -72,12 +65,12 @@ def series(outcome: Outcome, key: str) -> tuple[list[int], list]:
 
 def poses(result: Result) -> Picture:
     """A map per row (first seed): over steps, the share of training images with each pose candidate likeliest."""
-    shown = [result.of(row.name)[0] for row in result.table.trained]
+    outcomes = [result.of(row.name)[0] for row in result.table.trained]
     figure = Figure(figsize=(9.5, 2.5), layout="constrained")
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(outcomes), sharey=True, squeeze=False)[0]
     largest = []
-    for axes, outcome in zip(panels, shown, strict=True):
-        steps, histogram = series(outcome, "pose_histogram")
+    for axes, outcome in zip(panels, outcomes, strict=True):
+        steps, histogram = _series(outcome, "pose_histogram")
         shares = np.array(histogram).T  # (K, steps)
         bins = len(shares)
         largest.append(f"{outcome.row.name} {shares[:, -1].max():.0%}")
@@ -85,17 +78,16 @@ def poses(result: Result) -> Picture:
             shares, aspect="auto", origin="lower", vmin=0, vmax=min(1.0, 3 / bins), interpolation="nearest",
             extent=(0, steps[-1], -180 / bins, 360 - 180 / bins),
         )  # fmt: skip
-        axes.set_title(outcome.row.name, color=INK, fontsize=11)
+        over_steps(axes, outcome.row.name)
         axes.set_xlabel("step", color=INK)
         axes.set_yticks(np.arange(bins) * 360 / bins)
-        over_steps(axes)
     panels[0].set_ylabel("azimuth bin [°]", color=INK)
     bar = figure.colorbar(image, ax=panels, extend="max", pad=0.01)
     bar.set_label("share of images", color=INK)
     bar.ax.tick_params(colors=INK, labelsize=9)
     bar.outline.set_visible(False)
     alt = (
-        f"{len(shown)} maps, one a row: steps to the right, azimuth bins upward, brightness the share of training "
+        f"{len(outcomes)} maps, one a row: steps to the right, azimuth bins upward, brightness the share of training "
         f"images in the bin. Largest share at the end: {', '.join(largest)}; an even spread would be {1 / bins:.0%}."
     )
     return Picture(figure, alt)
@@ -114,42 +106,36 @@ def lengths_picture(table: Table, several: Mapping[str, Sequence[Group]]) -> Pic
     figure = Figure(figsize=(9.5, 0.5 + 2.4 * len(several)), layout="constrained")
     grid = figure.subplots(len(several), len(MEASURES), squeeze=False)
     parts = []
-    for panels, (dataset, found) in zip(grid, several.items(), strict=True):
+    for panels, (dataset, groups) in zip(grid, several.items(), strict=True):
         for axes, (metric, title) in zip(panels, MEASURES.items(), strict=True):
-            _lengths_panel(axes, table, found, metric)
+            _lengths_panel(axes, table, groups, metric)
             axes.set_title(f"{dataset}: {title}", color=INK, fontsize=11)
-        values = [(g.steps, g.mean(table.ours, "cd")) for g in found if g.trained[table.ours]]
-        parts.append(f"{dataset}: " + ", ".join(f"{value:.2f} at {steps:,}" for steps, value in values))
+        ours = [f"{g.mean(table.ours, 'cd'):.2f} at {g.steps:,}" for g in groups if g.trained[table.ours]]
+        parts.append(f"{dataset}: {', '.join(ours)}")
     for axes in grid[-1]:
         axes.set_xlabel("steps", color=INK)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, labelcolor=INK)
+    legend_above(figure, grid[0, 0])
     alt = f"Chamfer distance, F-score and mask IoU over steps, a line per row. CD of {table.ours}, {'; '.join(parts)}."
     return Picture(figure, alt)
 
 
-def _lengths_panel(axes: Axes, table: Table, found: Sequence[Group], metric: str) -> None:
+def _lengths_panel(axes: Axes, table: Table, groups: Sequence[Group], metric: str) -> None:
     for row in table.trained:
-        mine = [group for group in found if group.trained[row.name]]
+        mine = [group for group in groups if group.trained[row.name]]
         steps, values = [group.steps for group in mine], [group.mean(row.name, metric) for group in mine]
         axes.plot(steps, values, marker="o", markersize=4, label=row.name, **style(table, row.name))
-    known = [record.metrics[metric] for record in found[-1].baselines if metric in record.metrics]
+    known = [record.metrics[metric] for record in groups[-1].baselines if metric in record.metrics]
     if known:
         best = min(known) if metric == "cd" else max(known)
         axes.axhline(best, color=INK, linewidth=1, linestyle=":", label="best row without training")
     quiet(axes)
-    logarithmic_steps(axes, sorted({group.steps for group in found}))
-
-
-def logarithmic_steps(axes: Axes, steps: Sequence[float]) -> None:
-    """Steps on a logarithmic scale, with a tick at each length there is."""
     axes.set_xscale("log")
-    axes.set_xticks(steps, minor=False)
+    axes.set_xticks(sorted({group.steps for group in groups}), minor=False)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,g}")
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def over_steps(axes: Axes) -> None:
+def over_steps(axes: Axes, title: str) -> None:
     """Quiet axes with few marks, whole numbers of steps."""
-    quiet(axes)
+    quiet(axes, title)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

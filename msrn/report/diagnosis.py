@@ -36,22 +36,19 @@ LINES = {  # field of a diagnosis -> name, what it is, format
 
 def diagnosis(result: Result) -> HTML:
     """A column for every trained row of the table (first seed), and what chance would give."""
-    asked = Experiment(result.table, result.request, progress=False)
-    job = job_of(asked, WHOLE, result.request.seeds[0])
+    experiment = Experiment(result.table, result.request, progress=False)
+    job = job_of(experiment, WHOLE, result.request.seeds[0])
     if len(job.train) > MOST_IMAGES:
         return HTML(note_html(f"Left out: {len(job.train):,} images are too many to search for a page."))
-    candidates = neighbors_of(asked, job)
-    found = {
-        row.name: diagnose(result.of(row.name)[0].run.network(), job.train, candidates) for row in result.table.trained
-    }
-    header = ["", *found, "by chance"]
-    lines = [_line(key, list(found.values())) for key in LINES]
+    candidates, names = neighbors_of(experiment, job), [row.name for row in result.table.trained]
+    rows = [diagnose(result.of(name)[0].run.network(), job.train, candidates) for name in names]
     note = (
         "On some training images of every category, first seed. By chance, for domains: the same sizes dealt out at "
         "random. A dash: nothing to ask, such as attention without compensation. True poses and shapes are read for "
         "evaluation alone."
     )
-    return HTML(plain_html("Neighbours, prototypes and attention, held against the truth", header, lines, note))
+    caption, header = "Neighbours, prototypes and attention, held against the truth", ["", *names, "by chance"]
+    return HTML(plain_html(caption, header, [_line(key, rows) for key in LINES], note))
 
 
 def seeds(table: Table, records: Sequence[Record]) -> HTML:
@@ -74,21 +71,14 @@ def seeds(table: Table, records: Sequence[Record]) -> HTML:
 
 def _spread(part: Comparison) -> list[str]:
     spread = float(np.std(part.per_seed, ddof=1))
-    return [
-        part.measured.text("cd", sign=True),
-        f"{spread:.2f}",
-        f"{abs(part.measured.mean) / spread:.1f}" if spread > 0 else "–",
-        ", ".join(signed(value, "cd") for value in part.per_seed),
-    ]
+    ratio = f"{abs(part.measured.mean) / spread:.1f}" if spread > 0 else "–"
+    by_seed = ", ".join(signed(value, "cd") for value in part.per_seed)
+    return [part.measured.text("cd", sign=True), f"{spread:.2f}", ratio, by_seed]
 
 
-def _line(key: str, found: Sequence[Diagnosis]) -> list[str]:
+def _line(key: str, rows: Sequence[Diagnosis]) -> list[str]:
     name, meaning, form = LINES[key]
-    measures: list[Measure] = [getattr(made, key) for made in found]
-    chances = [made.chance for made in measures if np.isfinite(made.chance)]
-    values = [_said(made.value, form) for made in measures]
-    return [f"{name} [{meaning}]", *values, _said(float(np.mean(chances)) if chances else float("nan"), form)]
-
-
-def _said(value: float, form: str) -> str:
-    return form.format(value) if np.isfinite(value) else "–"
+    measures: list[Measure] = [getattr(row, key) for row in rows]
+    chances = [measure.chance for measure in measures if np.isfinite(measure.chance)]
+    values = [*(measure.value for measure in measures), float(np.mean(chances)) if chances else float("nan")]
+    return [f"{name} [{meaning}]", *(form.format(value) if np.isfinite(value) else "–" for value in values)]

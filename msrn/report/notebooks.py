@@ -1,27 +1,62 @@
-"""The notebooks of the exhibits: which there are, and how one is executed."""
+"""The exhibits and their notebooks: which there are, how each stands, and how a notebook is executed."""
 
 import os
 import re
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from msrn import paths
 from msrn.errors import MsrnError
+from msrn.experiments import recorded
+from msrn.experiments.paper import TABLES
+from msrn.experiments.table import Table
+from msrn.profiles import resolve
+from msrn.report.words import duration, many, seconds_of_a_run
 from msrn.store.files import writing
+from msrn.store.results import Record
 
 NAME = re.compile(r"(table|figure|section)\d+(_\d+)*")
+LINE = "{:<12} {:<6} {:<22} {:<28} {:<16} {}"
 
 
 def notebooks() -> dict[str, Path]:
     """The notebook of each exhibit that has one, by the beginning of its name, such as ``table8``."""
-    found = {NAME.match(file.stem)[0]: file for file in paths.NOTEBOOKS.glob("*.ipynb") if NAME.match(file.stem)}
-    return dict(sorted(found.items(), key=lambda item: order(item[0])))
+    names = {match[0]: file for file in paths.NOTEBOOKS.glob("*.ipynb") if (match := NAME.match(file.stem))}
+    return {name: names[name] for name in sorted(names, key=_order)}
 
 
-def order(name: str) -> tuple:
-    kind = NAME.match(name)[1]
-    return kind, [int(number) for number in re.findall(r"\d+", name)]
+def _order(name: str) -> tuple[str, list[int]]:
+    return NAME.match(name)[1], [int(number) for number in re.findall(r"\d+", name)]
+
+
+def listing(profile: str = "auto") -> Iterator[str]:
+    """Each table and each other notebook in a line: section, rows, data, what a row costs under ``profile``, state."""
+    pages, records = notebooks(), recorded.pool()
+    yield LINE.format("exhibit", "§", "rows", "data", "a row trains", "state")
+    for name in sorted({*TABLES, *pages}, key=_order):
+        if name in TABLES:
+            yield _line(TABLES[name], profile, records, name in pages)
+        else:
+            yield LINE.format(name, "", "", "", "", pages[name].name)
+
+
+def _line(table: Table, profile: str, records: Sequence[Record], page: bool) -> str:
+    request = resolve(profile, data=table.data)
+    group = recorded.beside(table, records, request)
+    current = bool(group) and group.follows(request)
+    cost = next(reversed(seconds_of_a_run(group.models).values())) if current else None
+    quoted = len(table.rows) - len(table.trained)
+    rows = f"{len(table.trained)} trained" + (f", {quoted} quoted" if quoted else "")
+    data = table.data if request.dataset == table.data else f"{request.dataset} for {table.data}"
+    state = "not recorded"
+    if group:
+        state = f"{many(len(group.some_seeds), 'seed')} recorded"
+        state += "" if current else f" at {group.first.profile} as it was then"
+        state += "" if group.complete else ", not every row"
+    state += "" if page else "; no notebook yet"
+    return LINE.format(table.name, table.section, rows, data, duration(cost) if cost else "–", state)
 
 
 def execute(source: Path, parameters: dict[str, Any]) -> Path:
@@ -35,17 +70,13 @@ def execute(source: Path, parameters: dict[str, Any]) -> Path:
     with writing(output.parent), tempfile.TemporaryDirectory(prefix="msrn-") as sockets:
         # Sockets in files need no free port and are nobody else's to read; Windows has none.
         transport = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
+        options = {"cwd": source.parent, "progress_bar": {"desc": source.name}}
         try:
             papermill.execute_notebook(
-                source,
-                unfinished,
-                parameters,
-                cwd=source.parent,
-                progress_bar={"desc": source.name},
-                config=Config({"KernelManager": transport}),
+                source, unfinished, parameters, config=Config({"KernelManager": transport}), **options
             )
         except papermill.PapermillExecutionError as error:
-            said = f"{error.ename}: {error.evalue}".splitlines()[0]
-            raise MsrnError(f"{source.name}: cell {error.exec_count} failed ({said}); see {unfinished}") from None
+            reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+            raise MsrnError(f"{source.name}: cell {error.exec_count} failed ({reason}); see {unfinished}") from None
         unfinished.replace(output)
     return output

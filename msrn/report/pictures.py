@@ -7,7 +7,8 @@ picture is shown with a text that says what is on it.
 import base64
 import html
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,25 +17,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from msrn import camera
-from msrn.data.collection import ImageCollection
 from msrn.data.drawing import zbuffer
 from msrn.evaluation.inference import predict
 from msrn.evaluation.protocol import Mesh
-from msrn.experiments.runner import Outcome, Result
+from msrn.experiments.runner import Result
 from msrn.report.words import many
 
 INK = "#7f858d"  # readable on white and on near-black
+GREEN, ORANGE, BLUE, PURPLE = "#2a9d6f", "#e0692f", "#3f7fd0", "#8a63c7"
 TURN = 90.0  # degrees between the two views of a mesh
 ZOOM = 1.15  # objects fill two thirds of a photograph's frame or less; all pictures are cropped alike
 TILE, SAMPLES = 112, 3
-
-
-def quiet(axes: Axes) -> None:
-    """Axes in one middle grey, without a frame."""
-    axes.set_facecolor("none")
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
 
 
 @dataclass(frozen=True)
@@ -45,19 +38,46 @@ class Picture:
     alt: str
 
     def _repr_html_(self) -> str:
-        said = html.escape(self.alt, quote=True)
-        source = data_url(png(self.figure))
-        return f'<img class="dark-light" style="max-width:100%" alt="{said}" src="{source}">'
+        file = io.BytesIO()
+        self.figure.savefig(file, format="png", dpi=160, facecolor="none", bbox_inches="tight", pad_inches=0.03)
+        alt, source = html.escape(self.alt, quote=True), f"data:image/png;base64,{base64_of(file.getvalue())}"
+        return f'<img class="dark-light" style="max-width:100%" alt="{alt}" src="{source}">'
 
 
-def png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=160, facecolor="none", bbox_inches="tight", pad_inches=0.03)
-    return file.getvalue()
+def base64_of(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
-def data_url(picture: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+def quiet(axes: Axes, title: str = "") -> None:
+    """Axes in one middle grey, without a frame."""
+    axes.set_facecolor("none")
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.set_title(title, color=INK, fontsize=11)
+
+
+def legend_above(figure: Figure, axes: Axes) -> None:
+    """The lines of one panel stand for those of all."""
+    lines = axes.get_legend_handles_labels()
+    figure.legend(*lines, loc="outside upper center", ncols=4, frameon=False, labelcolor=INK)
+
+
+def grid(columns: Mapping[str, Sequence[np.ndarray]], labels: Sequence[str]) -> Figure:
+    """Pictures (H,W,3 or 4) in columns with titles and rows with labels, on white plates like the photographs', so that
+    dark objects stand out on dark pages as well."""
+    figure = Figure(figsize=(1.2 * len(columns), 1.2 * len(labels) + 0.4))
+    cells = figure.subplots(len(labels), len(columns), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
+    for j, (title, pictures) in enumerate(columns.items()):
+        cells[0, j].set_title(textwrap.fill(title, 13), color=INK, fontsize=10)
+        for axes, picture in zip(cells[:, j], pictures, strict=True):
+            axes.set_facecolor("white")
+            axes.imshow(picture, interpolation="antialiased")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set(color=INK, linewidth=0.5)
+    for axes, label in zip(cells[:, 0], labels, strict=True):
+        axes.set_ylabel(label, color=INK, fontsize=10)
+    return figure
 
 
 def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float, size: int = TILE) -> np.ndarray:
@@ -84,78 +104,48 @@ def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: fl
 def typical_objects(result: Result, count: int = 6) -> np.ndarray:
     """Images of ``result.test``, one per category: the object whose CD under the whole network is the
     category's median, neither the best nor the worst."""
-    record, test = result.of(result.table.ours)[0].record, result.test
+    objects, test = result.of(result.table.ours)[0].record.objects, result.test
     row_of = {str(test.object_id[row]): row for row in test.evaluation_index}
-    chosen = []
+    rows = []
     for name in test.categories[:count]:
-        mine = [k for k, category in enumerate(record.objects["category"]) if category == name]
-        ordered = sorted(mine, key=lambda k: record.objects["cd"][k])
-        if ordered:
-            chosen.append(row_of[record.objects["object_id"][ordered[(len(ordered) - 1) // 2]]])
-    return np.array(chosen)
+        mine = [k for k, category in enumerate(objects["category"]) if category == name]
+        ordered = sorted(mine, key=lambda k: objects["cd"][k])
+        rows += [row_of[objects["object_id"][k]] for k in ordered[(len(ordered) - 1) // 2 :][:1]]
+    return np.array(rows)
 
 
 def objects_picture(result: Result, rows: Sequence[int]) -> Picture:
-    """Input, truth and every variant's mesh of the images ``rows``, by the input's camera and turned by 90 degrees."""
-    test = result.test
-    shown = [result.of(row.name)[0] for row in result.table.trained]
-    columns = [_truth_tiles(test, rows), *(_model_tiles(outcome, test, rows) for outcome in shown)]
-    width = 1 + 2 * len(columns)
-    figure = Figure(figsize=(1.06 * width, 1.1 * len(rows) + 0.4))
-    grid = figure.add_gridspec(len(rows), width, wspace=0.04, hspace=0.04)
-    axes = [[figure.add_subplot(grid[i, j]) for j in range(width)] for i in range(len(rows))]
-    for i, row in enumerate(rows):
-        _tile(axes[i][0], test.images[row].transpose(1, 2, 0), ZOOM)
-        axes[i][0].set_ylabel(test.categories[test.category[row]], color=INK, fontsize=12)
-        for j, tiles in enumerate(columns):
-            for view in (0, 1):
-                _tile(axes[i][1 + 2 * j + view], tiles[i][view])
-    axes[0][0].set_title("input", color=INK, fontsize=12, loc="center")
-    for j, name in enumerate(["truth", *(outcome.row.name for outcome in shown)]):
-        axes[0][1 + 2 * j].set_title(name, color=INK, fontsize=12, x=1.02)
-    return Picture(figure, _objects_alt(result, rows))
-
-
-def _objects_alt(result: Result, rows: Sequence[int]) -> str:
-    """What ``objects_picture`` shows, with its numbers."""
-    parts = []
-    for row in rows:
-        name = str(result.test.object_id[row])
+    """Input, truth and every row's mesh of the images ``rows``, by the input's camera and turned by 90 degrees."""
+    test, names = result.test, [row.name for row in result.table.trained]
+    edge = round(test.images.shape[-1] * (1 - 1 / ZOOM) / 2)
+    inside = slice(edge, test.images.shape[-1] - edge)
+    columns = {"input": [test.images[row].transpose(1, 2, 0)[inside, inside] for row in rows]}
+    for name, shapes in _shapes(result, rows).items():
+        for turn, words in ((0.0, ""), (TURN, ", turned")):
+            poses = test.true_pose()[rows]
+            columns[name + words] = [draw_mesh(*s, p[0] + turn, p[1]) for s, p in zip(shapes, poses, strict=True)]
+    labels, parts = [test.categories[term] for term in test.category[rows]], []
+    for label, row in zip(labels, rows, strict=True):
         scores = []
-        for variant in result.table.trained:
-            objects = result.of(variant.name)[0].record.objects
-            scores.append(f"{variant.name} {objects['cd'][objects['object_id'].index(name)]:.1f}")
-        parts.append(f"{result.test.categories[result.test.category[row]]} ({', '.join(scores)})")
-    *names, last = [variant.name for variant in result.table.trained]
-    return (
-        f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh, {', '.join(names)} "
-        f"and {last}, each from the input's camera and turned by {TURN:.0f} degrees. "
+        for name in names:
+            objects = result.of(name)[0].record.objects
+            scores.append(f"{name} {objects['cd'][objects['object_id'].index(str(test.object_id[row]))]:.1f}")
+        parts.append(f"{label} ({', '.join(scores)})")
+    alt = (
+        f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh and those of "
+        f"{', '.join(names)}, each from the input's camera and turned by {TURN:.0f} degrees. "
         f"Chamfer distances: {'; '.join(parts)}."
     )
+    return Picture(grid(columns, labels), alt)
 
 
-def _truth_tiles(test: ImageCollection, rows: Sequence[int]) -> list[list[np.ndarray]]:
+def _shapes(result: Result, rows: Sequence[int]) -> dict[str, list[tuple[Mesh, np.ndarray]]]:
+    """The true mesh of each image and that of each trained row (first seed), with the colours of the faces."""
+    test = result.test
     truths = [test.ground_truth(str(test.object_id[row])) for row in rows]
-    return [_two_views((t.vertices, t.faces), t.face_colors, test, row) for t, row in zip(truths, rows, strict=True)]
-
-
-def _model_tiles(outcome: Outcome, test: ImageCollection, rows: Sequence[int]) -> list[list[np.ndarray]]:
-    views = predict(outcome.run.network(), test, rows)
-    meshes = views.meshes_in_true_frame(test.true_pose()[rows])
-    return [
-        _two_views(mesh, views.face_colors[k], test, row)
-        for k, (mesh, row) in enumerate(zip(meshes, rows, strict=True))
-    ]
-
-
-def _two_views(mesh: Mesh, face_colors: np.ndarray, test: ImageCollection, row: int) -> list[np.ndarray]:
-    azimuth, elevation, _ = test.true_pose()[row].tolist()
-    return [draw_mesh(mesh, face_colors, azimuth + turn, elevation) for turn in (0.0, TURN)]
-
-
-def _tile(axes: Axes, picture: np.ndarray, zoom: float = 1.0) -> None:
-    """A picture on a white plate like the photographs', so that dark objects stand out on dark pages as well."""
-    axes.set_facecolor("white")
-    axes.imshow(picture, interpolation="antialiased", extent=(-zoom, zoom, -zoom, zoom))
-    axes.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
+    shapes = {"truth": [((true.vertices, true.faces), true.face_colors) for true in truths]}
+    for row in result.table.trained:
+        views = predict(result.of(row.name)[0].run.network(), test, rows)
+        meshes = views.meshes_in_true_frame(test.true_pose()[rows])
+        shapes[row.name] = list(zip(meshes, views.face_colors, strict=True))
+    return shapes

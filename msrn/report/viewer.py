@@ -20,7 +20,7 @@ from PIL import Image
 from msrn.evaluation.inference import predict
 from msrn.evaluation.protocol import Mesh
 from msrn.experiments.runner import Result
-from msrn.report.pictures import data_url, draw_mesh
+from msrn.report.pictures import base64_of, draw_mesh
 from msrn.store import files
 from msrn.training.runs import Run
 
@@ -47,7 +47,7 @@ def show_reconstruction(result: Result, row: int) -> None:
 
 def mesh_bundle(figure: go.Figure, picture: bytes, alt: str) -> dict[str, object]:
     """The output by MIME type."""
-    still = data_url(picture).partition(",")[2]
+    still = base64_of(picture)
     if not os.environ.get("MSRN_BOOK"):
         return {"application/vnd.plotly.v1+json": json.loads(figure.to_json()), "image/png": still, "text/plain": alt}
     fragment = plotly.io.to_html(

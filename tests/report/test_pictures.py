@@ -74,7 +74,7 @@ def test_the_mesh_turns_in_the_book_without_a_library_of_its_own(toy_result, mon
     assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size == (viewer.HEIGHT, viewer.HEIGHT)
     file = toy_result.of("M-SRN")[0].run.folder / "ball-0test.obj"
     assert file.name in capsys.readouterr().out
-    lines = [line.split() for line in file.read_text().splitlines()]
+    lines = [line.split() for line in file.read_text().splitlines() if line]
     assert sum(line[0] == "v" for line in lines) == 42 and sum(line[0] == "f" for line in lines) == 80
     assert {int(part) for line in lines if line[0] == "f" for part in line[1:]} == set(range(1, 43))
 
