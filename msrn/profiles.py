@@ -53,7 +53,7 @@ def profiles() -> list[str]:
 
 def resolve(
     profile: str = "auto",
-    dataset: str | None = None,
+    dataset: str | Mapping[str, str] | None = None,
     data_root: str | None = None,
     seeds: list[int] | int | None = None,
     device: str = "auto",
@@ -65,16 +65,16 @@ def resolve(
 
     ``profile="auto"`` is ``MSRN_PROFILE`` if set, else ``paper`` on a CUDA device, else ``laptop``. ``data`` is the
     paper's data set for what is asked for. It is taken where ``data_root`` says where it lies; else an embedded one
-    stands in, the profile's own choice or the usual one. ``dataset`` is somebody's own choice, and nothing stands in.
+    stands in, the profile's own choice or the usual one. ``dataset`` is the name of another one, for which nothing
+    stands in, or, as in a profile, what is to stand in for which of the paper's sets.
     """
     profile = _choose_profile(profile)
     file = _read_profile(profile)
     root = data_root or file["data_root"]
-    for name, value in (("dataset", dataset), ("data_root", root)):
+    chosen, instead_of = _choose_dataset(dataset, file["dataset"], root, data)
+    for name, value in (("dataset", chosen), ("data_root", root)):
         if value is not None and not isinstance(value, str):
             raise MsrnError(f"{name} = {value!r}: expected a text")
-    stand_in = None if root else file["dataset"].get(data, STAND_INS.get(data))
-    chosen, instead_of = dataset or stand_in or data, "" if dataset or not stand_in else data
     base = make_settings(file["settings"])
     made = make_settings({**file["settings"], **_mapping("settings", settings)})
     files = {**file["weights"], **_mapping("weights", weights)}
@@ -156,6 +156,14 @@ def _choose_profile(name: str) -> str:
         known = profiles()
         raise MsrnError(f"unknown profile {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}")
     return name
+
+
+def _choose_dataset(named: Any, of_profile: Mapping[str, str], root: Any, data: str) -> tuple[Any, str]:
+    """The data set, and the paper's own that it stands in for, or an empty text."""
+    if named and not isinstance(named, Mapping):
+        return named, ""
+    stand_in = {**STAND_INS, **of_profile, **(named or {})}.get(data)
+    return (data, "") if root or not stand_in else (stand_in, data)
 
 
 def _read_profile(name: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:

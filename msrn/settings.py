@@ -228,10 +228,9 @@ class Settings(BaseModel):
     small_texture_code: int = _setting(2, "4.3", "2", ge=0)
     """Live entries of z_t before the stage switch."""
     log_every: int = _setting(100, "4.3", "", ge=1)
-    """Steps between two lines of the log, each of which averages over the steps since the last. At each line in the
-    epoch of the stage switch it is seen whether the bank can give the first prototypes: training depends on it, too."""
+    """Steps between two lines of the log, each of which averages over the steps since the last."""
     checkpoint_every: int = _setting(1000, "4.3", "", ge=1)
-    """Steps between two checkpoints: what an interrupted run can lose."""
+    """Steps between two checkpoints, each at the next line of the log: what an interrupted run can lose."""
 
     # evaluation, §4.2
     eval_points: int = _setting(100_000, "4.2", ge=100)
@@ -289,7 +288,6 @@ def _check_together(s: Settings) -> None:
         (s.small_shape_code <= s.shape_code, "small_shape_code", f"at most shape_code ({s.shape_code})"),
         (s.batches != "groups" or s.batch_size % 4 == 0, "batch_size", "a multiple of 4, or choose batches 'mixed'"),
         (s.small_texture_code <= s.texture_code, "small_texture_code", f"at most texture_code ({s.texture_code})"),
-        (s.checkpoint_every % s.log_every == 0, "checkpoint_every", f"a multiple of log_every ({s.log_every})"),
         (s.texture_size & (s.texture_size - 1) == 0, "texture_size", "a power of two"),
         (s.encoder != "resnet18" or s.image_size >= 64, "image_size", "at least 64 for resnet18, or encoder small"),
         (min(s.ellipsoid) > 0, "ellipsoid", "three positive semi-axes"),

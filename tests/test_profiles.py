@@ -7,11 +7,10 @@ import pytest
 import yaml
 
 from msrn import paths, profiles
-from msrn.data import DATASETS, open_collection
+from msrn.data import DATASETS, STAND_INS, open_collection
 from msrn.errors import MsrnError
-from msrn.experiments.paper import variant
-from msrn.experiments.table import ABLATIONS
-from msrn.report import conclusions
+from msrn.experiments.paper import TABLES
+from msrn.report.header import header
 from msrn.settings import REMOVED, current_settings
 
 
@@ -41,13 +40,6 @@ def test_the_paper_profile_is_table_1():
     assert (s.small_shape_code, s.small_texture_code) == (1, 2)
 
 
-def test_profiles_laptop_and_night_are_rows_of_the_study():
-    """So that the page of choices has their measurement, and a run of the one is a run of the other."""
-    laptop, night = profiles.resolve("laptop", device="cpu"), profiles.resolve("night", device="cpu")
-    assert variant("study", "laptop").settings(laptop.settings) == laptop.settings
-    assert variant("study", "night").settings(laptop.settings) == night.settings and len(night.seeds) == 3
-
-
 def test_every_setting_says_what_it_means_and_what_the_paper_says():
     for name, field in profiles.Settings.model_fields.items():
         assert field.description, name
@@ -72,10 +64,10 @@ def test_a_profile_that_inherits_differs_in_what_its_file_says(cuda, name, paren
 
 
 HEIRS = {
-    "base": "dataset: {table7: a, table8: b}\ndata_root: null\nseeds: [0]\ndevice: cpu\n"
+    "base": "dataset: {pascal3d: a, shapenet: b}\ndata_root: null\nseeds: [0]\ndevice: cpu\n"
     "settings: {steps: 5, log_every: 5, checkpoint_every: 5}\nweights: {}\n",
-    "heir": "inherits: base\ndataset: {table8: c}\nseeds: [1, 2]\nsettings: {steps: 10}\n",
-    "grandchild": "inherits: heir\ndataset: d\n",
+    "heir": "inherits: base\ndataset: {shapenet: c}\nseeds: [1, 2]\nsettings: {steps: 10}\n",
+    "grandchild": "inherits: heir\ndataset: {shapenet: d}\n",
     "lost": "inherits: nobody\n",
     "snake": "inherits: tail\n",
     "tail": "inherits: snake\n",
@@ -90,7 +82,7 @@ def test_keys_replace_and_settings_and_data_sets_merge(tmp_path, monkeypatch):
         (tmp_path / f"{name}.yaml").write_text(f"profile: {name}\n{text}")
     heir, grandchild = profiles.resolve("heir"), profiles.resolve("grandchild")
     assert (heir.profile, heir.dataset, heir.seeds, heir.device) == ("heir", "c", (1, 2), "cpu")
-    assert profiles.resolve("heir", table="table7").dataset == "a"
+    assert profiles.resolve("heir", data="pascal3d").dataset == "a"
     assert (heir.settings.steps, heir.settings.log_every) == (10, 5) and grandchild.settings == heir.settings
     assert (grandchild.profile, grandchild.dataset, grandchild.seeds) == ("grandchild", "d", (1, 2))
     refused(lambda: profiles.resolve("lost"), "lost.yaml: inherits = 'nobody'", "base")
@@ -226,12 +218,9 @@ def test_a_broken_profile_file_names_itself(tmp_path, monkeypatch):
     refused(lambda: profiles.resolve(profile="smoke"), "smoke.yaml", "not readable as YAML")
     keys = "".join(f"{key}:\n" for key in profiles.NOTEBOOK_KEYS)
     (tmp_path / "smoke.yaml").write_text(keys)
-    refused(lambda: profiles.resolve(profile="smoke"), "smoke.yaml", "settings = None", "a mapping")
+    refused(lambda: profiles.resolve(profile="smoke"), "smoke.yaml", "dataset = None", "a mapping")
     (tmp_path / "smoke.yaml").write_text("profile: smoke\n")
     refused(lambda: profiles.resolve(profile="smoke"), "smoke.yaml", "expected exactly the keys")
-
-
-REAL = {"table7": "pascal3d", "table8": "shapenet"}
 
 
 @pytest.fixture
@@ -239,50 +228,52 @@ def cuda(monkeypatch):
     monkeypatch.setattr(profiles, "_cuda", lambda: True)
 
 
-@pytest.mark.parametrize("profile", ["paper", "literal"])
-@pytest.mark.parametrize(("table", "instead"), [("table7", "homeware-wild"), ("table8", "homeware")])
-def test_the_papers_sets_fall_to_embedded_ones_loudly_and_once(cuda, capsys, profile, table, instead):
+@pytest.mark.parametrize("profile", ["paper", "literal", "laptop"])
+@pytest.mark.parametrize(("data", "instead"), [("pascal3d", "homeware-wild"), ("shapenet", "homeware")])
+def test_the_papers_sets_fall_to_embedded_ones(cuda, profile, data, instead):
     content = yaml.safe_load((paths.PARAMS / f"{profile}.yaml").read_text())
-    assert content.get("dataset", REAL) == REAL and not content.get("data_root")
-    request = profiles.resolve(profile=profile, table=table)
-    said = capsys.readouterr().err
-    assert (request.dataset, request.instead_of, request.data_root) == (instead, REAL[table], None)
-    assert said.count("\n") == 1 and f"for {REAL[table]}," in said and f"{instead} stands in" in said
-    assert profiles.from_notebook(content, table) == request  # papermill -f
+    request = profiles.resolve(profile=profile, data=data)
+    assert (request.dataset, request.instead_of, request.data_root) == (instead, data, None)
+    assert profiles.from_notebook(content, data) == request  # papermill -f
 
 
-@pytest.mark.parametrize("table", REAL)
-def test_with_a_root_the_papers_sets_are_opened(cuda, capsys, table):
-    content = yaml.safe_load((paths.PARAMS / "paper.yaml").read_text())
+def test_a_profile_may_choose_what_stands_in():
+    assert profiles.resolve("smoke", data="pascal3d").dataset == "homeware-wild-2"
+    assert profiles.resolve("night", device="cpu").dataset == "procedural13"
+    assert profiles.resolve("smoke", dataset={"shapenet": "procedural13"}).dataset == "procedural13"
+
+
+@pytest.mark.parametrize("data", ["pascal3d", "shapenet"])
+@pytest.mark.parametrize("profile", ["paper", "laptop", "smoke"])
+def test_with_a_root_the_papers_sets_are_opened(cuda, profile, data):
+    content = yaml.safe_load((paths.PARAMS / f"{profile}.yaml").read_text())
     for request in (
-        profiles.resolve(profile="paper", data_root="/data", table=table),
-        profiles.from_notebook({**content, "data_root": "/data"}, table),
+        profiles.resolve(profile=profile, data_root="/data", data=data),
+        profiles.from_notebook({**content, "data_root": "/data"}, data),
     ):
-        assert (request.dataset, request.instead_of, request.data_root) == (REAL[table], "", "/data")
-    assert capsys.readouterr().err == ""
+        assert (request.dataset, request.instead_of, request.data_root) == (data, "", "/data")
 
 
-def test_nothing_stands_in_for_a_set_that_was_asked_for_by_name(cuda, capsys):
+def test_nothing_stands_in_for_a_set_that_was_asked_for_by_name(cuda):
     """Without a root it is refused when it is opened."""
     for profile in ("paper", "smoke"):
         request = profiles.from_notebook({**CELL, "profile": profile, "dataset": "shapenet"})
         assert (request.dataset, request.instead_of) == ("shapenet", "")
         refused(lambda request=request: open_collection(request.dataset, "train"), "give its folder as data_root")
-    assert capsys.readouterr().err == ""
 
 
-def test_stand_ins_are_data_sets_of_the_package():
-    assert set(REAL.values()) == set(profiles.STAND_INS) == {table.dataset for table in ABLATIONS.values()}
-    for real, instead in profiles.STAND_INS.items():
-        assert real in DATASETS and instead in DATASETS
+def test_every_table_has_data_that_can_stand_in():
+    for table in TABLES.values():
+        assert table.data in DATASETS and STAND_INS[table.data] in DATASETS
 
 
-def test_wrong_mappings_of_data_sets_are_refused():
-    refused(lambda: profiles.resolve(profile="smoke", dataset={"table9": "x"}), "'table9'", "one for table8")
-    refused(lambda: profiles.resolve(profile="smoke", dataset={"table8": ["x"]}), "dataset = ['x']", "a text")
+def test_wrong_data_sets_are_refused():
+    refused(lambda: profiles.resolve("smoke", dataset={"shapenet": ["x"]}), "dataset = ['x']", "a text")
+    refused(lambda: profiles.resolve("smoke", dataset=["x"]), "dataset = ['x']", "a text")
 
 
 def test_a_page_says_what_stands_in(cuda):
-    page = conclusions.header(profiles.resolve(profile="paper"))
+    page = header(profiles.resolve(profile="paper"), TABLES["table8"]).data
     assert "data set homeware **in place of shapenet, for which no data_root is given**" in page
-    assert "in place of" not in conclusions.header(profiles.resolve(profile="smoke"))
+    own = profiles.resolve(profile="smoke", dataset="homeware")
+    assert "in place of" not in header(own, TABLES["table8"]).data

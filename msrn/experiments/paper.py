@@ -1,7 +1,7 @@
 """The tables of the paper as they are printed (§4.4 and §4.5), and what they claim.
 
 A dash in the paper is a value that is not here. Supervision: I image alone, S silhouettes, C pose, M several views, A
-assumptions, P a prior, 3D shapes. Table 1, the network's parameters, is ``settings.Settings``.
+assumptions, P a prior, 3D shapes.
 """
 
 from dataclasses import replace
@@ -10,6 +10,18 @@ from msrn.errors import MsrnError, did_you_mean
 from msrn.experiments.table import Row, Table
 from msrn.experiments.verdicts import Beats, Between, Close, Peak
 
+PARAMETERS = {  # Table 1, by the names of settings
+    "memory_slots": 500,
+    "prototypes": 10,
+    "neighbor_prototypes": 5,
+    "cue_threshold": 0.4,
+    "candidates": 6,
+    "temperature": 0.99,
+    "memory_momentum": 0.99,
+    "affinity_weight": 1e-6,
+    "foreground_confidence": 0.7,
+    "shape_confidence": 0.5,
+}
 CATEGORIES = tuple("airplane bench cabinet car chair display lamp phone rifle sofa speaker table vessel".split())
 
 

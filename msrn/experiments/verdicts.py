@@ -116,12 +116,12 @@ class Verdict:
     claim: Claim
     metric: str
     parts: tuple[Comparison, ...]  # none where a row was not measured, or rows share no seed
-    missing: tuple[str, ...] = ()  # rows that were not measured
+    missing: tuple[str, ...] = ()  # rows that were not measured, or not on all objects, with these words
 
     def text(self, profile: str) -> str:
         """Reproduced, not reproduced, or not evaluated and why."""
         if not self.parts:
-            return f"not evaluated: {', '.join(self.missing)} not measured" if self.missing else TOO_FEW_SEEDS
+            return f"not evaluated: {', '.join(self.missing)}" if self.missing else TOO_FEW_SEEDS
         verdicts = [part.verdict(profile) for part in self.parts]
         unknown = [verdict for verdict in verdicts if verdict not in (REPRODUCED, NOT_REPRODUCED)]
         if unknown:
@@ -150,13 +150,17 @@ def judge(
 
 
 def _verdict(claim: Claim, metric: str, rows: Rows, printed: Mapping[str, Mapping[str, float]]) -> Verdict:
-    missing = tuple(sorted(name for name in claim.rows() if not _measured(rows.get(name, ()), metric)))
+    lacks = {name: _lack(rows.get(name, ()), metric) for name in sorted(claim.rows())}
+    missing = tuple(f"{name} {lack}" for name, lack in lacks.items() if lack)
     parts = () if missing else tuple(_comparisons(claim, metric, rows, printed))
     return Verdict(claim, metric, parts if len(parts) == len(claim.pairs) else (), missing)
 
 
-def _measured(records: Sequence[Record], metric: str) -> bool:
-    return bool(records) and all(metric in record.objects for record in records)
+def _lack(records: Sequence[Record], metric: str) -> str:
+    """Why no verdict can be given on a row, in words; empty where one can."""
+    if not records or any(metric not in record.objects for record in records):
+        return "not measured"
+    return "measured in part" if any(record.missing for record in records) else ""
 
 
 def _comparisons(

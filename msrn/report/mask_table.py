@@ -126,8 +126,9 @@ def _lost_cues(rows: Rows) -> str:
         return "With and without L_for, every category's cue stays on the object in every seed."
     without, with_it = (", ".join(sorted(names)) for names in lost)
     text = (
-        "Where the gain of L_for comes from: Eq. 18 removes more than half of the true pixels, so the cue is not on the "
-        f"object, in {without or 'no category'} without L_for, and in {with_it or 'no category of any seed'} with it."
+        "Where the gain of L_for comes from: Eq. 18 removes more than half of the true pixels, so the cue is not on "
+        f"the object, in {without or 'no category'} without L_for, "
+        f"and in {with_it or 'no category of any seed'} with it."
     )
     gone = {name for row in (PRINTED, PRINTED_WITHOUT) for record in rows[row] for name in _lost(record)}
     better, worse = ([_without(record, gone) for record in side] for side in zip(*pairs, strict=True))

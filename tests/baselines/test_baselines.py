@@ -5,9 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from msrn import baselines
-from msrn.baselines import retrieval
-from msrn.baselines.mean_shape import marching_tetrahedra
+from msrn.baselines import BASELINES, retrieval
+from msrn.baselines.ellipsoid import ellipsoid
+from msrn.baselines.mean_shape import marching_tetrahedra, mean_shape
+from msrn.baselines.random_object import meshes_of, random_object
+from msrn.baselines.retrieval import nearest_object
+from msrn.baselines.silhouettes import SETTINGS, fitted
 from msrn.data import GroundTruth
 from msrn.data.drawing import views
 from msrn.data.surface import sample_surface
@@ -47,23 +50,23 @@ INDICES = np.array([0, 4, 8, 10, 17])
 
 
 def test_ellipsoid_has_its_axes():
-    shapes = baselines.ellipsoid(3, (1.0, 0.7, 0.5), level=2)
+    shapes = ellipsoid(3, (1.0, 0.7, 0.5), level=2)
     assert len(shapes) == 3
     vertices, faces = shapes[1]
     assert (faces.min(), faces.max(), len(faces)) == (0, 161, 320)
     assert np.square(vertices / [1, 0.7, 0.5]).sum(1) == pytest.approx(1)
     with pytest.raises(MsrnError, match="semi-axes"):
-        baselines.ellipsoid(1, (1, 0, 1))
+        ellipsoid(1, (1, 0, 1))
 
 
 def test_random_object_is_of_the_category_and_seeded(tested, training):
     many = np.tile(INDICES, 60)
-    ids = baselines.random_object(tested, many, training, seed=0)
+    ids = random_object(tested, many, training, seed=0)
     category = dict(zip(training.object_id, training.category, strict=True))
     assert [category[name] for name in ids] == tested.category[many].tolist()
     assert set(ids) == set(training.object_id)  # every object gets its turn
-    assert (ids == baselines.random_object(tested, many, training, seed=0)).all()
-    assert (ids != baselines.random_object(tested, many, training, seed=1)).any()
+    assert (ids == random_object(tested, many, training, seed=0)).all()
+    assert (ids != random_object(tested, many, training, seed=1)).any()
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -72,7 +75,7 @@ def test_nearest_object_matches_a_loop(tested, training, known, at_once, monkeyp
     monkeypatch.setattr(retrieval, "SIMILARITIES_AT_ONCE", at_once)
     generator = np.random.default_rng(0)
     features, rows = unit(generator.normal(size=(18, 5))), unit(generator.normal(size=(40, 5)))
-    ids = baselines.nearest_object(tested, INDICES, training, features, rows, known_category=known)
+    ids = nearest_object(tested, INDICES, training, features, rows, known_category=known)
     for index, found in zip(INDICES, ids, strict=True):
         best, name = -2.0, None
         for row, object_id, category in zip(rows, training.object_id, training.category, strict=True):
@@ -82,7 +85,7 @@ def test_nearest_object_matches_a_loop(tested, training, known, at_once, monkeyp
 
 
 def test_meshes_of_gives_the_named_objects(training):
-    shapes = baselines.meshes_of(training, ["train7", "train2", "train7"])
+    shapes = meshes_of(training, ["train7", "train2", "train7"])
     assert len(shapes) == 3 and [int(vertices[0, 0]) for vertices, _ in shapes] == [7, 2, 7]
 
 
@@ -90,7 +93,7 @@ def test_meshes_are_read_when_they_are_asked_for(training):
     """However many objects a test split has, their meshes are never in memory together."""
     read = []
     spied = SimpleNamespace(ground_truth=lambda name: read.append(name) or training.ground_truth(name))
-    shapes = baselines.meshes_of(spied, ["train7", "train2"])
+    shapes = meshes_of(spied, ["train7", "train2"])
     assert read == [] and int(shapes[1][0][0, 0]) == 2 and read == ["train2"]
 
 
@@ -113,7 +116,7 @@ def boxes() -> SimpleNamespace:
 
 
 def test_the_mean_shape_lies_in_the_middle_of_its_category(tested, boxes):
-    low, again, high = baselines.mean_shape(tested, [0, 1, 3], boxes)
+    low, again, high = mean_shape(tested, [0, 1, 3], boxes)
     assert again is low
     assert np.ptp(high[0], axis=0) == pytest.approx([0.3, 1, 0.5], abs=0.03)
     # Occupied in two of three boxes, and of the mean's volume: the box of middle height.
@@ -150,7 +153,7 @@ def test_meshes_are_fitted_to_the_masks_of_their_own_object():
         true_pose=lambda: views.poses_of(np.tile(view, 2)),
     )
     settings = make_settings({"image_size": 32, "mesh_level": 2, "encoder": "small", "sigma": 4e-4})
-    meshes = baselines.fitted(seen, [30, 5], settings)  # a view of "tall", then one of "wide"
+    meshes = fitted(seen, [30, 5], settings)  # a view of "tall", then one of "wide"
     for name, (vertices, faces) in zip(("tall", "wide"), meshes, strict=True):
         x, y, z = boxes[name].vertices.max(0)  # half an edge each
         hull = y + min(x, z) * np.tan(
@@ -160,25 +163,36 @@ def test_meshes_are_fitted_to_the_masks_of_their_own_object():
         assert vertices.max(0)[[0, 2]] == pytest.approx([x, z], abs=0.05)
         assert y - 0.05 < vertices[:, 1].max() < hull + 0.05
         points, true = sample_surface(vertices, faces, 2000, 0), boxes[name].points(2000, 1)
-        start = sample_surface(*baselines.ellipsoid(1, settings.ellipsoid, 2)[0], 2000, 0)
+        start = sample_surface(*ellipsoid(1, settings.ellipsoid, 2)[0], 2000, 0)
         assert chamfer_l1(points, true) < 0.75 * chamfer_l1(start, true)
 
 
 def test_refusals(tested, training):
     rows, wide = unit(np.ones((40, 5))), unit(np.ones((18, 6)))
     with pytest.raises(MsrnError, match="training, such as test0"):
-        baselines.random_object(tested, INDICES, tested, 0)
+        random_object(tested, INDICES, tested, 0)
     with pytest.raises(MsrnError, match="sizes 6 and 5"):
-        baselines.nearest_object(tested, INDICES, training, wide, rows)
+        nearest_object(tested, INDICES, training, wide, rows)
     with pytest.raises(MsrnError, match="each of 18 images"):
-        baselines.nearest_object(tested, INDICES, training, rows, rows)
+        nearest_object(tested, INDICES, training, rows, rows)
     with pytest.raises(MsrnError, match="another length than 1"):
-        baselines.nearest_object(tested, INDICES, training, 2 * wide, rows)
+        nearest_object(tested, INDICES, training, 2 * wide, rows)
     training.category = np.zeros(40, int)
     with pytest.raises(MsrnError, match="0 training objects of category table"):
-        baselines.random_object(tested, INDICES, training, 0)
+        random_object(tested, INDICES, training, 0)
     with pytest.raises(MsrnError, match="0 training objects of category table"):
-        baselines.mean_shape(tested, [4], training)
+        mean_shape(tested, [4], training)
     training.categories = ("chair", "lamp")
     with pytest.raises(MsrnError, match="chair, lamp"):
-        baselines.random_object(tested, INDICES, training, 0)
+        random_object(tested, INDICES, training, 0)
+
+
+def test_the_registry_names_what_each_depends_on():
+    assert list(BASELINES) == [
+        "starting ellipsoid", "mean shape, category known", "random object, category known",
+        "retrieval, category known", "retrieval", "fitted to all its masks, poses known",
+    ]  # fmt: skip
+    for name, made in BASELINES.items():
+        assert made.name == name and made.module.startswith("msrn.baselines.")
+        assert set(made.settings) <= set(make_settings({}).model_dump())
+    assert BASELINES["fitted to all its masks, poses known"].settings == SETTINGS

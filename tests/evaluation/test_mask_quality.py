@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from msrn.evaluation.mask_quality import TOLERANCE, boundary_f, mask_quality, outline
+from msrn.evaluation.masks import TOLERANCE, boundary_f, mask_quality, outline
 
 EMPTY, FULL = np.zeros((8, 8), bool), np.ones((8, 8), bool)
 

@@ -8,9 +8,10 @@ from toy_table import toy_request
 
 from msrn import paths
 from msrn.errors import MsrnError
-from msrn.experiments import paper
 from msrn.experiments import record as recording
-from msrn.experiments.table import Variant
+from msrn.experiments import runner
+from msrn.experiments.paper import TABLES
+from msrn.experiments.table import Row, Table
 from msrn.neighbors import candidates
 from msrn.store import checkpointing, results
 
@@ -24,7 +25,7 @@ def places(tmp_path, monkeypatch, toy_data):
 
 
 def lines(seconds: float = 600, **overrides) -> list[str]:
-    return list(recording.record("table8", toy_request(**overrides), seconds, progress=False))
+    return list(recording.record_table(TABLES["table8"], toy_request(**overrides), seconds, progress=False))
 
 
 def names(folder) -> set[str]:
@@ -61,62 +62,73 @@ def test_time_over_keeps_what_is_done_and_goes_on(places, monkeypatch):
     assert lines()[-1].endswith("everything is recorded")
 
 
-STUDY = (
-    Variant("laptop"),
-    Variant("3 objects", objects=3),
-    Variant("2 candidates", overrides={"candidates": 2}),
-    Variant("as it is", overrides={"steps": 24}),
+STUDY = Table(
+    "4.3",
+    "A study on val",
+    "shapenet",
+    (
+        Row("laptop", settings={}),
+        Row("3 objects", settings={}, objects=3),
+        Row("2 candidates", settings={"candidates": 2}),
+        Row("Other", {"cd": 2.0}, supervision="3D"),
+    ),
+    ours="laptop",
+    split="val",
+    name="study",
 )
 
 
-@pytest.fixture
-def study(places, monkeypatch):
-    monkeypatch.setitem(paper.EXPERIMENTS, "study", paper.Experiment(STUDY, "val"))
-    return places.with_name("study")
+def kept(folder):
+    return {record.variant: record for record in results.recorded("study")}
 
 
-def test_the_study_is_scored_on_val_with_its_own_candidates_and_images(study, monkeypatch):
-    asked = []
-    find = candidates.find_candidates
+def study(only, seconds=600, request=None):
+    return list(recording.record_table(STUDY, request or toy_request(), seconds, False, only=only))
+
+
+def test_a_study_is_scored_on_val_with_its_own_candidates_and_images(places, monkeypatch):
+    asked, find = [], candidates.find_candidates
     monkeypatch.setattr(
-        "msrn.experiments.runner.find_candidates",
-        lambda *given: asked.append((len(given[0]), given[3])) or find(*given),
+        runner, "find_candidates", lambda *given, **how: asked.append((len(given[0]), given[3])) or find(*given, **how)
     )
-    said = list(recording.record("study", toy_request(), 600, False, only=["2 candidates", "3 objects", "laptop"]))
-    assert [line.split("/")[-1] for line in said[:-1]] == [
-        f"toy-laptop-{name}-seed0.json: written" for name in ("2-candidates", "3-objects", "laptop")
+    lines = study(["laptop", "3 objects", "2 candidates"])
+    assert [line.split("/")[-1] for line in lines[:-1]] == [
+        f"toy-laptop-{name}-seed0.json: written" for name in ("laptop", "3-objects", "2-candidates")
     ]
-    assert asked == [(60, 2), (36, 3), (60, 3)]  # images, candidates
-    found = {record.variant: record for record in results.recorded("study")}
+    assert asked == [(60, 3), (36, 3), (60, 2)]  # images, candidates
+    found = kept(places)
     assert {record.fingerprint for record in found.values()} == {"toy-val"}
     assert {record.profile for record in found.values()} == {"laptop"}
     assert found["2 candidates"].settings["candidates"] == 2 and found["laptop"].settings["candidates"] == 3
 
 
-def test_single_rows_may_be_those_that_train_nothing(study):
+def test_single_rows_may_be_those_that_train_nothing(places):
     asked = ["retrieval", "starting ellipsoid"]
-    said = list(recording.record("study", toy_request(), 600, False, only=asked))
-    assert len(said) == 3 and said[-1].endswith("everything is recorded")
-    found = results.recorded("study")
-    assert {record.variant for record in found} == set(asked) and {record.kind for record in found} == {"baseline"}
-    said = list(recording.record("study", toy_request(), 0, False, only=asked))
-    assert said[0] == "starting ellipsoid: the time is over before it began"
-    assert said[1].endswith("2 of 2 left: the same command goes on")
+    lines = study(asked)
+    assert len(lines) == 3 and lines[-1].endswith("everything is recorded")
+    found = kept(places)
+    assert set(found) == set(asked) and {record.kind for record in found.values()} == {"baseline"}
+    lines = study(asked, 0)
+    assert lines[0] == "starting ellipsoid: the time is over before it began"
+    assert lines[1].endswith("2 of 2 left: the same command goes on")
 
 
-def test_a_changed_profile_is_recorded_under_its_own_name(study):
+def test_a_changed_profile_is_recorded_under_its_own_name(places):
     longer = replace(toy_request(steps=26), changed=(("steps", 26),))
     for request in (toy_request(), longer):
-        list(recording.record("study", request, 600, False, only=["laptop"]))
-    assert names(study) == {"toy-laptop-laptop-seed0.json", "toy-laptop-with-steps-26-laptop-seed0.json"}
-    assert {record.profile for record in results.recorded("study")} == {"laptop", "laptop with steps 26"}
+        study(["laptop"], request=request)
+    assert names(places.with_name("study")) == {
+        "toy-laptop-laptop-seed0.json", "toy-laptop-with-steps-26-laptop-seed0.json",
+    }  # fmt: skip
 
 
-def test_a_row_that_changes_nothing_of_the_profile_is_left_out(study):
-    rows = recording._rows("study", toy_request(), ())
-    assert [row.name for row in rows] == ["laptop", "3 objects", "2 candidates"]
-    with pytest.raises(MsrnError, match=r"unknown variant '3 object' of study \(did you mean 3 objects\?\)"):
-        recording._rows("study", toy_request(), ["3 object"])
+def test_rows_that_cannot_be_trained_are_refused(places):
+    with pytest.raises(MsrnError, match=r"unknown row '3 object' of study \(did you mean 3 objects\?\)"):
+        study(["3 object"])
+    with pytest.raises(
+        MsrnError, match=r"row 'Other' of study is quoted, .*: msrn score FOLDER --as \"Other\" --table"
+    ):
+        study(["Other"])
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("25m", 1500), ("1.5h", 5400), (" 2m ", 120)])
@@ -128,3 +140,14 @@ def test_budgets(text, seconds):
 def test_a_budget_that_is_none(text):
     with pytest.raises(MsrnError, match="expected a number and a unit"):
         recording.seconds_of(text)
+
+
+def test_densities_are_measured_once_and_kept(places):
+    request = toy_request()
+    lines = [list(recording.record_density(TABLES["table8"], request, progress=False)) for _ in range(2)]
+    assert [line[0].split(": ")[-1] for line in lines] == ["written", "unchanged"]
+    [record] = results.recorded("density")
+    assert (record.dataset, record.n_objects, record.n_images, record.settings["candidates"]) == ("toy", 15, 60, 3)
+    assert record.metrics["same_category"] == 1 and "neighbor_cd.category.ball" in record.metrics
+    list(recording.record_density(TABLES["table8"], toy_request(candidates=2), progress=False))
+    assert results.recorded("density")[0].settings["candidates"] == 2  # measured anew, since the candidates changed

@@ -1,58 +1,44 @@
-"""Table 8 from end to end on toy data: trained, scored, kept, reused; and what a user can get wrong."""
+"""From a table and a request to records: what is trained, scored, loaded and refused."""
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from toy import Forbidden
-from toy_table import record, toy_request, toy_split
+from toy_table import toy_request, toy_split
 
-from msrn import camera, paths
+from msrn import camera
+from msrn.baselines import BASELINES
 from msrn.errors import MsrnError
 from msrn.evaluation import protocol, score
 from msrn.evaluation.inference import predict
-from msrn.experiments import ablation, paper
-from msrn.experiments.runner import Bench
-from msrn.experiments.table import BASELINES, FITTED, TABLE8
+from msrn.evaluation.score import Label
+from msrn.experiments import runner
+from msrn.experiments.paper import TABLES
+from msrn.experiments.runner import WHOLE, Experiment, job_of
+from msrn.experiments.table import Row, Table
 from msrn.store import files, results
+from msrn.store.results import Record
 
-
-def test_rows_are_the_papers():
-    assert [(row.name, row.published["cd"], row.published["f"]) for row in TABLE8] == [
-        ("w/o FC", 1.84, 0.352),
-        ("w/o NC", 3.81, 0.160),
-        ("M-SRN", 1.61, 0.365),
-    ]
-
-
-def test_overrides_change_one_setting_each():
-    base = toy_request().settings
-    changed = {row.name: {name for name, value in row.settings(base) if value != getattr(base, name)} for row in TABLE8}
-    assert changed == {"w/o FC": {"feature_compensation"}, "w/o NC": {"neighbor_consistency"}, "M-SRN": set()}
-
-
-def test_unknown_names_are_refused_with_the_nearest():
-    assert paper.variant("table8", "w/o NC").without == "neighbour consistency"
-    with pytest.raises(MsrnError, match=r"unknown variant 'w/o NCC' of table8 \(did you mean w/o NC\?\)"):
-        paper.variant("table8", "w/o NCC")
-    with pytest.raises(MsrnError, match=r"unknown experiment 'table9' \(did you mean table8\?\)"):
-        paper.variants("table9")
+TABLE8 = TABLES["table8"]
+FITTED = "fitted to all its masks, poses known"
 
 
 def test_every_row_is_there_and_recorded(toy_result):
-    assert [outcome.variant.name for outcome in toy_result.outcomes] == ["w/o FC", "w/o NC", "M-SRN"]
-    assert toy_result.trained_now == 3 and len(toy_result.baselines) == 5
+    assert [outcome.row.name for outcome in toy_result.outcomes] == ["w/o FC", "w/o NC", "M-SRN"]
+    assert all(outcome.run.trained_now for outcome in toy_result.outcomes) and len(toy_result.baselines) == 5
     for outcome in toy_result.outcomes:
-        made = results.from_json(outcome.run.result, "result.json")
-        assert made.variant == outcome.variant.name and made.settings == outcome.run.settings.model_dump(mode="json")
-        assert made.metrics["cd"] > 0 and made.metrics["cd.low"] <= made.metrics["cd"] <= made.metrics["cd.high"]
-        assert {"cd.category.ball", "mask_iou", "pose_m1", "pose_m2.category.disc", "cd.none", "eq46"} <= set(
-            made.metrics
+        record = results.from_json(outcome.run.result, "result.json")
+        assert record.settings == outcome.run.settings.model_dump(mode="json")
+        assert (
+            record.metrics["cd"] > 0 and record.metrics["cd.low"] <= record.metrics["cd"] <= record.metrics["cd.high"]
         )
-        assert made.n_objects == 15 and made.n_images == 60 and made.kind == "model"
-        assert {key.split(".")[0] for key in made.metrics} - set(made.units) <= {"objects", "points"}
+        assert {"cd.category.ball", "mask_iou", "pose_m1", "pose_m2.category.disc", "cd.none", "eq46"} <= set(
+            record.metrics
+        )
+        assert record.n_objects == 15 and record.n_images == 60 and record.kind == "model"
+        assert {key.split(".")[0] for key in record.metrics} - set(record.units) <= {"objects", "points"}
 
 
 @pytest.mark.parametrize(
@@ -62,13 +48,15 @@ def test_every_row_is_there_and_recorded(toy_result):
         ("homeware-wild-2", "laptop", False), ("pix3d-ours", "laptop", False), ("toy", "laptop", False),
     ],
 )  # fmt: skip
-def test_meshes_are_fitted_to_masks_where_cameras_are_known(dataset, profile, there):
-    bench = object.__new__(Bench)
-    bench.scored, bench.request = SimpleNamespace(name=dataset), SimpleNamespace(profile=profile)
-    assert (FITTED in bench.yardsticks) == there and set(bench.yardsticks) | {FITTED} == set(BASELINES)
+def test_meshes_are_fitted_to_masks_where_cameras_are_known(toy_data, dataset, profile, there):
+    asked = Experiment(TABLE8, toy_request(profile), progress=False)
+    job = job_of(asked, WHOLE, 0)
+    job = replace(job, test=replace(job.test, name=dataset))
+    names = runner.baselines(asked, job)
+    assert (FITTED in names) == there and {*names, FITTED} == set(BASELINES)
     if not there:
         with pytest.raises(MsrnError, match=f"{FITTED}: no row of {dataset} at profile {profile}: expected one of"):
-            bench.baseline(FITTED)
+            runner.baseline(asked, FITTED, job)
 
 
 def test_objects_of_a_record_belong_together(toy_result):
@@ -84,39 +72,72 @@ def test_objects_of_a_record_belong_together(toy_result):
 
 def test_a_second_table_loads_everything(toy_result, toy_data, monkeypatch):
     monkeypatch.setattr(score, "evaluate_meshes", lambda *_: pytest.fail("evaluated again"))
-    monkeypatch.setattr("msrn.experiments.runner.extract_features", lambda *_, **__: pytest.fail("features asked for"))
-    again = ablation.table8(toy_request(), progress=False)
-    assert again.trained_now == 0
+    monkeypatch.setattr("msrn.baselines.baseline.extract_features", lambda *_, **__: pytest.fail("features asked for"))
+    again = runner.make(TABLE8, toy_request(), progress=False)
+    assert not any(outcome.run.trained_now for outcome in again.outcomes)
     assert [o.record.metrics for o in again.outcomes] == [
         results.from_json(o.run.result, "").metrics for o in toy_result.outcomes
     ]
     assert all("reused" in outcome.run.how and "unchanged" in outcome.run.how for outcome in again.outcomes)
 
 
+def test_rows_of_equal_settings_data_and_seed_are_one_run(toy_result, toy_data):
+    """Whichever tables ask for them, and under whatever name."""
+    other = Table(
+        "4.5.2",
+        "Another table",
+        "shapenet",
+        (Row("whole", settings={}), Row("three", settings={"candidates": 3}), Row("two", settings={"candidates": 2})),
+        ours="whole",
+        name="other",
+    )
+    result = runner.make(other, toy_request(), progress=False)
+    whole, three, two = result.outcomes
+    assert whole.run.folder == three.run.folder == toy_result.of("M-SRN")[0].run.folder != two.run.folder
+    assert not whole.run.trained_now and two.run.trained_now
+    assert (whole.record.experiment, whole.record.variant, three.record.variant) == ("other", "whole", "three")
+    assert whole.record.metrics == pytest.approx(toy_result.of("M-SRN")[0].record.metrics, rel=1e-5)
+
+
 def test_features_are_computed_on_the_device_of_the_request(toy_data, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "msrn.experiments.runner.extract_features", lambda *known: asked.append(known[-1]) or np.eye(60)
+        "msrn.baselines.baseline.extract_features", lambda *known: asked.append(known[-1]) or np.eye(60, dtype="f4")
     )
-    bench = Bench("table8", replace(toy_request(), device="cuda"), progress=False)
-    bench._features(bench.train)
+    monkeypatch.setattr(runner, "find_candidates", lambda *given, **_: given[0])
+    experiment = Experiment(TABLE8, replace(toy_request(), device="cuda"), progress=False)
+    job = replace(job_of(Experiment(TABLE8, toy_request(), progress=False), WHOLE, 0))
+    runner.neighbors_of(experiment, job)
     assert asked == ["cuda"]
 
 
 def test_scores_are_made_again_when_what_they_depend_on_changed(toy_result, toy_data):
-    finer = ablation.table8(toy_request(eval_points=300), progress=False)
-    assert finer.trained_now == 0 and {outcome.record.points for outcome in finer.outcomes} == {300}
-    assert {made.points for made in finer.baselines} == {300}
+    finer = runner.make(TABLE8, toy_request(eval_points=300), progress=False)
+    assert not any(o.run.trained_now for o in finer.outcomes) and {o.record.points for o in finer.outcomes} == {300}
+    assert {record.points for record in finer.baselines} == {300}
     run = finer.outcomes[0].run
     files.write_text(run.folder / "result.json", '{"schema": 1, "torn')
-    assert score.score_run(run, ("table8", "w/o FC"), toy_request(eval_points=300), finer.test, False).points == 300
+    assert score.score_run(run, Label("table8", "w/o FC", "laptop"), finer.test, False).points == 300
     assert json.loads((run.folder / "result.json").read_text())["points"] == 300
 
 
-def test_a_result_of_another_row_is_not_taken(toy_result):
+def test_a_result_bears_the_name_of_who_asks(toy_result):
     outcome = toy_result.outcomes[0]
-    made = score.score_run(outcome.run, ("table8", "by another name"), toy_result.request, toy_result.test, False)
-    assert made.variant == "by another name"
+    record = score.score_run(outcome.run, Label("table9", "by another name", "long"), toy_result.test, False)
+    assert (record.experiment, record.variant, record.profile) == ("table9", "by another name", "long")
+
+
+def test_recorded_baselines_of_the_same_data_and_code_are_loaded(toy_result, toy_data, monkeypatch, tmp_path):
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path))
+    monkeypatch.setattr(score, "evaluate_meshes", lambda *_: pytest.fail("evaluated again"))
+    asked = Experiment(TABLE8, replace(toy_request(), profile="another"), progress=False)
+    job, past = job_of(asked, WHOLE, 0), list(toy_result.baselines)
+    for before in past:
+        again = runner.baseline(asked, before.variant, job, past)
+        assert again.metrics == before.metrics and again.profile == "another"
+    changed = [record.model_copy(update={"evaluation": "of other code"}) for record in past]
+    with pytest.raises(pytest.fail.Exception, match="evaluated again"):
+        runner.baseline(asked, "starting ellipsoid", job, changed)
 
 
 def test_meshes_arrive_in_the_truths_frame(toy_result):
@@ -138,14 +159,6 @@ def test_predictions_read_no_truth(toy_result):
     assert len(predict(toy_result.outcomes[0].run.network(), blind, [0, 7]).vertices) == 2
 
 
-def test_recorded_rows_that_the_table_does_not_have_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "RESULTS", tmp_path)
-    (tmp_path / "table8").mkdir()
-    (tmp_path / "table8" / "a.json").write_text(json.dumps(results.to_json(record("M-SRM"))))
-    with pytest.raises(MsrnError, match=r"unknown variant 'M-SRM' of table8 \(did you mean M-SRN"):
-        ablation.table8(toy_request())
-
-
 def test_the_headline_of_the_record_is_that_of_the_evaluation(toy_result):
     test, outcome = toy_result.test, toy_result.outcomes[1]
     views = predict(outcome.run.network(), test, test.evaluation_index)
@@ -158,6 +171,25 @@ def test_a_table_bears_the_name_of_its_data(toy_data, monkeypatch, tmp_path):
     """Pix3D by a split of ours is pix3d-ours, in its records and on its page."""
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path))
     renamed = lambda name, *asked: replace(toy_split(name, *asked), name=f"{name}-ours")  # noqa: E731
-    monkeypatch.setattr("msrn.experiments.runner.open_collection", renamed)
-    made = ablation.table8(toy_request(), progress=False)
-    assert made.request.dataset == "toy-ours" == made.outcomes[0].record.dataset
+    monkeypatch.setattr(runner, "open_collection", renamed)
+    result = runner.make(TABLE8, toy_request(), progress=False)
+    assert result.request.dataset == "toy-ours" == result.outcomes[0].record.dataset
+
+
+def test_a_model_a_category(toy_data, monkeypatch, tmp_path):
+    """Table 5: a run for each category that the data set has, and one record of them all."""
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "cache"))
+    table = Table(
+        "4.4.4", "By category", "shapenet", (Row("Ours", settings={}),), metrics=("cd",),
+        categories=("ball", "stick", "rocket"), ours="Ours", name="by-category",
+    )  # fmt: skip
+    [outcome] = runner.make(table, toy_request(), progress=False).outcomes
+    assert len(outcome.runs) == 2 and len({run.folder for run in outcome.runs}) == 2
+    record = outcome.record
+    assert sorted(set(record.objects["category"])) == ["ball", "stick"] and record.n_objects == 10
+    parts = [results.from_json(run.result, "") for run in outcome.runs]
+    assert record.metrics["cd"] == pytest.approx(np.mean([part.metrics["cd"] for part in parts]), rel=1e-5)
+    assert record.metrics["cd.category.ball"] == pytest.approx(parts[0].metrics["cd.category.ball"], rel=1e-5)
+    assert record.train_seconds == pytest.approx(sum(part.train_seconds for part in parts))
+    assert isinstance(record, Record) and results.from_json(results.to_json(record), "").variant == "Ours"

@@ -1,59 +1,76 @@
-"""Rows: what they change, and training sets of another size."""
+"""Tables as data: rows, columns, and the printed values of the paper."""
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
-from toy import tiny_settings, toy_collection
+from toy import tiny_settings
 
 from msrn.errors import MsrnError
-from msrn.experiments import study
-from msrn.experiments.table import TABLE8, Variant, portion
-from msrn.profiles import resolve
+from msrn.experiments import paper
+from msrn.experiments.paper import CATEGORIES, MASKS, TABLES
+from msrn.experiments.table import Row
+from msrn.settings import Settings
 
 
-def test_overrides_leave_the_rest():
+def test_a_row_changes_what_it_says_and_leaves_the_rest():
     base = tiny_settings()
-    row = Variant("x", overrides={"steps": 7})
-    assert row.settings(base) == base.model_copy(update={"steps": 7}) and row.changes(base)
-    assert not row.changes(row.settings(base)) and not Variant("x").changes(base)
-    assert Variant("x", objects=3).changes(base) and Variant("x", views=3).changes(base)
+    row = Row("x", settings={"steps": 7})
+    assert row.settings_on(base) == base.model_copy(update={"steps": 7}) and row.trained
+    assert Row("x", settings={}).settings_on(base) == base and not Row("x").trained
     with pytest.raises(MsrnError, match="unknown setting 'step'"):
-        Variant("x", overrides={"step": 7}).settings(base)
+        Row("x", settings={"step": 7}).settings_on(base)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "cache"))
+@pytest.mark.parametrize("table", [*TABLES.values(), MASKS], ids=lambda table: table.name)
+def test_every_table_is_whole(table):
+    names = [row.name for row in table.rows]
+    assert len(set(names)) == len(names) and table.ours in names and table.row(table.ours).trained
+    keys = {column.key for column in table.columns} | set(table.metrics)
+    for row in table.rows:
+        assert set(row.printed) <= keys, row.name
+        assert row.trained or row.printed or table.note, f"{row.name} is quoted without a value"
+    for claim in table.claims:
+        assert claim.rows() <= set(names), claim.words
+    for name in table.changed:
+        assert name in Settings.model_fields
 
 
-def test_a_portion_holds_whole_objects_or_even_views():
-    whole = toy_collection(objects=5, views=4)
-    assert TABLE8[0].training_rows(whole) is None
-    fewer = portion(whole, Variant("x", objects=2).training_rows(whole))
-    assert sorted(set(fewer.object_id)) == ["ball/0", "ball/1", "disc/0", "disc/1", "stick/0", "stick/1"]
-    assert len(fewer) == 24 and np.bincount(fewer.category).tolist() == [8, 8, 8]
-    two = portion(whole, Variant("x", views=2).training_rows(whole))
-    assert set(two.object_id) == set(whole.object_id) and two.view.tolist() == [0, 2] * 15
-    assert len(portion(whole, Variant("x", objects=9, views=9).training_rows(whole))) == len(whole)
-    assert two.object_id[two.evaluation_index].tolist() == list(dict.fromkeys(whole.object_id))
+def test_rows_of_table_8_change_one_setting_each():
+    base = tiny_settings()
+    changed = {
+        row.name: {name for name, value in row.settings_on(base) if value != getattr(base, name)}
+        for row in TABLES["table8"].rows
+    }
+    assert changed == {"w/o FC": {"feature_compensation"}, "w/o NC": {"neighbor_consistency"}, "M-SRN": set()}
 
 
-def test_a_portion_keeps_the_columns_together_and_has_its_own_fingerprint():
-    whole = toy_collection()
-    rows = Variant("x", objects=2, views=3).training_rows(whole)
-    made = portion(whole, rows)
-    for name in ("images", "masks", "category", "object_id", "view"):
-        assert np.array_equal(getattr(made, name), getattr(whole, name)[rows])
-    prints = {made.fingerprint, whole.fingerprint, portion(whole, rows[:-1]).fingerprint}
-    assert len(prints) == 3 and made.fingerprint == portion(whole, rows).fingerprint
-    assert portion(replace(whole, masks=None), rows).masks is None
+def test_rows_of_a_sweep_change_the_same_setting_and_the_profile_paper_is_the_whole_method():
+    table = TABLES["table11"]
+    assert [row.settings for row in table.rows] == [{"neighbor_prototypes": k} for k in (2, 5, 8)]
+    assert table.row(table.ours).settings_on(Settings()) == Settings()
+    assert [column.metric for column in table.columns] == ["f"]
 
 
-def test_rows_of_the_study_have_names_and_questions_of_their_own():
-    names = [row.name for row in study.STUDY]
-    assert len(set(names)) == len(names) and names[0] == study.OUTCOME and study.STUDY[0].overrides == study.TOGETHER
-    assert all(row.question.endswith((".", "?")) for row in study.STUDY)
-    base = resolve("laptop", device="cpu").settings
-    made = [(row.settings(base), row.objects, row.views) for row in study.STUDY if row.changes(base)]
-    assert len(set(map(repr, made))) == len(made) >= 5  # all valid, no two alike
+def test_a_table_may_have_a_column_a_category():
+    table = TABLES["table5"]
+    assert [column.key for column in table.columns] == list(CATEGORIES) and len(CATEGORIES) == 13
+    assert table.row("Ours").printed["airplane"] == 0.91 and table.row("Ours").printed["vessel"] == 1.42
+    assert table.row("TARS").printed == {"airplane": 1.25, "car": 1.48, "chair": 2.55}
+    assert table.row("Splatter").printed == {"car": 1.15, "chair": 1.48}
+
+
+def test_a_table_may_have_another_metric():
+    table = TABLES["table6"]
+    assert [column.title for column in table.columns] == ["3D IoU ↑ [%]", "Chamfer distance ↓"]
+    assert table.row("CMR").printed == {"iou3d": 64.0} and table.row("CMR").supervision == "S+A+C"
+
+
+def test_parameters_are_those_of_table_1():
+    for name, value in paper.PARAMETERS.items():
+        assert getattr(Settings(), name) == value, name
+    assert len(paper.PARAMETERS) == 10
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(MsrnError, match=r"unknown row 'w/o NCC' of table8 \(did you mean w/o NC\?\)"):
+        TABLES["table8"].row("w/o NCC")
+    with pytest.raises(MsrnError, match=r"unknown table 'tabel8' \(did you mean table8\?\): expected one of table2"):
+        paper.table("tabel8")

@@ -129,7 +129,10 @@ def test_a_row_of_files_that_hold_a_part_of_the_objects_gets_no_verdict():
     made = sheet(table, [part, whole, *(record("Ours", seed=seed) for seed in range(3))])
     lines = {line.name: line for line in made.lines}
     assert lines["ZeroShape"].cells[1].text.startswith("3.38 [")
-    assert lines["ZeroShape"].verdicts[0] == ("Ours beats ZeroShape (CD): not evaluated: ZeroShape measured in part", "")
+    assert lines["ZeroShape"].verdicts[0] == (
+        "Ours beats ZeroShape (CD): not evaluated: ZeroShape measured in part",
+        "",
+    )
     assert lines["OpenLRM"].verdicts[0][0] == "Ours beats OpenLRM (CD): reproduced"
 
 

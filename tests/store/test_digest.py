@@ -125,8 +125,11 @@ def test_what_decides_a_training(monkeypatch):
     reached = {name.removeprefix("msrn.") for name in digest._known}
     backends = {f"render.{name}_backend" for name in ("numba", "triton", "torch", "pytorch3d")}  # chosen when asked for
     assert reached >= {"losses", "memory", "camera", "training.steps", "neighbors.search", "data.collection"} | backends
-    assert {name.partition(".")[0] for name in reached if "." in name} == {"training", "neighbors", "render", "data"}
-    assert {name for name in reached if name.startswith("data")} == {"data.collection"}  # a collection, no reader
+    assert {name.partition(".")[0] for name in reached if "." in name} == {
+        "training", "neighbors", "render", "data", "foreground",
+    }  # fmt: skip
+    assert {name for name in reached if name.startswith("data")} == {"data.collection", "data.surface"}  # no reader
+    assert {name for name in reached if name.startswith("foreground")} == {"foreground.encoders"}  # EfficientNet
 
 
 def test_masks_do_not_follow_the_training_loop(monkeypatch):

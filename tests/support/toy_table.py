@@ -45,7 +45,6 @@ def use_toy(patch, split=toy_split) -> None:
     for module in ("experiments.runner", "evaluation.masks"):
         patch.setattr(f"msrn.{module}.open_collection", split)
     patch.setattr("msrn.baselines.baseline.extract_features", toy_features)
-    patch.setattr("msrn.baselines.baseline.features_identity", lambda name, weights: ["toy"])
 
 
 def record(variant: str = "M-SRN", cd: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0), seed: int = 0, **changes) -> Record:
