@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msrn import paths
+from msrn.baselines import BASELINES
 from msrn.errors import MsrnError
 from msrn.evaluation import masks, neighbor_density, score
 from msrn.evaluation.masks import Photographs
@@ -42,12 +43,12 @@ def record_table(
 ) -> Iterator[str]:
     """Do what fits into ``seconds``; a line for each result that was written and one on what is left."""
     asked = Experiment(table, request, progress, time.monotonic() + seconds)
-    asked.check()
-    whole = job_of(asked, WHOLE, request.seeds[0])
-    yardsticks = [name for name in baselines(asked, whole) if name in (only or baselines(asked, whole))]
-    rows = [table.row(name) for name in only if name not in yardsticks] or ([] if only else table.trained)
+    rows = [table.row(name) for name in only if name not in BASELINES] if only else table.trained
     for row in rows:
         _check_trained(row, table)
+    asked.check()
+    whole = job_of(asked, WHOLE, request.seeds[0])
+    yardsticks = [name for name in BASELINES if name in (only or baselines(asked, whole))]
     work = [(row, seed) for seed in request.seeds for row in rows]
     if not only:
         work.sort(key=lambda item: _cost(*item, asked), reverse=True)

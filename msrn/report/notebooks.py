@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,19 @@ LINE = "{:<12} {:<6} {:<22} {:<28} {:<16} {}"
 def notebooks() -> dict[str, Path]:
     """The notebook of each exhibit that has one, by the beginning of its name, such as ``table8``."""
     names = {match[0]: file for file in paths.NOTEBOOKS.glob("*.ipynb") if (match := NAME.match(file.stem))}
-    return {name: names[name] for name in sorted(names, key=_order)}
+    return {name: names[name] for name in by_number(names)}
 
 
-def _order(name: str) -> tuple[str, list[int]]:
-    return NAME.match(name)[1], [int(number) for number in re.findall(r"\d+", name)]
+def by_number(names: Iterable[str]) -> list[str]:
+    """Figures, sections, tables, each kind by number."""
+    return sorted(names, key=lambda name: (NAME.match(name)[1], [int(number) for number in re.findall(r"\d+", name)]))
 
 
 def listing(profile: str = "auto") -> Iterator[str]:
     """Each table and each other notebook in a line: section, rows, data, what a row costs under ``profile``, state."""
     pages, records = notebooks(), recorded.pool()
     yield LINE.format("exhibit", "§", "rows", "data", "a row trains", "state")
-    for name in sorted({*TABLES, *pages}, key=_order):
+    for name in by_number({*TABLES, *pages}):
         if name in TABLES:
             yield _line(TABLES[name], profile, records, name in pages)
         else:
