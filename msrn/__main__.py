@@ -223,10 +223,11 @@ def _parameters(options: dict[str, Any]) -> dict[str, Any]:
         name: str(Path(path).expanduser().resolve()) for name, path in _pairs("--weights", options["weights"]).items()
     }
     settings = {name: _value(name, text) for name, text in _pairs("--set", options["settings"]).items()}
-    return {**options, "data_root": root, "seeds": _seeds(options["seeds"]), "settings": settings, "weights": files}
+    return {**options, "data_root": root, "seeds": seeds_of(options["seeds"]), "settings": settings, "weights": files}
 
 
-def _seeds(text: str | None) -> list[int] | None:
+def seeds_of(text: str | None) -> list[int] | None:
+    """Seeds of a text such as ``0,1,2``; None stays."""
     try:
         return None if text is None else [int(part) for part in text.split(",")]
     except ValueError:
@@ -251,10 +252,10 @@ def _value(name: str, text: str) -> Any:
         raise MsrnError(f"--set {name}={text}: the value is not readable as YAML; expected NAME=VALUE") from None
 
 
-def main() -> None:
+def main(commands: click.Group = cli) -> None:
     """Errors that a user can mend are one line; an interruption says how to go on."""
     try:
-        code = cli(standalone_mode=False)
+        code = commands(standalone_mode=False)
     except MsrnError as error:
         click.echo(f"msrn: {error}", err=True)
         code = 2

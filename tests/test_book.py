@@ -178,12 +178,11 @@ def test_choices_show_where_profiles_differ():
     assert [cell.strip() for cell in row.split("|")[3:-1]] == wanted
 
 
-def test_the_page_of_choices_holds_the_study(tmp_path, monkeypatch):
-    monkeypatch.setattr(companion.study_table, "html", lambda: "<b>rows</b>")
+def test_the_page_of_choices_holds_the_settings():
     app = SimpleNamespace(env=SimpleNamespace(note_dependency=lambda file: None))
     source = [(paths.ROOT / "book" / "choices.md").read_text()]
     companion.fill_choices(app, "book/choices", source)
-    assert "```{raw} html\n<b>rows</b>\n```" in source[0] and "<!--" not in source[0]
+    assert choices.markdown() in source[0] and "<!--" not in source[0]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
   for the pages with formulas, plotly.js for the pages with a mesh that turns.
 - Executed notebooks are cached by jupyter-cache under a hash of their cells alone; here the cache is emptied whenever
   the package, the profiles, the recorded results, the environment or the stored runs changed.
-- The page of choices is filled from the docstrings of the settings and from the recorded study.
+- The page of choices is filled from the docstrings of the settings.
 """
 
 import hashlib
@@ -19,13 +19,12 @@ from sphinx.application import Sphinx
 from msrn import paths, profiles
 from msrn.data import open_collection
 from msrn.experiments.table import TABLE8
-from msrn.report import study_table
 from msrn.training import runs
 
 # Not under html_static_path: jupyter-book loads every script found there on every page.
 OFFLINE = "offline"
 MATHJAX_PARTS = ("tex-mml-chtml.js", "a11y", "input", "output", "sre", "ui")
-CHOICES_PAGE, CHOICES_MARK, STUDY_MARK = "book/choices", "<!-- settings -->", "<!-- study -->"
+CHOICES_PAGE, CHOICES_MARK = "book/choices", "<!-- settings -->"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -67,10 +66,9 @@ def load_plotly(app: Sphinx, page: str, template: str, context: dict, doctree: o
 
 
 def fill_choices(app: Sphinx, page: str, source: list[str]) -> None:
-    """Put the settings and the study in place of the marks in ``book/choices.md``."""
+    """Put the settings in place of the mark in ``book/choices.md``."""
     if page == CHOICES_PAGE:
-        text = source[0].replace(CHOICES_MARK, choices.markdown())
-        source[0] = text.replace(STUDY_MARK, f"```{{raw}} html\n{study_table.html()}\n```")
+        source[0] = source[0].replace(CHOICES_MARK, choices.markdown())
         for file in (paths.ROOT / "msrn" / "settings.py", Path(choices.__file__), *paths.PARAMS.glob("*.yaml")):
             app.env.note_dependency(str(file))
 

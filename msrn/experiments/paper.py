@@ -1,6 +1,6 @@
 """The tables of the paper as they are printed (§4.4 and §4.5), and what they claim.
 
-A dash in the paper is a value that is not here. Supervision: I image alone, S silhouettes, C pose, M several views, A
+A dash is a value that the paper does not have. Supervision: I image alone, S silhouettes, C pose, M several views, A
 assumptions, P a prior, 3D shapes.
 """
 
@@ -11,32 +11,23 @@ from msrn.experiments.table import Row, Table
 from msrn.experiments.verdicts import Beats, Between, Close, Peak
 
 PARAMETERS = {  # Table 1, by the names of settings
-    "memory_slots": 500,
-    "prototypes": 10,
-    "neighbor_prototypes": 5,
-    "cue_threshold": 0.4,
-    "candidates": 6,
-    "temperature": 0.99,
-    "memory_momentum": 0.99,
-    "affinity_weight": 1e-6,
-    "foreground_confidence": 0.7,
+    "memory_slots": 500, "prototypes": 10, "neighbor_prototypes": 5, "cue_threshold": 0.4, "candidates": 6,
+    "temperature": 0.99, "memory_momentum": 0.99, "affinity_weight": 1e-6, "foreground_confidence": 0.7,
     "shape_confidence": 0.5,
-}
+}  # fmt: skip
 CATEGORIES = tuple("airplane bench cabinet car chair display lamp phone rifle sofa speaker table vessel".split())
 
 
-def _quoted(name: str, supervision: str, **printed: float) -> Row:
-    return Row(name, printed, supervision=supervision)
+def _printed(columns: str, text: str) -> tuple[Row, ...]:
+    """Rows of systems as the paper prints them: name, supervision, values. All but the row Ours are quoted."""
+    rows = [line.split() for line in text.strip().splitlines()]
+    return tuple(
+        Row(name, _values(columns, cells), {} if name == "Ours" else None, letters) for name, letters, *cells in rows
+    )
 
 
-def _ours(**printed: float) -> Row:
-    return Row("Ours", printed, {}, supervision="S")
-
-
-def _by_category(name: str, supervision: str, values: str, trained: bool = False) -> Row:
-    """A row of Table 5: its printed values in the order of ``CATEGORIES``."""
-    printed = {name: float(text) for name, text in zip(CATEGORIES, values.split(), strict=True) if text != "-"}
-    return Row(name, printed, {} if trained else None, supervision)
+def _values(columns: str, cells: list[str]) -> dict[str, float]:
+    return {key: float(cell) for key, cell in zip(columns.split(), cells, strict=True) if cell != "-"}
 
 
 _TABLES = {
@@ -44,11 +35,14 @@ _TABLES = {
         "4.4.1",
         "Diverse-category comparison on ShapeNet",
         "shapenet",
-        (
-            _quoted("ShapeClipper", "S+A", cd=3.72, f=0.169),
-            _quoted("Unicorn", "I", cd=2.83, f=0.216),
-            _quoted("Splatter", "M+C+S", cd=1.32, f=0.434),
-            _ours(cd=1.61, f=0.365),
+        _printed(
+            "cd f",
+            """
+            ShapeClipper   S+A    3.72  0.169
+            Unicorn        I      2.83  0.216
+            Splatter       M+C+S  1.32  0.434
+            Ours           S      1.61  0.365
+            """,
         ),
         (Beats("Ours", "ShapeClipper"), Beats("Ours", "Unicorn"), Close("Ours", "Splatter")),
         ours="Ours",
@@ -57,13 +51,16 @@ _TABLES = {
         "4.4.2",
         "Diverse-category comparison on Pix3D",
         "pix3d",
-        (
-            _quoted("SSMP", "S", cd=6.63, f=0.105),
-            _quoted("ShapeClipper", "S+A", cd=5.58, f=0.129),
-            _quoted("One2345", "M+C+S", cd=3.89, f=0.149),
-            _quoted("OpenLRM", "M+C+S", cd=4.02, f=0.153),
-            _quoted("ZeroShape", "3D", cd=2.86, f=0.208),
-            _ours(cd=3.29, f=0.185),
+        _printed(
+            "cd f",
+            """
+            SSMP           S      6.63  0.105
+            ShapeClipper   S+A    5.58  0.129
+            One2345        M+C+S  3.89  0.149
+            OpenLRM        M+C+S  4.02  0.153
+            ZeroShape      3D     2.86  0.208
+            Ours           S      3.29  0.185
+            """,
         ),
         (Beats("Ours", "SSMP"), Beats("Ours", "ShapeClipper"), Beats("ZeroShape", "Ours")),
         ours="Ours",
@@ -72,13 +69,16 @@ _TABLES = {
         "4.4.3",
         "Diverse-category comparison on Pascal3D+",
         "pascal3d",
-        (
-            _quoted("ShapeClipper", "S+A", cd=5.83, f=0.120),
-            _quoted("One2345", "M+C+S", cd=4.31, f=0.146),
-            _quoted("OpenLRM", "M+C+S", cd=4.18, f=0.150),
-            _quoted("Transfer", "3D", cd=2.29),
-            _quoted("ZeroShape", "3D", cd=3.94, f=0.157),
-            _ours(cd=3.41, f=0.173),
+        _printed(
+            "cd f",
+            """
+            ShapeClipper   S+A    5.83  0.120
+            One2345        M+C+S  4.31  0.146
+            OpenLRM        M+C+S  4.18  0.150
+            Transfer       3D     2.29  -
+            ZeroShape      3D     3.94  0.157
+            Ours           S      3.41  0.173
+            """,
         ),
         tuple(Beats("Ours", other) for other in ("ShapeClipper", "One2345", "OpenLRM", "ZeroShape")),
         ours="Ours",
@@ -87,13 +87,16 @@ _TABLES = {
         "4.4.4",
         "Single-category comparison on ShapeNet: a model a category",
         "shapenet",
-        (
-            _by_category("TARS", "S+C", "1.25 - - 1.48 2.55 - - - - - - - -"),
-            _by_category("DVR", "M+C+S", "1.11 1.76 1.58 1.53 2.05 1.63 2.81 0.76 0.83 1.60 2.15 2.30 1.51"),
-            _by_category("Unicorn", "I", "1.10 1.59 1.37 1.68 2.53 2.20 5.23 1.27 0.97 1.92 2.24 2.43 1.55"),
-            _by_category("ShapeClipper", "S+A", "1.81 2.15 1.25 2.14 4.56 3.07 5.84 1.58 1.20 3.13 2.94 3.96 1.73"),
-            _by_category("Splatter", "M+C+S", "- - - 1.15 1.48 - - - - - - - -"),
-            _by_category("Ours", "S", "0.91 1.21 1.52 1.41 1.89 1.72 3.81 1.47 1.13 1.62 1.96 2.03 1.42", trained=True),
+        _printed(
+            " ".join(CATEGORIES),
+            """
+            TARS          S+C    1.25 -    -    1.48 2.55 -    -    -    -    -    -    -    -
+            DVR           M+C+S  1.11 1.76 1.58 1.53 2.05 1.63 2.81 0.76 0.83 1.60 2.15 2.30 1.51
+            Unicorn       I      1.10 1.59 1.37 1.68 2.53 2.20 5.23 1.27 0.97 1.92 2.24 2.43 1.55
+            ShapeClipper  S+A    1.81 2.15 1.25 2.14 4.56 3.07 5.84 1.58 1.20 3.13 2.94 3.96 1.73
+            Splatter      M+C+S  -    -    -    1.15 1.48 -    -    -    -    -    -    -    -
+            Ours          S      0.91 1.21 1.52 1.41 1.89 1.72 3.81 1.47 1.13 1.62 1.96 2.03 1.42
+            """,
         ),
         (Beats("Ours", "Unicorn"), Beats("Ours", "ShapeClipper")),
         metrics=("cd",),
@@ -105,14 +108,17 @@ _TABLES = {
         "4.4.4",
         "Single-category comparison on the cars of Pascal3D+",
         "pascal3d-car",
-        (
-            _quoted("CMR", "S+A+C", iou3d=64.0),
-            _quoted("UMR", "S+A", iou3d=62.0),
-            _quoted("UCMR", "S+A", iou3d=67.3, cd=1.72),
-            _quoted("MeshInversion", "S+P", iou3d=66.0),
-            _quoted("ShapeClipper", "S+A", cd=1.82),
-            _quoted("Unicorn", "I", iou3d=65.9, cd=1.63),
-            _ours(iou3d=67.2, cd=1.47),
+        _printed(
+            "iou3d cd",
+            """
+            CMR            S+A+C  64.0  -
+            UMR            S+A    62.0  -
+            UCMR           S+A    67.3  1.72
+            MeshInversion  S+P    66.0  -
+            ShapeClipper   S+A    -     1.82
+            Unicorn        I      65.9  1.63
+            Ours           S      67.2  1.47
+            """,
         ),
         (Beats("Ours", "Unicorn"), Beats("Ours", "ShapeClipper"), Beats("Ours", "UMR")),
         metrics=("iou3d", "cd"),
@@ -123,9 +129,9 @@ _TABLES = {
         "Ablation of the foreground perception module on Pascal3D+",
         "pascal3d",
         (
-            Row("M-SRN/OF", {"cd": 3.62, "f": 0.164}, {"masks": "off-the-shelf"}, question="Masks off the shelf."),
-            Row("M-SRN/GT", {"cd": 3.25, "f": 0.186}, {"masks": "true"}, question="True masks."),
-            Row("M-SRN", {"cd": 3.41, "f": 0.173}, {}, question="Refined masks."),
+            Row("M-SRN/OF", {"cd": 3.62, "f": 0.164}, {"masks": "off-the-shelf"}),
+            Row("M-SRN/GT", {"cd": 3.25, "f": 0.186}, {"masks": "true"}),
+            Row("M-SRN", {"cd": 3.41, "f": 0.173}, {}),
         ),
         (Beats("M-SRN", "M-SRN/OF"), Close("M-SRN", "M-SRN/GT"), Between("M-SRN", "M-SRN/GT", "M-SRN/OF")),
     ),
@@ -134,8 +140,8 @@ _TABLES = {
         "Ablation of the consistency modules on ShapeNet",
         "shapenet",
         (
-            Row("w/o FC", {"cd": 1.84, "f": 0.352}, {"feature_compensation": False}, question="No compensation."),
-            Row("w/o NC", {"cd": 3.81, "f": 0.160}, {"neighbor_consistency": False}, question="No neighbours."),
+            Row("w/o FC", {"cd": 1.84, "f": 0.352}, {"feature_compensation": False}),
+            Row("w/o NC", {"cd": 3.81, "f": 0.160}, {"neighbor_consistency": False}),
             Row("M-SRN", {"cd": 1.61, "f": 0.365}, {}),
         ),
         (Beats("M-SRN", "w/o FC"), Beats("M-SRN", "w/o NC"), Between("w/o FC", "M-SRN", "w/o NC")),
@@ -145,9 +151,9 @@ _TABLES = {
         "Selection of neighbours on Pascal3D+",
         "pascal3d",
         (
-            _quoted("M-SRN/Un", "S", cd=4.55, f=0.145),
-            _quoted("M-SRN/SC", "S", cd=3.68, f=0.163),
-            Row("M-SRN", {"cd": 3.41, "f": 0.173}, {}, "S"),
+            Row("M-SRN/Un", {"cd": 4.55, "f": 0.145}),
+            Row("M-SRN/SC", {"cd": 3.68, "f": 0.163}),
+            Row("M-SRN", {"cd": 3.41, "f": 0.173}, {}),
         ),
         (Beats("M-SRN", "M-SRN/Un"), Beats("M-SRN", "M-SRN/SC"), Beats("M-SRN/SC", "M-SRN/Un")),
     ),
@@ -163,29 +169,18 @@ _TABLES = {
 }
 TABLES = {name: replace(table, name=name) for name, table in _TABLES.items()}
 
-MASKS = Table(
+_PRINTED, _NO_CONTRAST = {"refinement": "remove"}, {"contrast_weight": 0.0}
+MASKS = Table(  # no table of the paper: what Table 7 rests on, in masks
     "3.1",
     "Masks before and after the foreground perception module",
     "pascal3d",
     (
         Row("off-the-shelf", settings={"masks": "off-the-shelf"}, question="What the module starts from."),
-        Row("without L_for", settings={"contrast_weight": 0.0}, question="The same without the memory, as [43]."),
+        Row("without L_for", settings=_NO_CONTRAST, question="The same without the memory, as [43]."),
         Row("M-SRN", settings={}, question="As the settings have it."),
-        Row(
-            "Eq. 18 without L_for",
-            settings={"contrast_weight": 0.0, "refinement": "remove"},
-            question="As printed, and without the memory.",
-        ),
-        Row(
-            "Eq. 18 as printed",
-            settings={"refinement": "remove"},
-            question="The cues of M-SRN, which may only remove pixels.",
-        ),
-        Row(
-            "full contrast",
-            settings={"contrast_weight": 1.0},
-            question="L_for with the weight that the paper gives it.",
-        ),
+        Row("Eq. 18 without L_for", settings=_NO_CONTRAST | _PRINTED, question="As printed, and without the memory."),
+        Row("Eq. 18 as printed", settings=_PRINTED, question="The cues of M-SRN, which may only remove pixels."),
+        Row("full contrast", settings={"contrast_weight": 1.0}, question="L_for with the paper's own weight."),
         Row("gamma 0.07", settings={"temperature": 0.07}, question="The usual temperature of contrastive learning."),
     ),
     (

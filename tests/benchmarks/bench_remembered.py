@@ -16,7 +16,7 @@ count. Memory is that of a training, twice.
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from unittest.mock import patch
 
 import numpy as np
@@ -30,9 +30,10 @@ from msrn import profiles
 from msrn.data import ImageCollection
 from msrn.evaluation import score as scoring
 from msrn.evaluation.inference import predict
-from msrn.evaluation.metrics import bootstrap_interval
 from msrn.evaluation.protocol import ObjectMetrics, evaluate_meshes
-from msrn.experiments.runner import Bench
+from msrn.evaluation.statistics import interval_of
+from msrn.experiments.paper import TABLES
+from msrn.experiments.runner import WHOLE, Experiment, Job, job_of, neighbors_of
 from msrn.neighbors import selection
 from msrn.store import results
 from msrn.training import loop, steps
@@ -118,11 +119,11 @@ def score(run: Training, scored: ImageCollection) -> tuple[ObjectMetrics, float]
     return made, float(views.mask_iou.mean())
 
 
-def measure(bench: Bench, seed: int) -> dict:
+def measure(job: Job, candidates: np.ndarray) -> dict:
     """The figures of the page on speed."""
-    images = TrainingImages(bench.train, bench.candidates, bench.request.settings, "cpu")
-    both, agreement = learn(images, seed)
-    made = {name: score(one.run, bench.scored) for name, one in both.items()}
+    images = TrainingImages(job.train, candidates, job.settings, "cpu")
+    both, agreement = learn(images, job.seed)
+    made = {name: score(one.run, job.test) for name, one in both.items()}
     shapes = [made[name][0] for name in (REMEMBERED, ENCODED)]
     return {
         "steps": both[REMEMBERED].curve("step"),
@@ -131,7 +132,7 @@ def measure(bench: Bench, seed: int) -> dict:
         "curves": {name: {key: one.curve(key) for key in CURVES} for name, one in both.items()},
         "agreement": agreement,
         "processor_seconds": {name: one.seconds for name, one in both.items()},
-        "val": {name: _val(*made[name], bench.scored) for name in both},
+        "val": {name: _val(*made[name], job.test) for name in both},
         "val_difference": {metric: _difference(metric, *shapes) for metric in ("cd", "f")},
     }
 
@@ -139,10 +140,7 @@ def measure(bench: Bench, seed: int) -> dict:
 def _difference(metric: str, one: ObjectMetrics, other: ObjectMetrics) -> dict[str, float]:
     """Macro mean of one - other, paired by object, with its 95 % interval."""
     (_, category, values), (_, _, theirs) = one.per_object(metric), other.per_object(metric)
-    difference = values - theirs
-    mean = float(np.mean([difference[category == term].mean() for term in np.unique(category)]))
-    low, high = bootstrap_interval(difference, scoring.SEED, strata=category)
-    return {"mean": mean, "low": low, "high": high}
+    return asdict(interval_of(values - theirs, category))
 
 
 def _val(shape: ObjectMetrics, mask_iou: float, scored: ImageCollection) -> dict[str, float]:
@@ -176,7 +174,9 @@ def main(arguments: list[str] | None = None) -> None:
     request = profiles.resolve(a.profile, dataset=a.dataset, device="cpu", settings=settings)
     report = {"benchmark": "remembered", "profile": request.profile, "dataset": a.dataset, "domains": a.domains}
     report |= {"seed": a.seed, "device": results.device_name("cpu")} | results.provenance()
-    report |= measure(Bench("study", request), a.seed)
+    asked = Experiment(replace(TABLES["table8"], split="val"), request)
+    job = job_of(asked, WHOLE, a.seed)
+    report |= measure(job, neighbors_of(asked, job))
     print("\n".join(lines(report)))
     report_file.write(a.json, results.rounded(report))
 

@@ -15,7 +15,8 @@ import torch
 from toy import tiny_settings, toy_candidates, toy_collection
 
 from msrn import profiles
-from msrn.experiments.runner import Bench
+from msrn.experiments.paper import TABLES
+from msrn.experiments.runner import WHOLE, Experiment, job_of, neighbors_of
 from msrn.training.runs import train_or_load
 
 FILE = Path(__file__).with_name("bits.json")
@@ -37,8 +38,10 @@ def machine() -> str:
 def train(name: str):
     if name == "smoke":
         request = profiles.resolve("smoke", settings={"log_every": 50, "checkpoint_every": 50})
-        bench = Bench("table8", request, progress=False)
-        return train_or_load(request.settings, bench.train, bench.candidates, 0, "cpu", False).network()
+        asked = Experiment(TABLES["table8"], request, progress=False)
+        job = job_of(asked, WHOLE, 0)
+        neighbors = neighbors_of(asked, job)
+        return train_or_load(request.settings, job.train, neighbors, 0, "cpu", False).network()
     own = LIKE_LAPTOP if name == "groups" else {}
     settings = tiny_settings(**{"steps": 100, "log_every": 50, "checkpoint_every": 50, **own})
     images = toy_collection()

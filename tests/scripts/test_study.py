@@ -1,0 +1,216 @@
+"""The study: its rows, its commands, and its page, the committed one among them."""
+
+import sys
+
+import pytest
+import study
+import study_table
+from click.testing import CliRunner
+from toy_table import record
+
+from msrn import paths
+from msrn.__main__ import main
+from msrn.baselines import BASELINES
+from msrn.errors import MsrnError
+from msrn.evaluation.statistics import difference, pairs_by_seed
+from msrn.experiments.recorded import known_settings
+from msrn.experiments.table import Row, Table
+from msrn.profiles import resolve
+from msrn.store import results
+
+RETRIEVAL = "retrieval, category known"
+TOY = Table(
+    "4.3",
+    "A small study",
+    "toy",
+    (
+        Row("together", settings={}, question="As it stands?"),
+        Row("together, 64 pixels", settings={"image_size": 64}, question="Do finer images pay?"),
+        Row("8 views", settings={}, views=8, question="How many images?"),
+        Row("many", settings={"image_size": 64, "steps": 8, "sigma": 2e-4, "candidates": 9}, question="And all of it?"),
+    ),
+    split="val",
+    name="study",
+)
+BASE = {"image_size": 32, "mesh_level": 2, "steps": 4000}
+
+
+def row(name: str, cd=(1.0, 2.0, 3.0, 4.0), seed=0, **changes):
+    settings = {**BASE, **changes.pop("settings", {})}
+    metrics = {"cd": 2.5, "f": 0.2, "mask_iou": 0.81, "pose_m1": 0.3, "pose_m2": 0.6}
+    given = {"experiment": "study", "settings": settings, "metrics": metrics, "train_cpu_seconds": 150.0, **changes}
+    return record(name, cd, seed, **given)
+
+
+def yardstick(**changes):
+    return row(
+        RETRIEVAL, kind="baseline", settings={}, metrics={"cd": 2.5, "f": 0.2}, train_cpu_seconds=None, **changes
+    )
+
+
+def lines(*records) -> list[list[str]]:
+    """The cells of all tables of the page, without their heads."""
+    found = [line for line in study_table.markdown(TOY, records).splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in found]
+    return [line for line in cells if line[0] not in ("question", "---")]
+
+
+# the committed study
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return results.recorded("study")
+
+
+def test_the_committed_page_is_what_the_command_writes(tmp_path, monkeypatch):
+    committed = (paths.ROOT / "book" / "study.md").read_text()
+    (tmp_path / "book").mkdir()
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(study.cli, ["page"])
+    assert done.output == "book/study.md: written\n"
+    assert (tmp_path / "book" / "study.md").read_text() == committed
+
+
+def test_every_recorded_row_is_a_row_of_the_study(recorded):
+    for one in recorded:
+        assert (one.experiment, one.kind) == ("study", "baseline" if one.variant in BASELINES else "model")
+        if one.kind == "model":
+            asked = study.TABLE.row(one.variant).settings
+            settings = known_settings(one.settings)
+            assert {name: settings[name] for name in asked} == asked, one.variant
+
+
+def test_rows_differ_in_name_question_and_settings():
+    rows, base = study.TABLE.rows, resolve("laptop", device="cpu").settings
+    for words in ([row.name for row in rows], [row.question for row in rows]):
+        assert len(set(words)) == len(words)
+    made = [repr((row.settings_on(base), row.objects, row.views)) for row in rows]
+    assert len(set(made)) == len(made) >= 5
+    assert rows[0].name == study.FIRST and rows[0].settings == study.TOGETHER
+    assert all("?" in row.question for row in rows) and study.TABLE.split == "val"
+
+
+def test_profiles_laptop_and_night_are_rows_of_the_study():
+    """So that the page has their measurement, and a run of the one is a run of the other."""
+    laptop, night = resolve("laptop", device="cpu"), resolve("night", device="cpu")
+    assert study.TABLE.row("laptop").settings_on(laptop.settings) == laptop.settings
+    assert study.TABLE.row("night").settings_on(laptop.settings) == night.settings and len(night.seeds) == 3
+
+
+def test_what_the_summary_says_is_so(recorded):
+    rows: dict[str, list] = {}
+    for one in recorded:
+        if one.dataset == "procedural13" and one.kind == "model":
+            rows.setdefault(one.variant, []).append(one)
+    first = rows.pop("together")
+    for mine, theirs in pairs_by_seed(rows["laptop"], first):
+        assert mine.metrics["cd"] < theirs.metrics["cd"] and mine.metrics["f"] > theirs.metrics["f"]
+    assert len(pairs_by_seed(rows["laptop"], first)) == 2
+    gaps = {name: difference(*zip(*pairs_by_seed(made, first), strict=True), "cd") for name, made in rows.items()}
+    settled = {name: gap.mean > 0 for name, gap in gaps.items() if gap.excludes_zero}
+    assert settled == {
+        "laptop": False,
+        "both as printed": True,
+        "together, pose prior": True,
+        "together, 20 objects": True,
+        "together, four times the steps": False,
+    }
+    single = [name for name in gaps if name.startswith("together, ")]
+    assert max(single, key=lambda name: gaps[name].mean) == "together, pose prior"
+    summary = study_table.markdown(study.TABLE, recorded).split("\n\n")[2]
+    assert summary.startswith("**Profile `laptop`") and len(summary.split()) <= 120
+
+
+# the page
+
+
+def test_nothing_recorded_is_said():
+    assert "Nothing is recorded yet." in study_table.markdown(TOY, [])
+    assert not lines()
+
+
+def test_a_row_says_what_it_changes_and_how_it_compares():
+    finer = row("together, 64 pixels", (2.0, 3.0, 4.0, 5.0), settings={"image_size": 64})
+    first, second, third, last = lines(yardstick(), row("8 views"), finer, row("together"))
+    assert first[:2] == ["As it stands?", "together"] and first[3] == "–"
+    assert second[:2] == ["Do finer images pay?", "64 pixels: `image_size` 64 for 32"]
+    assert second[3:] == ["+1.00 [+1.00, +1.00]", "0.200", "0.81", "0.30", "0.60", "2.5", "0"]
+    assert third[1] == "8 views: at most 8 images an object" and third[3] == "+0.00 [+0.00, +0.00]"
+    assert last[:2] == [study_table.NO_TRAINING, RETRIEVAL] and last[3:] == [third[3], "0.200", *["–"] * 5]
+
+
+def test_many_changes_stand_below_the_table():
+    made = row("many", settings={"image_size": 64, "steps": 8, "sigma": 2e-4, "candidates": 9})
+    assert lines(row("together"), made)[1][1] == "many: 4 settings, listed below"
+    below = study_table.markdown(TOY, [row("together"), made]).split(":::")[2]
+    assert "*many*: " in below and "`steps` 8 for 4,000" in below and "`sigma` 0.0002 for 0.0001" in below
+
+
+def test_differences_are_over_the_seeds_of_both():
+    first = [row("together"), row("together", (2.0, 3.0, 4.0, 5.0), 1)]
+    second = lines(*first, row("8 views", (4.0, 5.0, 6.0, 7.0), 1))[1]
+    assert second[3] == "+2.00 [+2.00, +2.00]" and second[-1] == "1"
+    assert lines(row("together"), row("8 views", seed=1))[1][3] == "–"
+
+
+def test_processor_time_is_shown_only_where_it_says_something():
+    gpu, unknown = row("together, 64 pixels", device="GPU"), row("8 views", train_cpu_seconds=None)
+    assert [line[-2] for line in lines(row("together"), gpu, unknown)] == ["2.5", "–", "–"]
+
+
+def test_without_the_first_row_a_row_is_told_from_what_the_profile_is_now():
+    now = resolve("laptop", device="cpu").settings.model_dump(mode="json")
+    [line] = lines(row("together, 64 pixels", settings={**now, "image_size": 64}))
+    assert line[1] == "64 pixels: `image_size` 64 for 32" and line[3] == "–"
+
+
+def test_a_profile_that_moved_on_shows():
+    moved = row("together, 64 pixels", settings={"image_size": 64, "steps": 9000, "log_every": 3, "cue_size": 99})
+    assert lines(row("together"), moved)[1][1] == "64 pixels: `image_size` 64 for 32, `steps` 9,000 for 4,000"
+    other = row("together", profile="laptop with steps 9", settings={"steps": 9})
+    assert lines(row("together"), other)[1][1] == "together (steps 9): `steps` 9 for 4,000"
+    assert lines(row("together"), yardstick(profile="laptop with sigma 1"))[1][1] == f"{RETRIEVAL} (sigma 1)"
+
+
+def test_data_sets_have_a_table_each():
+    page = study_table.markdown(TOY, [row("together", dataset="zoo"), row("together", dataset="procedural13")])
+    assert page.index("## procedural13") < page.index("## zoo") and page.count(":::{div}") == 2
+    assert "**Profile" not in page  # rows of the summary are missing
+
+
+def test_a_row_that_the_study_does_not_have_is_refused():
+    with pytest.raises(MsrnError, match="unknown row '64 pixel' of study"):
+        study_table.markdown(TOY, [row("64 pixel")])
+
+
+# the commands
+
+
+def test_record_asks_for_the_rows_of_the_study(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "msrn.experiments.record.record_table", lambda *given, only: asked.append((*given, only)) or ["a line"]
+    )
+    words = ["record", "--seeds", "0,2", "--budget", "90s", "--only", "laptop", "--only", "night"]
+    done = CliRunner().invoke(study.cli, words)
+    [(table, request, seconds, only)] = asked
+    assert done.output == "a line\n" and table is study.TABLE and (seconds, only) == (90, ("laptop", "night"))
+    assert (request.label, request.dataset, request.seeds) == ("laptop", "procedural13", (0, 2))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "one"], "--seeds one: expected whole numbers"),
+        (["--budget", "25"], "--budget 25: expected a number and a unit"),
+        (["--profile", "labtop"], "unknown profile 'labtop' (did you mean laptop?)"),
+    ],
+)
+def test_a_mistake_is_one_line(monkeypatch, capsys, words, message):
+    monkeypatch.setattr(sys, "argv", ["study.py", "record", *words])
+    with pytest.raises(SystemExit) as left:
+        main(study.cli)
+    out, err = capsys.readouterr()
+    assert left.value.code == 2 and out == "" and message in err and err.count("\n") == 1
