@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from IPython.display import HTML
 
-from msrn.evaluation.statistics import Estimate, difference, signed
+from msrn.evaluation.statistics import difference, signed
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Result
 from msrn.experiments.table import Table
@@ -44,7 +44,7 @@ def conclusions(result: Result) -> list[str]:
     return [
         _silhouettes(ours, table.ours),
         _directions(ours, categories_of(result)),
-        *(_against(record, ours, table.ours) for record in result.baselines),
+        *_beaten(ours, result.baselines),
         *(claimed(verdict, request.profile) for verdict in verdicts),
         *_choice_of_neighbors(result),
         *([few] if len(request.seeds) < SEEDS_FOR_A_VERDICT else []),
@@ -71,18 +71,18 @@ def _as_recorded(group: Group) -> str:
         if verdict.metric == group.table.metrics[0] and verdict.parts
     ]
     where = f"On {group.first.dataset} as recorded ({many(len(group.some_seeds), 'seed')} of {group.steps:,} steps)"
-    return f"{where}: {'; '.join(parts) or 'no claim could be judged'}.{_beaten(group)}"
+    beaten = _beaten(group.rows[group.table.ours], group.baselines)
+    return " ".join([f"{where}: {'; '.join(parts) or 'no claim could be judged'}.", *beaten])
 
 
-def _beaten(group: Group) -> str:
-    """Which of the recorded rows that train nothing the whole network beats in CD."""
-    name, ours = group.table.ours, group.rows[group.table.ours]
-    if not group.baselines or not ours:
-        return ""
-    sure = {f"“{row.variant}”": difference(ours, [row], "cd").high < 0 for row in group.baselines}
-    beaten, others = ([row for row, wins in sure.items() if wins == side] for side in (True, False))
-    rest = f"; not {', '.join(others)}" if beaten and others else ""
-    return f" Of the rows that train nothing, {name} surely beats {', '.join(beaten) or 'none'}{rest}."
+def _beaten(ours: Sequence[Record], baselines: Sequence[Record]) -> list[str]:
+    """Which of the rows that train nothing the whole network beats in CD."""
+    if not baselines or not ours:
+        return []
+    sure = {f"“{row.variant}”": difference(ours, [row], "cd").high < 0 for row in baselines}
+    beaten, others = (", ".join(row for row, wins in sure.items() if wins == side) for side in (True, False))
+    rest = f"; not {others}" if beaten and others else ""
+    return [f"Of the rows that train nothing, {ours[0].variant} surely beats {beaten or 'none'}{rest}."]
 
 
 def _choice_of_neighbors(result: Result) -> list[str]:
@@ -110,17 +110,3 @@ def _directions(ours: Sequence[Record], categories: Sequence[str]) -> str:
     unknown = [f"{name} {value:.2f}" for name, value in values.items() if value < LEARNED_DIRECTION]
     rule = f"Directions up to a half turn (m = 2, at least {LEARNED_DIRECTION})"
     return f"{rule}: learned for {', '.join(known) or 'no category'}; not for {', '.join(unknown) or 'none'}."
-
-
-def _against(baseline: Record, ours: Sequence[Record], name: str) -> str:
-    """How the whole network stands against a baseline in CD and in F-score."""
-    cd, f = (difference(ours, [baseline], metric) for metric in ("cd", "f"))
-    cd_words = f"{_side(cd.mean < 0, cd)} in CD by {cd.text('cd', sign=True)}"
-    f_words = f"{_side(f.mean > 0, f)} in F-score by {f.text('f', sign=True)}"
-    return f"{name} against the row “{baseline.variant}”: {cd_words}, {f_words}."
-
-
-def _side(better: bool, gap: Estimate) -> str:
-    if not gap.excludes_zero:
-        return "open (the interval holds zero)"
-    return "better" if better else "worse"

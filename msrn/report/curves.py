@@ -1,20 +1,15 @@
-"""How the runs of a table learned, from their logs: loss terms, mask IoU, poses; and what longer ones reached."""
+"""How the runs of a table learned, from their logs: loss terms, mask IoU and poses."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
-from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Outcome, Result
 from msrn.experiments.table import Table
 from msrn.report.pictures import BLUE, GREEN, INK, ORANGE, PURPLE, Picture, legend_above, quiet
-from msrn.report.recorded_tables import MEASURES, lengths_html, several_lengths
-from msrn.store.results import Record
 
 DASHED, DOTTED, DASHDOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2))  # told apart without colour as well
 OTHERS = ((GREEN, DASHED), (ORANGE, DOTTED), (PURPLE, DASHDOT))
@@ -91,48 +86,6 @@ def poses(result: Result) -> Picture:
         f"images in the bin. Largest share at the end: {', '.join(largest)}; an even spread would be {1 / bins:.0%}."
     )
     return Picture(figure, alt)
-
-
-def lengths(table: Table, records: Sequence[Record]) -> HTML:
-    """What more steps buy, from recorded results: a table, and a figure where some set has more than one length."""
-    several = several_lengths(table, records)
-    picture = lengths_picture(table, several)._repr_html_() if several else ""
-    return HTML(picture + lengths_html(table, records))
-
-
-def lengths_picture(table: Table, several: Mapping[str, Sequence[Group]]) -> Picture:
-    """CD, F-score and mask IoU against training steps: panels for every data set, a line per row, and the best of the
-    rows that train nothing as a yardstick."""
-    figure = Figure(figsize=(9.5, 0.5 + 2.4 * len(several)), layout="constrained")
-    grid = figure.subplots(len(several), len(MEASURES), squeeze=False)
-    parts = []
-    for panels, (dataset, groups) in zip(grid, several.items(), strict=True):
-        for axes, (metric, title) in zip(panels, MEASURES.items(), strict=True):
-            _lengths_panel(axes, table, groups, metric)
-            axes.set_title(f"{dataset}: {title}", color=INK, fontsize=11)
-        ours = [f"{g.mean(table.ours, 'cd'):.2f} at {g.steps:,}" for g in groups if g.trained[table.ours]]
-        parts.append(f"{dataset}: {', '.join(ours)}")
-    for axes in grid[-1]:
-        axes.set_xlabel("steps", color=INK)
-    legend_above(figure, grid[0, 0])
-    alt = f"Chamfer distance, F-score and mask IoU over steps, a line per row. CD of {table.ours}, {'; '.join(parts)}."
-    return Picture(figure, alt)
-
-
-def _lengths_panel(axes: Axes, table: Table, groups: Sequence[Group], metric: str) -> None:
-    for row in table.trained:
-        mine = [group for group in groups if group.trained[row.name]]
-        steps, values = [group.steps for group in mine], [group.mean(row.name, metric) for group in mine]
-        axes.plot(steps, values, marker="o", markersize=4, label=row.name, **style(table, row.name))
-    known = [record.metrics[metric] for record in groups[-1].baselines if metric in record.metrics]
-    if known:
-        best = min(known) if metric == "cd" else max(known)
-        axes.axhline(best, color=INK, linewidth=1, linestyle=":", label="best row without training")
-    quiet(axes)
-    axes.set_xscale("log")
-    axes.set_xticks(sorted({group.steps for group in groups}), minor=False)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:,g}")
-    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def over_steps(axes: Axes, title: str) -> None:

@@ -1,4 +1,4 @@
-"""The exhibits and their notebooks: which there are, how each stands, and how a notebook is executed."""
+"""The exhibits and their notebooks: which there are, how each stands, what opens a page, and how one is executed."""
 
 import os
 import re
@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from IPython.display import Markdown
+
 from msrn import paths
 from msrn.errors import MsrnError
 from msrn.experiments import recorded
 from msrn.experiments.paper import TABLES
 from msrn.experiments.table import Table
-from msrn.profiles import resolve
+from msrn.experiments.verdicts import says_nothing
+from msrn.profiles import Request, resolve
 from msrn.report.words import duration, many, seconds_of_a_run
 from msrn.store.files import writing
 from msrn.store.results import Record
@@ -58,6 +61,56 @@ def _line(table: Table, profile: str, records: Sequence[Record], page: bool) -> 
         state += "" if group.complete else ", not every row"
     state += "" if page else "; no notebook yet"
     return LINE.format(table.name, table.section, rows, data, duration(cost) if cost else "–", state)
+
+
+def header(request: Request, table: Table) -> Markdown:
+    """For the page of a table."""
+    s, seeds = request.settings, ", ".join(map(str, request.seeds))
+    return Markdown(
+        f"**Profile {request.label}**: data set {_data(request)}, {s.steps:,} steps of {s.batch_size} "
+        f"images, {s.image_size} × {s.image_size} pixels, icosphere {s.mesh_level}, {s.encoder} encoders, "
+        f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. {cost(request, table)} "
+        f"Runs that are stored already are loaded.{_warning(request)}"
+    )
+
+
+def foreground_header(request: Request) -> Markdown:
+    """For the pages on the foreground module, which show one seed."""
+    s = request.settings
+    return Markdown(
+        f"**Profile {request.label}**: photographs of {_data(request)}, seed {request.seeds[0]}, on {request.device}. "
+        f"Cues are fine-tuned for {s.cue_steps:,} steps of {s.cue_batch_size} photographs, or loaded."
+        f"{_warning(request)}"
+    )
+
+
+def cost(request: Request, table: Table) -> str:
+    """How long training takes, from recorded results of the same settings; on this data set, if there are some."""
+    alike = [group for group in recorded.groups(table, recorded.pool(), None, request) if group.follows(request)]
+    alike.sort(key=lambda group: group.first.dataset == request.dataset)
+    if not alike:
+        return "How long that takes has not been recorded."
+    group = alike[-1]
+    times = seconds_of_a_run(group.models).items()
+    each = [f"{duration(time)} on {device} ({group.steps / time:.2g} steps a second)" for device, time in times]
+    rows = f"each of the {many(len(table.trained), 'trained row')} of a seed"
+    return f"As recorded on {group.first.dataset}, {rows} trains in {' or '.join(each)}."
+
+
+def _data(request: Request) -> str:
+    """The data set, and in place of which it stands."""
+    instead = request.instead_of and f" **in place of {request.instead_of}, for which no data_root is given**"
+    return f"{request.dataset}{instead}"
+
+
+def _warning(request: Request) -> str:
+    """What nobody should conclude from a profile that trains next to nothing."""
+    if not says_nothing(request.profile):
+        return ""
+    return (
+        f"\n\n**What follows was made at profile {request.profile}: the pictures and numbers below prove that the "
+        "code runs, and reproduce nothing.**"
+    )
 
 
 def execute(source: Path, parameters: dict[str, Any]) -> Path:

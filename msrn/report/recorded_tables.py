@@ -5,7 +5,6 @@ page shows both, with verdicts by the same rule.
 """
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from IPython.display import HTML
 
@@ -51,23 +50,11 @@ def sheet_of(group: Group) -> Sheet:
     return make_sheet(table, caption, {"recorded": rows | baselines}, one.profile, notes, beside)
 
 
-def several_lengths(table: Table, records: Sequence[Record]) -> dict[str, list[Group]]:
-    """The data sets that are recorded at more than one length and in nothing else unlike, with their groups; of several
-    such families the one of most lengths."""
-    longest: dict[str, list[Group]] = {}
-    for family in recorded.families(recorded.groups(table, records)):
-        name = family[0].first.dataset
-        by_length = [recorded.best(list(alike)) for _, alike in groupby(family, lambda group: group.steps)]
-        if len(by_length) > max(1, len(longest.get(name, ()))):
-            longest[name] = by_length
-    return longest
-
-
-def lengths_html(table: Table, records: Sequence[Record]) -> str:
-    """CD, F-score and mask IoU of every recorded length, data set by data set."""
+def lengths(table: Table, records: Sequence[Record]) -> HTML:
+    """What more steps buy: CD, F-score and mask IoU of every recorded length, data set by data set."""
     groups = recorded.groups(table, records)
     if not groups:
-        return note_html(NOTHING.format(table.name))
+        return HTML(note_html(NOTHING.format(table.name)))
     header = ["", *(f"{title}: {row.name}" for title in MEASURES.values() for row in table.trained)]
     lines = [
         [group.title, *(_value(group.trained[row.name], measure) for measure in MEASURES for row in table.trained)]
@@ -75,7 +62,7 @@ def lengths_html(table: Table, records: Sequence[Record]) -> str:
     ]
     origins = "; ".join(f"{group.title}: {_origin(group)}" for group in groups)
     note = f"Means over seeds and categories, [95 % bootstrap interval over objects]. {origins}."
-    return plain_html("By length", header, lines, note)
+    return HTML(plain_html("By length", header, lines, note))
 
 
 def _value(records: Sequence[Record], measure: str) -> str:

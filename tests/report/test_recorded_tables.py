@@ -8,7 +8,7 @@ from msrn import paths, profiles
 from msrn.errors import MsrnError
 from msrn.evaluation.statistics import estimate
 from msrn.experiments.record import record_density
-from msrn.report import conclusions, curves, recorded_tables
+from msrn.report import conclusions, recorded_tables
 from msrn.store import results
 
 
@@ -56,34 +56,14 @@ def test_a_table_or_row_that_is_not_recorded_says_so():
 
 def test_lengths_stand_below_each_other():
     records = [*recorded("zoo", 900, shift=-0.5), *recorded("zoo", 100), *recorded("farm")]
-    rows = tables_of(recorded_tables.lengths_html(TABLE8, records))[0]
+    page = recorded_tables.lengths(TABLE8, records).data
+    [rows] = tables_of(page)
     assert [row[0] for row in rows[1:]] == ["farm, 100 steps", "zoo, 100 steps", "zoo, 900 steps"]
     assert [title.split(": ")[1] for title in rows[0][1:4]] == [row.name for row in TABLE8.rows]
     assert all(len(row) == 10 for row in rows)
     assert [rows[k][3][:4] for k in (2, 3)] == ["2.50", "2.00"] and rows[2][-1] == "0.75"
-    several = recorded_tables.several_lengths(TABLE8, records)
-    assert list(several) == ["zoo"]
-    page = curves.lengths(TABLE8, records).data
-    assert "<img" in page and "CD of M-SRN, zoo: 2.50 at 100, 2.00 at 900" in page
-    assert "<img" not in curves.lengths(TABLE8, recorded("zoo")).data
-    assert "Nothing is recorded" in curves.lengths(TABLE8, []).data
-    panels = curves.lengths_picture(TABLE8, several).figure.axes
-    assert list(panels[0].lines[2].get_ydata()) == [2.5, 2.0]
-    assert panels[0].lines[3].get_ydata()[0] == 9.1 and len(panels[2].lines) == 3  # no yardstick for masks
-
-
-def test_lengths_of_other_settings_are_not_joined():
-    def several(*records):
-        return recorded_tables.several_lengths(TABLE8, [record for some in records for record in some])
-
-    short, longer = recorded("zoo", 100), recorded("zoo", 900)
-    other = [record.model_copy(update={"settings": {**record.settings, "decay_at": 0.7}}) for record in longer]
-    assert not several(short, other)
-    [family] = several(short, recorded("zoo", 500), longer, other).values()
-    assert [group.steps for group in family] == [100, 500, 900]
-    named = [record.model_copy(update={"profile": "long"}) for record in longer[:3]]  # the same length by another name
-    [family] = several(short, longer, named).values()
-    assert [(group.steps, len(group.seeds)) for group in family] == [(100, 3), (900, 3)]
+    assert "zoo, 900 steps: profile laptop as it was then, 3 seeds, 1 s a run on CPU" in page
+    assert "Nothing is recorded" in recorded_tables.lengths(TABLE8, []).data
 
 
 @pytest.fixture
