@@ -5,8 +5,7 @@ from matplotlib.figure import Figure
 
 from msrn.evaluation.statistics import Estimate
 from msrn.report import html as tables
-from msrn.report.curves import DASHED, over_steps
-from msrn.report.pictures import BLUE, GREEN, INK, ORANGE, Picture, legend_above
+from msrn.report.pictures import BLUE, DASHED, GREEN, INK, ORANGE, Picture, legend_above, over_steps
 
 NAMES = {"remembered": "remembered", "encoded": "encoded anew"}
 STYLES = {
@@ -30,14 +29,13 @@ def _figure(report: dict) -> Figure:
     for axes, (key, title) in zip(panels, PANELS.items(), strict=False):
         for name, curves in report["curves"].items():
             axes.plot(report["steps"], _numbers(curves[key]), linewidth=1.5, label=NAMES[name], **STYLES[name])
-        over_steps(axes, title)
+        over_steps(axes, title, "step")
     panels[2].plot(report["steps"], _numbers(report["agreement"]), color=GREEN, linewidth=1.5)
-    over_steps(panels[2], AGREEMENT)
+    over_steps(panels[2], AGREEMENT, "step")
     panels[2].set_ylim(0, 1.02)
     panels[2].yaxis.set_major_formatter("{x:.0%}")
     for axes in panels:
         axes.axvline(report["stage_switch"], color=INK, linewidth=1, linestyle=":")
-        axes.set_xlabel("step", color=INK)
     legend_above(figure, panels[0])
     return figure
 

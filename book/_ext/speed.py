@@ -174,8 +174,8 @@ def renderer(report: dict) -> str:
         header = ["", "ms", "faster", "faster, processor time"]
         caption = f"The same meshes, forward and backward: {_device(report)}"
         note = (
-            f"{_scene(versus)}, {versus['faces_per_pixel']} faces per pixel in PyTorch3D; medians of interleaved calls. "
-            f"{_load(report)}."
+            f"{_scene(versus)}, {versus['faces_per_pixel']} faces per pixel in PyTorch3D; "
+            f"medians of interleaved calls. {_load(report)}."
         )
         shown += html.plain_html(caption, header, lines, note)
     lines = [

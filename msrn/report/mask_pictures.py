@@ -68,9 +68,7 @@ def histogram(iou: np.ndarray) -> Picture:
     axes = figure.subplots()
     counts, *_ = axes.hist(iou, 10, range=(0, 1), color=BLUE, rwidth=0.92)
     axes.axvline(iou.mean(), color=INK, linestyle="--", linewidth=1)
-    axes.set_xlabel("IoU of the off-the-shelf mask; dashed, the mean", color=INK)
-    axes.set_ylabel("photographs", color=INK)
-    quiet(axes)
+    quiet(axes, x="IoU of the off-the-shelf mask; dashed, the mean", y="photographs")
     words = ", ".join(f"{count:.0f}" for count in counts)
     return Picture(figure, f"Histogram of IoU in tenths from 0 to 1: {words} photographs. Mean {iou.mean():.2f}.")
 
@@ -160,8 +158,6 @@ def thresholds(records: Sequence[Record]) -> Picture:
         start = rows[COARSE][0].metrics["iou"]
         axes.axhline(start, color=INK, linestyle="--", linewidth=1, label=COARSE)
         parts.append(f"{COARSE} {start:.3f}")
-    axes.set_xlabel("λ of Eq. 18", color=INK)
-    axes.set_ylabel("mean mask IoU", color=INK)
-    quiet(axes)
+    quiet(axes, x="λ of Eq. 18", y="mean mask IoU")
     axes.legend(frameon=False, labelcolor=INK, fontsize=9)
     return Picture(figure, f"Mean mask IoU on test over the threshold: {'; '.join(parts)}.")

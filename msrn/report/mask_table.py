@@ -1,13 +1,13 @@
 """The quality of masks as a reader meets it: a table of rows, and what it says about the module's claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from IPython.display import HTML
 
 from msrn.evaluation.statistics import difference, estimate, pairs_by_seed
 from msrn.experiments.paper import MASKS
-from msrn.experiments.verdicts import judge, says_nothing
+from msrn.experiments.verdicts import Rows, judge, says_nothing
 from msrn.report.conclusions import claimed, list_html
 from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of
@@ -26,7 +26,6 @@ NOTE = (
     "can know."
 )
 LOST = 0.5  # share of M_o's true pixels that Eq. 18 removes from a category when its cue is no longer on the object
-Rows = Mapping[str, Sequence[Record]]
 
 
 def show(records: Sequence[Record]) -> HTML:

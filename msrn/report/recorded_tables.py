@@ -12,11 +12,10 @@ from msrn.data import QUESTIONS
 from msrn.experiments import recorded
 from msrn.experiments.recorded import Group
 from msrn.experiments.table import Column, Table
-from msrn.profiles import profiles, resolve
 from msrn.report.html import note_html, plain_html, sheet_html
-from msrn.report.results_table import missing_words, standing_beside
+from msrn.report.results_table import missing_words, origin, rows_of
 from msrn.report.sheet import Sheet, cell_of, make_sheet
-from msrn.report.words import duration, many, mean_of, seconds_of_a_run, two_decimals
+from msrn.report.words import many, mean_of, two_decimals
 from msrn.store import results
 from msrn.store.results import Record
 
@@ -40,14 +39,12 @@ def best_groups(table: Table, records: Sequence[Record]) -> list[Group]:
 
 def sheet_of(group: Group) -> Sheet:
     """Published | recorded | verdict, for the rows over all of their seeds, and the baselines."""
-    table, rows, one = group.table, group.rows, group.first
-    baselines = {record.variant: [record] for record in group.baselines}
-    beside = {record.variant: standing_beside(rows[table.ours], record, table.ours) for record in group.baselines}
+    table, one = group.table, group.first
     caption = f"{one.dataset}, as recorded: {many(len(group.some_seeds), 'seed')} of {group.steps:,} steps"
     question = QUESTIONS.get(one.dataset) or QUESTIONS.get(one.dataset.rsplit("-", 1)[0], "")  # of procedural13-300
     size = f"{question} {one.n_objects} test objects, {one.points:,} points a surface.".strip()
-    notes = [size, *(f"{words}." for words in missing_words(rows)), _source(group)]
-    return make_sheet(table, caption, {"recorded": rows | baselines}, one.profile, notes, beside)
+    notes = [size, *missing_words(group.rows), _source(group)]
+    return make_sheet(table, caption, {"recorded": rows_of(group)}, one.profile, notes)
 
 
 def lengths(table: Table, records: Sequence[Record]) -> HTML:
@@ -60,7 +57,7 @@ def lengths(table: Table, records: Sequence[Record]) -> HTML:
         [group.title, *(_value(group.trained[row.name], measure) for measure in MEASURES for row in table.trained)]
         for group in groups
     ]
-    origins = "; ".join(f"{group.title}: {_origin(group)}" for group in groups)
+    origins = "; ".join(f"{group.title}: {origin(group)}" for group in groups)
     note = f"Means over seeds and categories, [95 % bootstrap interval over objects]. {origins}."
     return HTML(plain_html("By length", header, lines, note))
 
@@ -107,22 +104,13 @@ def _density_line(record: Record, records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _origin(group: Group) -> str:
-    """How a group was made: profile, seeds, devices with the time of a run."""
-    name, times = group.first.profile, seconds_of_a_run(group.models).items()
-    trained = ", ".join(f"{duration(seconds)} a run on {device}" for device, seconds in times)
-    known = name in profiles()
-    then = known and not group.follows(resolve(name, group.first.dataset, device="cpu"))
-    return f"profile {name}{' as it was then' * then}, {many(len(group.some_seeds), 'seed')}, {trained}"
-
-
 def _source(group: Group) -> str:
     days = sorted({record.created[:10] for record in group.models})
     seeds = {name: ", ".join(str(r.seed) for r in rows) or "none" for name, rows in group.trained.items()}
     alike = len(set(seeds.values())) == 1
     parts = (
         f"Source: results/{', results/'.join(sorted({record.experiment for record in group.models}))}",
-        _origin(group),
+        origin(group),
         f"commit {', '.join(sorted({record.commit for record in group.models}))}",
         " to ".join(dict.fromkeys((days[0], days[-1]))),
         f"seeds: {next(iter(seeds.values())) if alike else ', '.join(f'{k} {v}' for k, v in seeds.items())}",

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from msrn.evaluation.statistics import Estimate, estimate, unsigned
+from msrn.evaluation.statistics import Estimate, difference, estimate, unsigned
 from msrn.experiments.table import Column, Row, Table
-from msrn.experiments.verdicts import judge, subject
+from msrn.experiments.verdicts import Rows, judge, says_nothing, subject
 from msrn.store.results import Record
 
 MOST_COLUMNS = 4  # with more, each source has a line of its own
 PUBLISHED = "published"
-Rows = Mapping[str, Sequence[Record]]  # the records of each row, baselines among them
 
 
 class Cell(NamedTuple):
@@ -55,39 +54,33 @@ class Sheet:
         return [lines for lines in apart if lines]
 
 
-def make_sheet(
-    table: Table,
-    caption: str,
-    sources: Mapping[str, Rows],
-    profile: str,
-    notes: Sequence[str],
-    yardsticks: Mapping[str, str],
-) -> Sheet:
-    """Published values, and those of ``sources`` by their names, the last of which is judged under ``profile``;
-    ``yardsticks`` are the rows that train nothing, with what is to be said of each."""
-    verdicts = _verdicts(table, list(sources.values())[-1], profile)
-    lines: list[Line] = []
-    wide = len(table.columns) > MOST_COLUMNS
-    for row in (*table.rows, *map(Row, yardsticks)):
-        baseline = row.name in yardsticks
-        words = (("no claim of the paper", yardsticks[row.name]),) if baseline else verdicts.get(row.name, ())
-        cells = _cells(table, sources, row)
+def make_sheet(table: Table, caption: str, sources: Mapping[str, Rows], profile: str, notes: Sequence[str]) -> Sheet:
+    """Published values and those of ``sources`` by their names, the last of which is judged under ``profile``. Its rows
+    that the table does not have are those that train nothing."""
+    names, judged, wide = (
+        [row.name for row in table.rows],
+        list(sources.values())[-1],
+        len(table.columns) > MOST_COLUMNS,
+    )
+    verdicts, lines = _verdicts(table, judged, profile), []
+    for row in (*table.rows, *(Row(name) for name in judged if name not in names)):
+        cells, baseline = _cells(table, sources, row), row.name not in names
+        words = [_yardstick(table, judged, row.name, profile)] if baseline else verdicts.get(row.name, ())
         if wide:
             lines += _by_source(row, cells, tuple(words), baseline)
         else:
             joined = sum(zip(*cells.values(), strict=True), ())
             lines.append(Line(row.name, joined, tuple(words), baseline, row.supervision))
-    names = ("",) if wide else (PUBLISHED, *sources)
-    return Sheet(table.name, caption, table.columns, names, tuple(lines), tuple(notes))
+    return Sheet(
+        table.name, caption, table.columns, ("",) if wide else (PUBLISHED, *sources), tuple(lines), tuple(notes)
+    )
 
 
 def cell_of(records: Sequence[Record], column: Column, expected: bool = True) -> Cell:
     """A row's value in a column: ``none yet`` where it is expected and not there, else a dash."""
     metric, category = column
-    known = records and all(
-        metric in record.objects and category in ("", *record.objects["category"]) for record in records
-    )
-    if not known:
+    known = (metric in record.objects and category in ("", *record.objects["category"]) for record in records)
+    if not records or not all(known):
         return Cell("none yet" if expected and not records else "–")
     value = estimate(records, metric, category)
     return Cell(value.text(metric), value)
@@ -96,18 +89,22 @@ def cell_of(records: Sequence[Record], column: Column, expected: bool = True) ->
 def _cells(table: Table, sources: Mapping[str, Rows], row: Row) -> dict[str, tuple[Cell, ...]]:
     """The cells of a row by source."""
     expected = row.trained or not row.printed
+    printed = [(row.printed.get(column.key), column.metric) for column in table.columns]
+    nothing = Cell("–" if row.printed else "")
+    published = (nothing if v is None else Cell(unsigned(v, metric), Estimate(v, v, v)) for v, metric in printed)
     measured = {
         name: tuple(cell_of(rows.get(row.name, ()), column, expected) for column in table.columns)
         for name, rows in sources.items()
     }
-    return {PUBLISHED: tuple(_published(row, column) for column in table.columns), **measured}
+    return {PUBLISHED: tuple(published), **measured}
 
 
-def _published(row: Row, column: Column) -> Cell:
-    value = row.printed.get(column.key)
-    if value is None:
-        return Cell("–" if row.printed else "")
-    return Cell(unsigned(value, column.metric), Estimate(value, value, value))
+def _yardstick(table: Table, rows: Rows, name: str, profile: str) -> tuple[str, str]:
+    """Where the whole network stands against a row that trains nothing, on which the paper claims nothing."""
+    ours, words = rows.get(table.ours), "no claim of the paper"
+    if says_nothing(profile) or not ours:
+        return words, ""
+    return words, f"CD, {table.ours} − this: {difference(ours, rows[name], 'cd').text('cd', sign=True)}"
 
 
 def _by_source(row: Row, cells: Mapping[str, tuple[Cell, ...]], verdicts: tuple, baseline: bool) -> list[Line]:

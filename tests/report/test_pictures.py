@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from msrn.experiments.paper import TABLES
 from msrn.render import icosphere
-from msrn.report import curves, pictures, viewer
+from msrn.report import pictures, viewer
 from msrn.report.pictures import draw_mesh
 
 
@@ -22,7 +23,11 @@ def pixels_of(shown: str) -> np.ndarray:
 def test_pictures_are_transparent_and_say_what_they_show(toy_result):
     rows = pictures.typical_objects(toy_result)
     assert [toy_result.test.categories[toy_result.test.category[row]] for row in rows] == ["ball", "disc", "stick"]
-    for picture in (pictures.objects_picture(toy_result, rows), curves.learning(toy_result), curves.poses(toy_result)):
+    for picture in (
+        pictures.objects_picture(toy_result, rows),
+        pictures.learning(toy_result),
+        pictures.poses(toy_result),
+    ):
         shown = picture._repr_html_()
         assert len(picture.alt) > 80 and "M-SRN" in picture.alt and "$" not in picture.alt
         assert f'alt="{picture.alt[:20]}' in shown
@@ -85,3 +90,8 @@ def test_elsewhere_the_mesh_is_plotlys_own_output(toy_result, monkeypatch):
     content = json.loads(json.dumps(bundle["application/vnd.plotly.v1+json"]))
     assert content["data"][0]["type"] == "mesh3d" and len(content["data"][0]["facecolor"]) == 80
     assert "text/html" not in bundle and "image/png" in bundle
+
+
+def test_lines_follow_the_place_of_a_row():
+    styles = [pictures.style(TABLES["table8"], row.name) for row in TABLES["table8"].rows]
+    assert styles[-1]["linestyle"] == "solid" and len({style["color"] for style in styles}) == 3

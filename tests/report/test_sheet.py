@@ -21,9 +21,11 @@ def rows(records) -> dict:
     return {made.variant: [other for other in records if other.variant == made.variant] for made in records}
 
 
-def sheet(table=TABLE8, records=None, profile="laptop", yardsticks=None):
+def sheet(table=TABLE8, records=None, profile="laptop", yardsticks=False):
     now = rows(recorded("zoo") if records is None else records)
-    return make_sheet(table, "a < b", {"this run": now}, profile, ["n < m & o"], yardsticks or {})
+    if not yardsticks:
+        now.pop(RETRIEVAL, None)
+    return make_sheet(table, "a < b", {"this run": now}, profile, ["n < m & o"])
 
 
 def values(made) -> dict[tuple[str, str, str], dict]:
@@ -32,7 +34,7 @@ def values(made) -> dict[tuple[str, str, str], dict]:
 
 
 def test_every_form_shows_the_same_numbers():
-    made = sheet(yardsticks={RETRIEVAL: "CD, far"})
+    made = sheet(yardsticks=True)
     page, terminal, latex = sheet_html(made), sheet_text(made), sheet_latex(made)
     body = {row[0]: row[1:] for row in tables_of(page)[0][2:]}
     in_terminal = {line[:30].strip(): line for line in terminal.splitlines()}
@@ -58,7 +60,7 @@ def test_downloads_are_data_within_the_page():
 
 
 def test_latex_is_a_whole_tabular():
-    lines = sheet_latex(sheet(yardsticks={RETRIEVAL: ""})).splitlines()
+    lines = sheet_latex(sheet(yardsticks=True)).splitlines()
     assert lines[1] == r"\begin{tabular}{lrrrr}" and lines[-1] == r"\end{tabular}" and lines[2] == r"\toprule"
     assert lines.count(r"\midrule") == 2 and lines[-2] == r"\bottomrule"
     body = [line for line in lines if line.endswith(r"\\")]
@@ -136,12 +138,18 @@ def test_a_row_of_files_that_hold_a_part_of_the_objects_gets_no_verdict():
     assert lines["OpenLRM"].verdicts[0][0] == "Ours beats OpenLRM (CD): reproduced"
 
 
-@pytest.mark.parametrize("yardsticks", [{}, {RETRIEVAL: "CD, far"}])
+def test_a_silent_profile_says_nothing_of_yardsticks():
+    made = sheet(profile="smoke", yardsticks=True)
+    assert made.lines[-1].verdicts == (("no claim of the paper", ""),)
+    assert "no claim" not in sheet_text(made)
+
+
+@pytest.mark.parametrize("yardsticks", [False, True])
 def test_a_terminal_shows_rules_around_each_part(yardsticks):
     lines = sheet_text(sheet(yardsticks=yardsticks)).splitlines()
     rulers = [k for k, line in enumerate(lines) if line.startswith("─")]
-    assert len(rulers) == 2 + bool(yardsticks) and all(b - a > 1 for a, b in zip(rulers, rulers[1:], strict=False))
-    assert ("no claim of the paper; CD, far" in "\n".join(lines)) == bool(yardsticks)
+    assert len(rulers) == 2 + yardsticks and all(b - a > 1 for a, b in zip(rulers, rulers[1:], strict=False))
+    assert ("no claim of the paper; CD, M-SRN − this: −6.62 [" in "\n".join(lines)) == yardsticks
 
 
 def test_html_takes_its_colours_from_the_page_and_escapes():
