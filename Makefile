@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env table7 table8 test book lab clean
+.PHONY: help env test book lab clean
 
 PROFILE ?= laptop
 DEVICE ?= auto
@@ -14,15 +14,13 @@ BIN := .venv/bin
 INSTALLED := .venv/.msrn-installed
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9%]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo "  PROFILE=smoke|laptop|night|paper|literal and DEVICE=cpu|cuda say how, as in: make table8 PROFILE=night"
 
 env: $(INSTALLED) ## the environment, in .venv (1 to 3 minutes and 6 GB, once)
 
-table7: $(INSTALLED) ## Table 7 into runs/, from photographs without masks (as table8, half an hour on two cores)
-	$(BIN)/python -m msrn run table7 --profile "$(PROFILE)" --device "$(DEVICE)"
-
-table8: $(INSTALLED) ## Table 8 into runs/ (minutes on two cores, once; PROFILE=smoke|laptop|night|paper DEVICE=cpu|cuda)
-	$(BIN)/python -m msrn run table8 --profile "$(PROFILE)" --device "$(DEVICE)"
+table%: $(INSTALLED) ## a table into runs/, such as table8 (10 minutes on two quiet cores, once; table7 half an hour)
+	$(BIN)/msrn run $@ --profile "$(PROFILE)" --device "$(DEVICE)"
 
 test: $(INSTALLED) ## ruff and all tests, the notebooks at profile smoke and the book among them (minutes)
 	$(BIN)/ruff check

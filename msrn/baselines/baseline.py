@@ -22,6 +22,7 @@ class Given:
     weights: Mapping[str, str] = field(default_factory=dict)  # files of networks that no package carries
     device: str = "cpu"
     progress: bool = False
+    quick: bool = False  # at profile smoke, of whose minute fitting meshes to masks would take half
 
     @property
     def index(self) -> np.ndarray:

@@ -5,7 +5,7 @@ Intervals are percentile bootstrap intervals: objects are resampled within their
 object by object first, so that what makes an object hard for both rows drops out. Cost grows as objects x draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from msrn.errors import MsrnError
 from msrn.store.results import Record
 
 SEED = 0  # of the resampling
+ALIKE = 0.1  # of a row's mean: how far apart two rows may be that are said to be alike
 DRAWS_AT_ONCE = 4_000_000  # resampled values in memory at a time
 
 
@@ -88,6 +89,56 @@ def pairs_by_seed(first: Sequence[Record], second: Sequence[Record]) -> list[tup
         return [(first[0], record) for record in second] if first else []
     by_seed = {record.seed: record for record in second}
     return [(record, by_seed[record.seed]) for record in first if record.seed in by_seed]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two rows in one metric: first - second."""
+
+    metric: str
+    first: str
+    second: str
+    close: bool
+    published: float | None  # where both values are printed
+    measured: Estimate  # seeds averaged
+    per_seed: tuple[float, ...]
+    scale: float  # the mean of the second row
+
+    @property
+    def agrees(self) -> int:
+        """Seeds whose difference has the paper's sign."""
+        sign = -1 if METRICS[self.metric].lower_is_better else 1
+        return sum(value * sign > 0 for value in self.per_seed)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the first is better in every seed and by an interval without zero; or, if ``close``, alike."""
+        if self.close:
+            return max(-self.measured.low, self.measured.high) <= ALIKE * abs(self.scale)
+        return self.agrees == len(self.per_seed) and self.measured.excludes_zero
+
+    def standing(self) -> str:
+        """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10]``."""
+        signs = f", the paper's sign in {self.agrees} of {len(self.per_seed)} seeds"
+        told = signs if len(self.per_seed) > 1 and not self.close else ""
+        return f"{self.first} − {self.second}: {self.measured.text(self.metric, sign=True)}{told}"
+
+
+def compare(
+    metric: str,
+    first: str,
+    second: str,
+    pairs: Sequence[tuple[Record, Record]],
+    close: bool = False,
+    printed: Mapping[str, Mapping[str, float]] | None = None,
+) -> Comparison:
+    """Two rows from their records side by side (``pairs_by_seed``); ``printed`` holds a row's values by metric."""
+    left, right = zip(*pairs, strict=True)
+    values = [(printed or {}).get(name, {}).get(metric) for name in (first, second)]
+    published = None if None in values else values[0] - values[1]
+    per_seed = tuple(difference([one], [other], metric).mean for one, other in pairs)
+    gap, scale = difference(left, right, metric), estimate(right, metric).mean
+    return Comparison(metric, first, second, close, published, gap, per_seed, scale)
 
 
 def interval_of(values: np.ndarray, strata: np.ndarray) -> Estimate:

@@ -83,7 +83,9 @@ class Group:
     def follows(self, request: Request) -> bool:
         """Whether it was made with the settings that a request has now."""
         asked = request.settings.model_dump(mode="json")
-        return _shared(asked, self.first.masks, self.table) == _base(self.first, self.table)
+        return _shared(asked, self.first.masks, self.table) == _shared(
+            self.first.settings, self.first.masks, self.table
+        )
 
     def mean(self, row: str, metric: str) -> float:
         """The mean over a row's seeds."""
@@ -102,8 +104,15 @@ def groups(
     kept under this table, or of the very settings of ``request``."""
     alike: dict[str, list[Record]] = {}
     for record in records:
-        if record.kind == "model" and dataset in (None, record.dataset):
-            key = record.dataset, record.fingerprint, record.profile, record.points, _base(record, table)
+        alike_trained = TABLES.get(record.experiment, table).scope == table.scope
+        if record.kind == "model" and dataset in (None, record.dataset) and alike_trained:
+            key = (
+                record.dataset,
+                record.fingerprint,
+                record.profile,
+                record.points,
+                _shared(record.settings, record.masks, table),
+            )
             alike.setdefault(digest_of(*key), []).append(record)
     found = [group for models in alike.values() if (group := _group(table, models, records))]
     own = [
@@ -133,30 +142,28 @@ def best(found: Sequence[Group]) -> Group | None:
 def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) -> Group | None:
     name, dataset = models[0].profile, models[0].dataset
     neutral = resolve(name, dataset, device="cpu").settings if name in profiles() else Settings()
-    rows = {
-        row.name: {record.seed: record for record in models if _is_row(record, row, table, neutral)}
-        for row in table.trained
-    }
-    trained = {name: [found[seed] for seed in sorted(found)] for name, found in rows.items()}
+    trained = {row.name: _of_row(row, table, models, neutral) for row in table.trained}
     one = next((record for row in trained.values() for record in row), None)
     return one and Group(table, trained, _others(one, table, records))
 
 
-def _is_row(record: Record, row: Row, table: Table, neutral: Settings) -> bool:
-    """Whether a record was trained as a row asks: one kept under this table by its name, another by its settings."""
-    if record.experiment == table.name:
-        return record.variant == row.name
-    settings = known_settings(record.settings)
-    return all(settings[name] == row.settings.get(name, getattr(neutral, name)) for name in table.changed)
+def _of_row(row: Row, table: Table, models: Sequence[Record], neutral: Settings) -> list[Record]:
+    """The records that were trained as a row asks, by seed: those kept under this table by their name, others by their
+    settings, which where the row changes nothing are the profile's own."""
+    wanted = {name: row.settings.get(name, getattr(neutral, name)) for name in table.changed}
+
+    def fits(record: Record) -> bool:
+        if record.experiment == table.name:
+            return record.variant == row.name
+        return known_settings(record.settings).items() >= wanted.items()
+
+    by_seed = {record.seed: record for record in models if fits(record)}
+    return [by_seed[seed] for seed in sorted(by_seed)]
 
 
 def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they would be written today; one that was added since then had its default."""
     return {**Settings().model_dump(mode="json"), **current_settings(settings)}
-
-
-def _base(record: Record, table: Table) -> dict[str, Any]:
-    return _shared(record.settings, record.masks, table)
 
 
 def _shared(settings: dict[str, Any], masks: str, table: Table) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from msrn.baselines import BASELINES, Given
-from msrn.data import cameras_known, open_collection
+from msrn import baselines
+from msrn.baselines import Given
+from msrn.data import open_collection
 from msrn.data.collection import ImageCollection
 from msrn.data.subset import limited, one_category, subset
 from msrn.errors import MsrnError
@@ -48,7 +49,16 @@ class Experiment:
     until: float | None = None  # of time.monotonic, past which training stops, with OutOfTime
 
     def open(self, split: str) -> ImageCollection:
-        return open_collection(self.request.dataset, split, self.request.data_root)
+        collection, only = open_collection(self.request.dataset, split, self.request.data_root), self.table.category
+        return one_category(collection, only) if only and len(collection.categories) > 1 else collection
+
+    def given(self, job: "Job") -> Given:
+        """What baselines see of a job; its features are those of the candidates."""
+        request, quick = self.request, says_nothing(self.request.profile)
+        return Given(job.test, job.train, job.settings, request.weights, request.device, self.progress, quick)
+
+    def label(self, row: str) -> Label:
+        return Label(self.table.name, row, self.request.label)
 
     def check(self) -> None:
         """Refuse data that the table cannot be made of, before any work."""
@@ -125,31 +135,32 @@ class Result:
 def make(table: Table, request: Request, progress: bool = True) -> Result:
     """A table under ``request``: every trained row with every seed, then the baselines."""
     started, past = time.perf_counter(), tuple(pool())
-    asked = Experiment(table, request, progress)
-    asked.check()
+    experiment = Experiment(table, request, progress)
+    experiment.check()
     work = [(row, seed) for row in table.trained for seed in request.seeds]
-    found = sorted(outcomes(asked, work), key=lambda o: work.index((o.row, o.record.seed)))
-    whole = job_of(asked, WHOLE, request.seeds[0])
-    yardsticks = tuple(baseline(asked, name, whole, past) for name in baselines(asked, whole))
+    done = sorted(outcomes(experiment, work), key=lambda o: work.index((o.row, o.record.seed)))
+    whole = job_of(experiment, WHOLE, request.seeds[0])
+    given = experiment.given(whole)
+    yardsticks = tuple(baselines.score(name, given, experiment.label(name), past) for name in baselines.possible(given))
     request = replace(request, dataset=whole.test.name)  # pix3d has another name when its split is ours
-    return Result(table, request, whole.test, tuple(found), yardsticks, past, time.perf_counter() - started)
+    return Result(table, request, whole.test, tuple(done), yardsticks, past, time.perf_counter() - started)
 
 
-def outcomes(asked: Experiment, work: Sequence[tuple[Row, int]]) -> Iterator[Outcome]:
+def outcomes(experiment: Experiment, work: Sequence[tuple[Row, int]]) -> Iterator[Outcome]:
     """Every row and seed of ``work``, each as it is done. Of trainings side by side one that cannot go on stops no
     other; what they said is raised at the end."""
-    jobs = {item: jobs_of(asked, *item) for item in work}
+    jobs = {item: jobs_of(experiment, *item) for item in work}
     every = [job for mine in jobs.values() for job in mine]
-    threads = parallel.threads_each(len(every), sum(job.settings.steps for job in every), asked.request.device)
+    threads = parallel.threads_each(len(every), sum(job.settings.steps for job in every), experiment.request.device)
     left = {job.folder: job for job in every if threads and job.steps_left}
 
     def ready() -> Iterator[Outcome]:
         for item in [item for item, mine in jobs.items() if not any(job.folder in left for job in mine)]:
-            yield outcome(asked, jobs.pop(item))
+            yield outcome(experiment, jobs.pop(item))
 
     yield from ready()
     stopped: list[Exception] = []
-    for folder, error in _side_by_side(asked, dict(left), threads):
+    for folder, error in _side_by_side(experiment, dict(left), threads):
         if error:
             stopped.append(error)
         else:
@@ -162,32 +173,34 @@ def outcomes(asked: Experiment, work: Sequence[tuple[Row, int]]) -> Iterator[Out
         raise OutOfTime("\n".join(map(str, stopped)))
 
 
-def outcome(asked: Experiment, jobs: Sequence[Job]) -> Outcome:
+def outcome(experiment: Experiment, jobs: Sequence[Job]) -> Outcome:
     """Training -> score, for a row with one seed."""
-    row, trained = jobs[0].row, tuple(train(asked, job) for job in jobs)
-    label = Label(asked.table.name, row.name, asked.request.label)
+    row, trained = jobs[0].row, tuple(train(experiment, job) for job in jobs)
+    label = experiment.label(row.name)
     pairs = zip(trained, jobs, strict=True)
-    records = [score.score_run(run, label, job.test, asked.progress) for run, job in pairs]
+    records = [score.score_run(run, label, job.test, experiment.progress) for run, job in pairs]
     return Outcome(row, trained, score.joined(records) if len(records) > 1 else records[0])
 
 
-def jobs_of(asked: Experiment, row: Row, seed: int) -> list[Job]:
+def jobs_of(experiment: Experiment, row: Row, seed: int) -> list[Job]:
     """The trainings of a row with one seed: one, or one for each category of the table that the data set has."""
-    known = asked.open(asked.table.split).categories
-    jobs = [job_of(asked, row, seed, name) for name in asked.table.categories if name in known]
-    jobs = jobs or [job_of(asked, row, seed)]
+    known = experiment.open(experiment.table.split).categories
+    jobs = [job_of(experiment, row, seed, name) for name in experiment.table.categories if name in known]
+    jobs = jobs or [job_of(experiment, row, seed)]
     for job in jobs:
         cue_check.warn(job.foreground)
     return jobs
 
 
-def job_of(asked: Experiment, row: Row, seed: int, category: str = "") -> Job:
+def job_of(experiment: Experiment, row: Row, seed: int, category: str = "") -> Job:
     """Data -> foreground: what a row is trained and scored on. Images with masks pass through the foreground module."""
-    settings, request = row.settings_on(asked.request.settings), asked.request
-    train, test = asked.open("train"), asked.open(asked.table.split)
+    settings, request = row.settings_on(experiment.request.settings), experiment.request
+    train, test = experiment.open("train"), experiment.open(experiment.table.split)
     if category:
         train, test = one_category(train, category), one_category(test, category)
-    foreground = Foreground(train, settings, seed, request.device, asked.progress, asked.until, request.weights)
+    foreground = Foreground(
+        train, settings, seed, request.device, experiment.progress, experiment.until, request.weights
+    )
     images, test = foreground.apply(train), foreground.apply(test)
     rows = limited(images, row.objects, row.views) if row.objects or row.views else np.arange(len(images))
     if train.masks is None:  # an image without foreground teaches nothing
@@ -200,69 +213,52 @@ def job_of(asked: Experiment, row: Row, seed: int, category: str = "") -> Job:
     return Job(row, seed, settings, images, test, foreground, features, category)
 
 
-def train(asked: Experiment, job: Job) -> Run:
+def train(experiment: Experiment, job: Job) -> Run:
     """Neighbours -> training, or loading; a line on standard error says which and why."""
-    if asked.until is not None and time.monotonic() > asked.until:
+    if experiment.until is not None and time.monotonic() > experiment.until:
         raise OutOfTime(f"{job.label}: the time is over before it began")
-    neighbors, how = partial(neighbors_of, asked, job), (asked.progress, job.label, asked.until, job.features)
-    run = runs.train_or_load(job.settings, job.train, neighbors, job.seed, asked.request.device, *how)
-    if asked.progress and not run.trained_now:
+    neighbors, how = (
+        partial(neighbors_of, experiment, job),
+        (experiment.progress, job.label, experiment.until, job.features),
+    )
+    run = runs.train_or_load(job.settings, job.train, neighbors, job.seed, experiment.request.device, *how)
+    if experiment.progress and not run.trained_now:
         print(run.how, file=sys.stderr, flush=True)
     return run
 
 
-def neighbors_of(asked: Experiment, job: Job) -> np.ndarray:
+def neighbors_of(experiment: Experiment, job: Job) -> np.ndarray:
     """Eqs 27-32 on the training images, (N, k_cos)."""
-    s, images, request = job.settings, job.train, asked.request
+    s, images, request = job.settings, job.train, experiment.request
     rule = (s.candidates, s.candidate_scope, s.candidate_objects, images.masks, images.categories)
-    features = _given(asked, job).features(images)
+    features = experiment.given(job).features(images)
     return find_candidates(
-        features, images.category, images.object_id, *rule, device=request.device, progress=asked.progress
+        features, images.category, images.object_id, *rule, device=request.device, progress=experiment.progress
     )
 
 
-def baselines(asked: Experiment, job: Job) -> list[str]:
-    """The names of the rows that train nothing and can be there: meshes are fitted to masks only where all cameras are
-    known, and not at profile smoke, of whose minute that would take half."""
-    fits = cameras_known(job.test.name) and not says_nothing(asked.request.profile)
-    return [name for name, made in BASELINES.items() if fits or not made.needs_cameras]
-
-
-def baseline(asked: Experiment, name: str, job: Job, recorded: Sequence[Record] = ()) -> Record:
-    """A row that trains nothing, on the images of ``job``; one of ``recorded`` where that still holds."""
-    known = baselines(asked, job)
-    if name not in known:
-        where = f"{job.test.name} at profile {asked.request.profile}"
-        raise MsrnError(f"{name}: no row of {where}: expected one of {', '.join(known)}")
-    made, given, label = BASELINES[name], _given(asked, job), Label(asked.table.name, name, asked.request.label)
-    meshes, depends = partial(made.meshes, given), made.depends(given)
-    return score.score_baseline(meshes, label, job.settings, made.module, depends, job.test, recorded, asked.progress)
-
-
-def _given(asked: Experiment, job: Job) -> Given:
-    return Given(job.test, job.train, job.settings, asked.request.weights, asked.request.device, asked.progress)
-
-
-def _side_by_side(asked: Experiment, jobs: dict[Path, Job], threads: int) -> Iterator[tuple[Path, Exception | None]]:
+def _side_by_side(
+    experiment: Experiment, jobs: dict[Path, Job], threads: int
+) -> Iterator[tuple[Path, Exception | None]]:
     """The folder of each training as it is done, with what stopped it. What all of them read is in the caches when
     they start."""
     for job in jobs.values():
         if job.settings.neighbor_consistency:
-            _given(asked, job).features(job.train)
-    quiet = replace(asked, progress=False)
+            experiment.given(job).features(job.train)
+    quiet = replace(experiment, progress=False)
     calls = [partial(_train_apart, quiet, job.row, job.seed, job.category) for job in jobs.values()]
     work = [
         parallel.Work(job.label, folder, job.settings.steps, call)
         for (folder, job), call in zip(jobs.items(), calls, strict=True)
     ]
-    for place, error in parallel.train(work, threads, asked.progress) if work else ():
+    for place, error in parallel.train(work, threads, experiment.progress) if work else ():
         yield work[place].folder, error
 
 
-def _train_apart(asked: Experiment, row: Row, seed: int, category: str) -> Exception | None:
+def _train_apart(experiment: Experiment, row: Row, seed: int, category: str) -> Exception | None:
     """``train`` in a process of its own; what stopped it is returned, so that the others go on."""
     try:
-        train(asked, job_of(asked, row, seed, category))
+        train(experiment, job_of(experiment, row, seed, category))
     except (MsrnError, OutOfTime) as stopped:
         return stopped
     return None

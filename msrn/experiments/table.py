@@ -21,9 +21,9 @@ class Row:
     """A row of a table, by the paper's name for it."""
 
     name: str
-    printed: Mapping[str, float] = field(default_factory=dict)  # by the key of a column
+    printed: Mapping[str, float | None] = field(default_factory=dict)  # by the key of a column; None: not legible
     settings: Mapping[str, Any] | None = None  # None: quoted
-    supervision: str = ""  # the paper's letters: M multi-view, K keypoints, C pose, S silhouette, A assumption, P prior
+    supervision: str = ""  # the paper's letters, which ``paper`` explains
     question: str = ""  # what it answers, in words
     objects: int | None = None  # training objects of each category, at most; None: all there are
     views: int | None = None  # training images of each object, at most, evenly spread; None: all there are
@@ -54,7 +54,8 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is printed. With ``categories`` it has a column and a model a category, of its first metric."""
+    """A table as it is printed. With ``categories`` it has a column and a model a category, of its first metric; with
+    ``category`` its data are that one's alone."""
 
     section: str
     caption: str
@@ -63,6 +64,7 @@ class Table:
     claims: tuple[Claim, ...] = ()
     metrics: tuple[str, ...] = ("cd", "f")
     categories: tuple[str, ...] = ()
+    category: str = ""
     ours: str = "M-SRN"  # the row of the whole method
     note: str = ""  # on what is printed, such as what cannot be read
     split: str = "test"
@@ -71,6 +73,11 @@ class Table:
     @property
     def title(self) -> str:
         return self.name.replace("table", "Table ").capitalize()
+
+    @property
+    def scope(self) -> tuple[str, bool]:
+        """What its models are trained on; tables of one scope share runs."""
+        return self.category, bool(self.categories)
 
     @property
     def columns(self) -> tuple[Column, ...]:

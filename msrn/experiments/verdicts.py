@@ -6,17 +6,14 @@ Rule: ``Beats`` is **reproduced** when the difference has the paper's sign in ev
 is. Else: **not reproduced**. With fewer seeds, at profile smoke, or where a row was not measured, **not evaluated**.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from msrn.evaluation.statistics import METRICS, Estimate, difference, estimate, pairs_by_seed
+from msrn.evaluation.statistics import ALIKE, METRICS, Comparison, compare, pairs_by_seed
 from msrn.store.results import Record
 
 SEEDS_FOR_A_VERDICT = 3
 SILENT_PROFILES = ("smoke",)  # these prove the wiring and say nothing about the method
-ALIKE = 0.1  # of a row's mean: how far apart two rows may be that are said to be alike
 RULE = (
     "Reproduced: the difference has the paper's sign in every one of at least three seeds, and the 95 % interval of "
     "its paired differences between objects (each averaged over the seeds; objects resampled within categories) "
@@ -69,47 +66,6 @@ def Stable(*rows: str) -> Claim:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One part of a claim in one metric: first - second."""
-
-    metric: str
-    first: str
-    second: str
-    close: bool
-    published: float | None  # where both values are printed
-    measured: Estimate  # seeds averaged
-    per_seed: tuple[float, ...]
-    scale: float  # the mean of the second row
-
-    @property
-    def sign(self) -> int:
-        """The paper's: -1 where the first row is to be the lower one."""
-        return -1 if METRICS[self.metric].lower_is_better else 1
-
-    @property
-    def agrees(self) -> int:
-        """Seeds whose difference has the paper's sign."""
-        return sum(np.sign(value) == self.sign for value in self.per_seed)
-
-    def verdict(self, profile: str) -> str:
-        if says_nothing(profile):
-            return SILENT
-        if len(self.per_seed) < SEEDS_FOR_A_VERDICT:
-            return TOO_FEW_SEEDS
-        if self.close:
-            alike = max(-self.measured.low, self.measured.high) <= ALIKE * abs(self.scale)
-            return REPRODUCED if alike else NOT_REPRODUCED
-        right = self.agrees == len(self.per_seed) and np.sign(self.measured.mean) == self.sign
-        return REPRODUCED if right and self.measured.excludes_zero else NOT_REPRODUCED
-
-    def standing(self) -> str:
-        """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10]``."""
-        signs = f", the paper's sign in {self.agrees} of {len(self.per_seed)} seeds"
-        told = signs if len(self.per_seed) > 1 and not self.close else ""
-        return f"{self.first} − {self.second}: {self.measured.text(self.metric, sign=True)}{told}"
-
-
-@dataclass(frozen=True)
 class Verdict:
     """A claim in one metric, held against records."""
 
@@ -118,23 +74,23 @@ class Verdict:
     parts: tuple[Comparison, ...]  # none where a row was not measured, or rows share no seed
     missing: tuple[str, ...] = ()  # rows that were not measured, or not on all objects, with these words
 
-    def text(self, profile: str) -> str:
-        """Reproduced, not reproduced, or not evaluated and why."""
-        if not self.parts:
-            return f"not evaluated: {', '.join(self.missing)}" if self.missing else TOO_FEW_SEEDS
-        verdicts = [part.verdict(profile) for part in self.parts]
-        unknown = [verdict for verdict in verdicts if verdict not in (REPRODUCED, NOT_REPRODUCED)]
-        if unknown:
-            return unknown[0]
-        return REPRODUCED if set(verdicts) == {REPRODUCED} else NOT_REPRODUCED
-
-    def standing(self) -> str:
-        return "; ".join(part.standing() for part in self.parts)
-
     @property
     def short(self) -> str:
         """The metric's short name."""
         return METRICS[self.metric].short
+
+    def text(self, profile: str) -> str:
+        """Reproduced, not reproduced, or not evaluated and why."""
+        if self.missing:
+            return f"not evaluated: {', '.join(self.missing)}"
+        if says_nothing(profile):
+            return SILENT
+        if not self.parts or any(len(part.per_seed) < SEEDS_FOR_A_VERDICT for part in self.parts):
+            return TOO_FEW_SEEDS
+        return REPRODUCED if all(part.holds for part in self.parts) else NOT_REPRODUCED
+
+    def standing(self) -> str:
+        return "; ".join(part.standing() for part in self.parts)
 
 
 def says_nothing(profile: str) -> bool:
@@ -152,8 +108,11 @@ def judge(
 def _verdict(claim: Claim, metric: str, rows: Rows, printed: Mapping[str, Mapping[str, float]]) -> Verdict:
     lacks = {name: _lack(rows.get(name, ()), metric) for name in sorted(claim.rows())}
     missing = tuple(f"{name} {lack}" for name, lack in lacks.items() if lack)
-    parts = () if missing else tuple(_comparisons(claim, metric, rows, printed))
-    return Verdict(claim, metric, parts if len(parts) == len(claim.pairs) else (), missing)
+    sides = {} if missing else {pair: pairs_by_seed(*(rows[name] for name in pair)) for pair in claim.pairs}
+    if missing or not all(sides.values()):
+        return Verdict(claim, metric, (), missing)
+    parts = (compare(metric, *names, pairs, claim.close, printed) for names, pairs in sides.items())
+    return Verdict(claim, metric, tuple(parts))
 
 
 def _lack(records: Sequence[Record], metric: str) -> str:
@@ -161,27 +120,6 @@ def _lack(records: Sequence[Record], metric: str) -> str:
     if not records or any(metric not in record.objects for record in records):
         return "not measured"
     return "measured in part" if any(record.missing for record in records) else ""
-
-
-def _comparisons(
-    claim: Claim, metric: str, rows: Rows, printed: Mapping[str, Mapping[str, float]]
-) -> Iterator[Comparison]:
-    for first, second in claim.pairs:
-        pairs = pairs_by_seed(rows[first], rows[second])
-        if not pairs:
-            continue
-        left, right = ([pair[side] for pair in pairs] for side in (0, 1))
-        values = [printed.get(name, {}).get(metric) for name in (first, second)]
-        yield Comparison(
-            metric,
-            first,
-            second,
-            claim.close,
-            None if None in values else values[0] - values[1],
-            difference(left, right, metric),
-            tuple(difference([one], [other], metric).mean for one, other in pairs),
-            estimate(right, metric).mean,
-        )
 
 
 def subject(claim: Claim, ours: str) -> str:

@@ -10,11 +10,10 @@ from IPython.display import HTML
 from msrn.evaluation.diagnosis import Diagnosis, Measure, diagnose
 from msrn.evaluation.inference import TURNS
 from msrn.evaluation.protocol import ALIGNMENTS
-from msrn.evaluation.statistics import signed
+from msrn.evaluation.statistics import Comparison, signed
 from msrn.experiments import recorded
 from msrn.experiments.runner import WHOLE, Experiment, Result, job_of, neighbors_of
 from msrn.experiments.table import Table
-from msrn.experiments.verdicts import Comparison
 from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of, two_decimals
 from msrn.store.results import Record

@@ -17,10 +17,12 @@ STYLE = """<style>
 .msrn th {font-weight: 600}
 .msrn thead th.group {text-align: center; white-space: nowrap}
 .msrn td small {opacity: .8; white-space: nowrap}
-.msrn.msrn .words {text-align: left; min-width: 14em} /* named twice, to outweigh JupyterLab's own rule */
+.msrn.msrn .verdict td {text-align: left; padding-top: 0} /* named twice, to outweigh JupyterLab's own rule */
+.msrn.msrn .verdict td small {white-space: normal}
 .msrn.msrn tbody th {text-align: left; min-width: 9em; max-width: 24em}
 .msrn tbody th small {display: block; font-weight: 400; opacity: .8}
 .msrn tbody tr {border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); background: none}
+.msrn tbody tr.verdict {border-top: 0}
 .msrn tbody tr.apart {border-top: 2px solid color-mix(in srgb, currentColor 60%, transparent)}
 .msrn tbody tr.beside th {font-weight: 400; font-style: italic}
 .msrn p {margin: .5em 0; font-size: .85em}
@@ -29,27 +31,28 @@ FILES = {"csv": ("text/csv", sheet_csv), "tex": ("application/x-tex", sheet_late
 
 
 def sheet_html(sheet: Sheet) -> str:
-    """A table of results: for each column its sources, then the verdict where lines have any, and downloads."""
-    judged = any(line.verdicts for line in sheet.lines)
+    """A table of results: for each column its sources; verdicts below the line that they are about; and downloads."""
     span = f"class='group' colspan='{len(sheet.sources)}' scope='colgroup'"
     groups = "".join(f"<th {span}>{html.escape(column.title)}</th>" for column in sheet.columns)
     sources = "".join(f"<th scope='col'>{name}</th>" for name in sheet.sources) * len(sheet.columns)
-    words = ["<td></td>" * judged, "<th class='words' scope='col'>verdict</th>" * judged]
-    heads = [f"{groups}{words[0]}", f"{sources}{words[1]}"] if any(sheet.sources) else [f"{groups}{words[1]}"]
+    heads = [groups, sources] if any(sheet.sources) else [groups]
     first = next((line for line in sheet.lines if line.baseline), None)
-    body = [_line(line, line is first, judged) for line in sheet.lines]
-    return _wrapped(sheet.caption, "".join(f"<tr><td></td>{head}</tr>" for head in heads), body, sheet.notes, sheet)
+    head = "".join(f"<tr><td></td>{cells}</tr>" for cells in heads)
+    return _wrapped(sheet.caption, head, [_line(line, line is first) for line in sheet.lines], sheet.notes, sheet)
 
 
-def _line(line: Line, apart: bool, judged: bool) -> str:
+def _line(line: Line, apart: bool) -> str:
     kinds = " ".join(["beside"] * line.baseline + ["apart"] * apart)
     cells = "".join(f"<td>{_value_over_interval(cell.text)}</td>" for cell in line.cells)
-    verdicts = "<br>".join(
-        f"{html.escape(words)}<br><small>{html.escape(detail)}</small>" for words, detail in line.verdicts
-    )
-    letters = f" <small>supervision {html.escape(line.supervision)}</small>" if line.supervision else ""
-    title = f"<th scope='row'>{html.escape(line.title)}{letters}</th>"
-    return f"<tr class='{kinds}'>{title}{cells}{f'<td class=words>{verdicts}</td>' * judged}</tr>"
+    letters = f"<small>supervision {html.escape(line.supervision)}</small>" if line.supervision else ""
+    row = f"<tr class='{kinds}'><th scope='row'>{html.escape(line.title)}{letters}</th>{cells}</tr>"
+    words = [
+        html.escape(verdict) + (f"<small>; {html.escape(detail)}</small>" if detail else "")
+        for verdict, detail in line.verdicts
+        if detail or not line.baseline
+    ]
+    below = f"<tr class='verdict'><td colspan='{len(line.cells) + 1}'>{'<br>'.join(words)}</td></tr>"
+    return row + below if words else row
 
 
 def plain_html(caption: str, header: Sequence[str], lines: Sequence[Sequence[str]], note: str = "") -> str:

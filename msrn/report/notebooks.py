@@ -57,7 +57,9 @@ def _line(table: Table, profile: str, records: Sequence[Record], page: bool) -> 
     state = "not recorded"
     if group:
         state = f"{many(len(group.some_seeds), 'seed')} recorded"
-        state += "" if current else f" at {group.first.profile} as it was then"
+        if not current:
+            other = group.first.profile
+            state += " as the profile was then" if other == request.label else f" at profile {other}"
         state += "" if group.complete else ", not every row"
     state += "" if page else "; no notebook yet"
     return LINE.format(table.name, table.section, rows, data, duration(cost) if cost else "–", state)

@@ -8,6 +8,7 @@ object are kept, so that paired intervals between any two records can be compute
 import json
 import os
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from msrn import paths
 from msrn.errors import MsrnError
+from msrn.store import files
 
 SCHEMA = 1
 PACKAGES = ("msrn", "torch", "numpy", "scipy", "scikit-learn", "numba", "trimesh")
@@ -183,3 +185,26 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def write(record: Record) -> str:
+    """Keep a record under its own name in ``results/``; a line that says so."""
+    file = file_of(record.experiment, record.dataset, record.profile, record.variant, record.seed)
+    return keep(file, to_json(record))
+
+
+def keep(file: Path, content: dict) -> str:
+    """Write a result; what is the same already stays untouched, so that git shows no change."""
+    shown = file.relative_to(paths.ROOT) if file.is_relative_to(paths.ROOT) else file
+    if files.read_json(file) == content:
+        return f"{shown}: unchanged"
+    with files.writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    files.write_json(file, content)
+    return f"{shown}: written"
+
+
+def file_of(exhibit: str, dataset: str, label: str, row: str, seed: int) -> Path:
+    """Where a result is kept."""
+    words = (re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-") for text in (label, row.replace("w/o", "without")))
+    return paths.RESULTS / exhibit / f"{dataset}-{'-'.join(words)}-seed{seed}.json"

@@ -77,6 +77,15 @@ def test_a_run_that_several_tables_ask_for_is_recorded_once():
     assert {one.experiment for one in group.models} == {"table8"}
 
 
+def test_tables_of_models_a_category_share_no_run_with_others():
+    now = toy_request()
+    kept = rows(settings=now.settings.model_dump(mode="json"), steps=now.settings.steps)
+    for name in ("table5", "table6"):
+        assert groups(kept, TABLES[name], request=now) == []
+    [group] = groups(kept, TABLES["table2"], request=now)
+    assert [one.experiment for one in group.rows["Ours"]] == ["table8"]
+
+
 def test_a_row_that_changes_nothing_has_what_its_profile_has():
     compensated = record("K' = 10", experiment="sweep", profile="paper", settings=Settings().model_dump(mode="json"))
     without = record("x", experiment="sweep", profile="paper", settings={"feature_compensation": False})

@@ -8,7 +8,7 @@ import pytest
 from toy import Forbidden
 from toy_table import toy_request, toy_split
 
-from msrn import camera
+from msrn import baselines, camera
 from msrn.baselines import BASELINES
 from msrn.errors import MsrnError
 from msrn.evaluation import protocol, score
@@ -52,11 +52,12 @@ def test_meshes_are_fitted_to_masks_where_cameras_are_known(toy_data, dataset, p
     asked = Experiment(TABLE8, toy_request(profile), progress=False)
     job = job_of(asked, WHOLE, 0)
     job = replace(job, test=replace(job.test, name=dataset))
-    names = runner.baselines(asked, job)
+    given, label = asked.given(job), asked.label(FITTED)
+    names = baselines.possible(given)
     assert (FITTED in names) == there and {*names, FITTED} == set(BASELINES)
     if not there:
         with pytest.raises(MsrnError, match=f"{FITTED}: no row of {dataset} at profile {profile}: expected one of"):
-            runner.baseline(asked, FITTED, job)
+            baselines.score(FITTED, given, label)
 
 
 def test_objects_of_a_record_belong_together(toy_result):
@@ -131,13 +132,13 @@ def test_recorded_baselines_of_the_same_data_and_code_are_loaded(toy_result, toy
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path))
     monkeypatch.setattr(score, "evaluate_meshes", lambda *_: pytest.fail("evaluated again"))
     asked = Experiment(TABLE8, replace(toy_request(), profile="another"), progress=False)
-    job, past = job_of(asked, WHOLE, 0), list(toy_result.baselines)
+    given, past = asked.given(job_of(asked, WHOLE, 0)), list(toy_result.baselines)
     for before in past:
-        again = runner.baseline(asked, before.variant, job, past)
+        again = baselines.score(before.variant, given, asked.label(before.variant), past)
         assert again.metrics == before.metrics and again.profile == "another"
     changed = [record.model_copy(update={"evaluation": "of other code"}) for record in past]
     with pytest.raises(pytest.fail.Exception, match="evaluated again"):
-        runner.baseline(asked, "starting ellipsoid", job, changed)
+        baselines.score("starting ellipsoid", given, asked.label("starting ellipsoid"), changed)
 
 
 def test_meshes_arrive_in_the_truths_frame(toy_result):
@@ -193,3 +194,11 @@ def test_a_model_a_category(toy_data, monkeypatch, tmp_path):
     assert record.metrics["cd.category.ball"] == pytest.approx(parts[0].metrics["cd.category.ball"], rel=1e-5)
     assert record.train_seconds == pytest.approx(sum(part.train_seconds for part in parts))
     assert isinstance(record, Record) and results.from_json(results.to_json(record), "").variant == "Ours"
+
+
+def test_a_table_of_one_category_reads_that_one_alone(toy_data, cache):
+    table = replace(TABLE8, category="disc")
+    asked = Experiment(table, toy_request(), progress=False)
+    assert asked.open("train").categories == ("disc",) and len(asked.open("test")) == 20
+    with pytest.raises(MsrnError, match="toy has no category 'rocket'"):
+        Experiment(replace(TABLE8, category="rocket"), toy_request()).open("train")

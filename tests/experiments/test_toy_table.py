@@ -81,10 +81,10 @@ PLACES = [(metric, source) for metric in ("cd", "f") for source in ("published",
 
 def test_a_page(sheet, expected):
     page = sheet_html(sheet)
-    body = {row[0].partition(" ")[0]: row for row in tables_of(page)[0][2:]}
+    body = {row[0].partition("supervision")[0]: row for row in tables_of(page)[0][2:]}
     for (name, metric, source), text_of_cell in expected.items():
         assert body[name][1 + PLACES.index((metric, source))] == text_of_cell.replace(" [", "["), (name, metric, source)
-    assert body["Quoted"][0] == "Quoted supervision M+C" and body["Quoted"][1:4] == ["2.34", "–", "–"]
+    assert body["Quoted"][0] == "Quotedsupervision M+C" and body["Quoted"][1:4] == ["2.34", "–", "–"]
     assert body["Scored"][4] == "–" and body["Ours"][2] == body["Ours"][5] == "none yet"
     assert "Ours beats Quoted (CD): not evaluated: Quoted not measured" in body["Quoted"][-1]
     assert "Ours beats Scored (CD): not evaluated: Scored measured in part" in body["Scored"][-1]
@@ -122,7 +122,7 @@ def test_recorded_rows_stand_in_their_own_table(result):
     """With a recorded network the same table is shown from results alone."""
     records = [*result.recorded, *result.rows["Ours"], *result.baselines]
     page = recorded_tables.show(TOY, [results.from_json(results.to_json(made), "x") for made in records]).data
-    body = {row[0].partition(" ")[0]: row for row in tables_of(page)[0][2:]}
+    body = {row[0].partition("supervision")[0]: row for row in tables_of(page)[0][2:]}
     [scored] = [made for made in result.recorded if made.kind == "files"]
     assert body["Scored"][2].startswith(f"{scored.metrics['cd']:.2f}[") and body["Quoted"][2] == "–"
     assert body["Ours"][2].replace("[", " [") == estimate(result.rows["Ours"], "cd").text("cd")

@@ -46,7 +46,7 @@ def test_table_holds_published_recorded_and_measured(toy_result):
         assert body[outcome.row.name][5].startswith(f"{outcome.record.metrics['f']:.3f}[")
     assert body["starting ellipsoid"][:2] == ["", "none yet"]
     assert "no claim of the paper" in body["starting ellipsoid"][-1]
-    assert all(len(row) == 8 for row in tables_of(shown(toy_result))[0][1:])
+    assert all(len(row) == 8 for row in tables_of(shown(toy_result))[0][2:])
 
 
 def test_a_row_that_is_not_recorded_says_so(toy_result):
