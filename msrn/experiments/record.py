@@ -42,11 +42,11 @@ def record_table(
 ) -> Iterator[str]:
     """Do what fits into ``seconds``; a line for each result that was written and one on what is left."""
     experiment = Experiment(table, request, progress, time.monotonic() + seconds)
+    rows = [table.row(name) for name in only if name not in baselines.BASELINES] if only else table.trained
+    work = [(_trained(row, table), seed) for seed in request.seeds for row in rows]  # refused before any work
     experiment.check()
     given = experiment.given(job_of(experiment, WHOLE, request.seeds[0]))
-    yardsticks = [name for name in baselines.possible(given) if not only or name in only]
-    rows = [table.row(name) for name in only if name not in yardsticks] if only else table.trained
-    work = [(_trained(row, table), seed) for seed in request.seeds for row in rows]
+    yardsticks = [name for name in baselines.BASELINES if name in (only or baselines.possible(given))]
     if not only:  # of rows of as many steps the whole network, which has no part left out, takes longer
         work.sort(
             key=lambda item: item[0].settings_on(request.settings).steps - 0.1 * len(item[0].settings), reverse=True

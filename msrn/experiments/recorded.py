@@ -139,16 +139,6 @@ def best(found: Sequence[Group]) -> Group | None:
     return max(found, key=worth, default=None)
 
 
-def families(found: Sequence[Group]) -> list[list[Group]]:
-    """Groups that differ in the number of training steps alone (and in the profile that names them), a list each."""
-    alike: dict[str, list[Group]] = {}
-    for group in found:
-        one = group.first
-        key = one.dataset, one.fingerprint, one.points, _shared(one.settings, one.masks, group.table) | {"steps": 0}
-        alike.setdefault(digest_of(*key), []).append(group)
-    return list(alike.values())
-
-
 def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) -> Group | None:
     name, dataset = models[0].profile, models[0].dataset
     neutral = resolve(name, dataset, device="cpu").settings if name in profiles() else Settings()
