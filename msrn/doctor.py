@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from msrn import paths
+from msrn.errors import first_line
 from msrn.profiles import profiles
 from msrn.store import results
 
@@ -55,8 +56,8 @@ def _pytorch3d() -> tuple[str, str, str]:
     try:
         importlib.import_module("pytorch3d._C")
     except (ImportError, OSError) as error:  # a wheel for another torch fails while it is linked
-        reason = str(error).splitlines()[0]
-        return "pytorch3d", f"missing ({reason})", "its comparison with our renderer is skipped; nothing else needs it"
+        state = f"missing ({first_line(error)})"
+        return "pytorch3d", state, "its comparison with our renderer is skipped; nothing else needs it"
     return "pytorch3d", _version("easypytorch3d", "pytorch3d"), ""
 
 

@@ -12,6 +12,11 @@ class MsrnError(Exception):
         return [f"MsrnError: {self}"]
 
 
+def first_line(error: Exception) -> str:
+    """Of what an error of another library says, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def did_you_mean(name: str, options: Iterable[str]) -> str:
     """ " (did you mean X?)" for the nearest of ``options``, or an empty string when nothing is near."""
     near = get_close_matches(str(name), list(options), n=1, cutoff=0.5)

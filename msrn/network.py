@@ -169,8 +169,8 @@ class MSRN(nn.Module):
         self.shape_decoder = ShapeDecoder(s.shape_code, s.shape_hidden)
         self.texture_decoder = TextureDecoder(s.texture_code, s.texture_size, s.texture_channels)
         self.compensation = FeatureCompensation(s.shape_code)
-        kept = categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first
-        self.bank = MemoryBank(*kept, seed=torch.initial_seed())  # noise of the training's seed, as the weights are
+        sizes = categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first
+        self.bank = MemoryBank(*sizes, seed=torch.initial_seed())  # noise of the training's seed, as the weights are
         self._register_mesh(s)
         self.register_buffer("live_shape", torch.ones(s.shape_code))
         self.register_buffer("live_texture", torch.ones(s.texture_code))
@@ -196,13 +196,13 @@ class MSRN(nn.Module):
     def frozen_statistics(self) -> Iterator[None]:
         """Encode without moving the running statistics of batch normalisation, which only ``resnet18`` has."""
         layers = [layer for layer in self.modules() if isinstance(layer, nn.BatchNorm2d)]
-        kept = [layer.momentum for layer in layers]
+        momenta = [layer.momentum for layer in layers]
         for layer in layers:
             layer.momentum = 0.0
         try:
             yield
         finally:
-            for layer, momentum in zip(layers, kept, strict=True):
+            for layer, momentum in zip(layers, momenta, strict=True):
                 layer.momentum = momentum
 
     def get_prototypes(self, name: str) -> Prototypes:

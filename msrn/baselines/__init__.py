@@ -26,18 +26,18 @@ BASELINES: dict[str, Baseline] = {
 }
 
 
-def possible(given: Given) -> list[str]:
+def possible(inputs: Given) -> list[str]:
     """The names of those that there can be: meshes are fitted to masks only where all cameras are known."""
-    fits = cameras_known(given.test.name) and not given.quick
-    return [name for name, baseline in BASELINES.items() if fits or not baseline.needs_cameras]
+    fitting = cameras_known(inputs.test.name) and not inputs.quick
+    return [name for name, baseline in BASELINES.items() if fitting or not baseline.needs_cameras]
 
 
-def score(name: str, given: Given, label: Label, recorded: Sequence[Record] = ()) -> Record:
+def score(name: str, inputs: Given, label: Label, recorded: Sequence[Record] = ()) -> Record:
     """The record of a baseline; one of ``recorded`` where it is of the same data and code."""
-    if name not in possible(given):
-        there = ", ".join(possible(given))
-        raise MsrnError(f"{name}: no row of {given.test.name} at profile {label.profile}: expected one of {there}")
-    made = BASELINES[name]
-    meshes, depends = partial(made.meshes, given), made.depends(given)
-    how = given.settings, made.module, depends, given.test, recorded, given.progress
-    return score_baseline(meshes, label._replace(row=name), *how)
+    if name not in possible(inputs):
+        names = ", ".join(possible(inputs))
+        raise MsrnError(f"{name}: no row of {inputs.test.name} at profile {label.profile}: expected one of {names}")
+    baseline = BASELINES[name]
+    meshes, depends = partial(baseline.meshes, inputs), baseline.depends(inputs)
+    rest = inputs.settings, baseline.module, depends, inputs.test, recorded, inputs.progress
+    return score_baseline(meshes, label._replace(row=name), *rest)

@@ -22,6 +22,6 @@ def ellipsoid(count: int, semi_axes: tuple[float, float, float] = (1.0, 0.7, 0.7
 BASELINE = Baseline(
     "starting ellipsoid",
     __name__,
-    lambda given: ellipsoid(len(given.index), given.settings.ellipsoid, given.settings.mesh_level),
-    lambda given: [given.settings.ellipsoid, given.settings.mesh_level],
+    lambda inputs: ellipsoid(len(inputs.index), inputs.settings.ellipsoid, inputs.settings.mesh_level),
+    lambda inputs: [inputs.settings.ellipsoid, inputs.settings.mesh_level],
 )

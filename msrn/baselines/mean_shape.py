@@ -24,17 +24,17 @@ TETRAHEDRA = np.array([(0, a, b, 7) for a, b in ((1, 3), (3, 2), (2, 6), (6, 4),
 
 def mean_shape(collection: Any, indices: Sequence[int], training: Any, resolution: int = RESOLUTION) -> list[Mesh]:
     """For each of the images ``indices``, the mean of all training objects of its category."""
-    wanted = np.asarray(collection.category)[np.asarray(indices, int)]
+    category = np.asarray(collection.category)[np.asarray(indices, int)]
     ids, first = np.unique(training.object_id, return_index=True)
-    made = {}
-    for term in np.unique(wanted):
+    means = {}
+    for term in np.unique(category):
         names = ids[training.category[first] == term]
         if not len(names):
             raise MsrnError(
                 f"baseline: 0 training objects of category {collection.categories[term]}: expected 1 or more"
             )
-        made[term] = _mean_of((training.ground_truth(name) for name in names), len(names), resolution)
-    return [made[term] for term in wanted]
+        means[term] = _mean_of((training.ground_truth(name) for name in names), len(names), resolution)
+    return [means[term] for term in category]
 
 
 def _mean_of(truths: Iterable[Any], count: int, resolution: int) -> Mesh:
@@ -80,7 +80,7 @@ def marching_tetrahedra(values: np.ndarray, level: float) -> Mesh:
     points, height = np.take_along_axis(points, order[..., None], 1), np.take_along_axis(height, order, 1)
     number = (height >= 0).sum(1)
     triangles = [
-        _cut(points[number == count], height[number == count], edges)
+        _crossings(points[number == count], height[number == count], edges)
         for count, edges in (
             (1, ((0, 1), (0, 2), (0, 3))),
             (3, ((0, 3), (1, 3), (2, 3))),
@@ -94,7 +94,7 @@ def marching_tetrahedra(values: np.ndarray, level: float) -> Mesh:
     return vertices, np.arange(len(vertices)).reshape(-1, 3)
 
 
-def _cut(points: np.ndarray, height: np.ndarray, edges: Sequence[tuple[int, int]]) -> np.ndarray:
+def _crossings(points: np.ndarray, height: np.ndarray, edges: Sequence[tuple[int, int]]) -> np.ndarray:
     """(tetrahedra, 3, 3): where each of three edges, from a corner inside to one outside, passes height 0."""
     start, end = np.array(edges).T
     share = height[:, start] / (height[:, start] - height[:, end])
@@ -104,6 +104,6 @@ def _cut(points: np.ndarray, height: np.ndarray, edges: Sequence[tuple[int, int]
 BASELINE = Baseline(
     "mean shape, category known",
     __name__,
-    lambda given: mean_shape(given.test, given.index, given.train),
-    lambda given: [given.train.fingerprint],
+    lambda inputs: mean_shape(inputs.test, inputs.index, inputs.train),
+    lambda inputs: [inputs.train.fingerprint],
 )

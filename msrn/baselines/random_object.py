@@ -18,7 +18,7 @@ def random_object(collection: Any, indices: Sequence[int], training: Any, seed: 
     generator = np.random.default_rng(seed)
     ids, first = np.unique(training.object_id, return_index=True)
     by_category = {term: ids[training.category[first] == term] for term in np.unique(collection.category[indices])}
-    check_filled(by_category, collection)
+    check_pools(by_category, collection)
     return np.array([generator.choice(by_category[term]) for term in collection.category[indices]])
 
 
@@ -55,7 +55,7 @@ def check_sets(collection: Any, indices: Sequence[int], training: Any) -> np.nda
     return indices
 
 
-def check_filled(pools: dict[int, np.ndarray], collection: Any) -> None:
+def check_pools(pools: dict[int, np.ndarray], collection: Any) -> None:
     for term, pool in pools.items():
         if not len(pool):
             name = collection.categories[term]
@@ -65,6 +65,6 @@ def check_filled(pools: dict[int, np.ndarray], collection: Any) -> None:
 BASELINE = Baseline(
     "random object, category known",
     __name__,
-    lambda given: meshes_of(given.train, random_object(given.test, given.index, given.train, SEED)),
-    lambda given: [given.train.fingerprint],
+    lambda inputs: meshes_of(inputs.train, random_object(inputs.test, inputs.index, inputs.train, SEED)),
+    lambda inputs: [inputs.train.fingerprint],
 )

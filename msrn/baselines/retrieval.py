@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from msrn.baselines.baseline import Baseline, Given
-from msrn.baselines.random_object import check_filled, check_sets, meshes_of
+from msrn.baselines.random_object import check_pools, check_sets, meshes_of
 from msrn.errors import MsrnError
 from msrn.evaluation.protocol import Mesh
 
@@ -35,11 +35,11 @@ def nearest_object(
     category = collection.category[indices] if known_category else np.zeros(len(indices), int)
     training_category = training.category if known_category else np.zeros(len(training.object_id), int)
     pools = {term: np.flatnonzero(training_category == term) for term in np.unique(category)}
-    check_filled(pools, collection)
+    check_pools(pools, collection)
     nearest = np.empty(len(indices), int)
     for term, pool in pools.items():
-        asked = np.flatnonzero(category == term)
-        nearest[asked] = pool[_nearest_rows(features[indices[asked]], training_features[pool])]
+        rows = np.flatnonzero(category == term)
+        nearest[rows] = pool[_nearest_rows(features[indices[rows]], training_features[pool])]
     return np.asarray(training.object_id)[nearest]
 
 
@@ -58,10 +58,11 @@ def _check_features(features: np.ndarray, images: int, name: str) -> np.ndarray:
     return features
 
 
-def _baseline(name: str, known: bool) -> Baseline:
-    def meshes(given: Given) -> Sequence[Mesh]:
-        features = given.features(given.test), given.features(given.train)
-        return meshes_of(given.train, nearest_object(given.test, given.index, given.train, *features, known))
+def _baseline(name: str, known_category: bool) -> Baseline:
+    def meshes(inputs: Given) -> Sequence[Mesh]:
+        features = inputs.features(inputs.test), inputs.features(inputs.train)
+        ids = nearest_object(inputs.test, inputs.index, inputs.train, *features, known_category)
+        return meshes_of(inputs.train, ids)
 
     return Baseline(name, __name__, meshes, Given.features_depend)
 

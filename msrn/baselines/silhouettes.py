@@ -33,7 +33,7 @@ SETTINGS = tuple(
 )
 
 
-def fitted(collection: Any, indices: Sequence[int], s: Settings, progress: bool = False) -> list[Mesh]:
+def fitted_meshes(collection: Any, indices: Sequence[int], s: Settings, progress: bool = False) -> list[Mesh]:
     """For each of the images ``indices``, the mesh of its object, from all images of it in ``collection``.
 
     Of the settings, ``SETTINGS`` have a say. The cameras are those of ``true_pose`` at distance 2.732, as the
@@ -41,13 +41,13 @@ def fitted(collection: Any, indices: Sequence[int], s: Settings, progress: bool 
     one core.
     """
     poses, ids = torch.from_numpy(collection.true_pose()), collection.object_id
-    shown = tqdm(indices, "fitting to masks", unit="object", disable=not progress)
-    return [_fit(collection, np.flatnonzero(ids == ids[index]), poses, s) for index in shown]
+    bar = tqdm(indices, "fitting to masks", unit="object", disable=not progress)
+    return [_fit(collection, np.flatnonzero(ids == ids[index]), poses, s) for index in bar]
 
 
 def _fit(collection: Any, rows: np.ndarray, poses: Tensor, s: Settings) -> Mesh:
     """The mesh whose silhouettes come nearest the masks (B, H, W) of the images ``rows``."""
-    images, masks = (torch.from_numpy(np.array(found[rows])) for found in (collection.images, collection.masks))
+    images, masks = (torch.from_numpy(np.array(array[rows])) for array in (collection.images, collection.masks))
     mask = prepare(images, masks, torch.zeros(len(rows), dtype=torch.int64), s.image_size).mask
     rotation = camera.rotation(*poses[rows].unbind(1))  # (B, 3, 3)
     translation = rotation.new_tensor([0.0, 0.0, camera.DISTANCE]).expand(len(rows), 3)
@@ -71,8 +71,8 @@ def _fit(collection: Any, rows: np.ndarray, poses: Tensor, s: Settings) -> Mesh:
 BASELINE = Baseline(
     "fitted to all its masks, poses known",
     __name__,
-    lambda given: fitted(given.test, given.index, given.settings, given.progress),
-    lambda given: [getattr(given.settings, name) for name in SETTINGS],
+    lambda inputs: fitted_meshes(inputs.test, inputs.index, inputs.settings, inputs.progress),
+    lambda inputs: [getattr(inputs.settings, name) for name in SETTINGS],
     SETTINGS,
     needs_cameras=True,
 )

@@ -76,8 +76,8 @@ def _reader(name: str) -> Callable[[str, Path | None], ImageCollection]:
     for module in (procedural13, wild):
         if name.startswith(f"{module.NAME}-"):
             return partial(module.open_split, name=name)
-    known = [*DATASETS, f"{procedural13.NAME}-NUMBER", f"{wild.NAME}-NUMBER"]
-    raise MsrnError(f"unknown dataset {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}")
+    names = [*DATASETS, f"{procedural13.NAME}-NUMBER", f"{wild.NAME}-NUMBER"]
+    raise MsrnError(f"unknown dataset {name!r}{did_you_mean(name, names)}; there are: {', '.join(names)}")
 
 
 def cameras_known(name: str) -> bool:

@@ -73,19 +73,19 @@ SAID = {True: "holds", False: "FAILS", None: "note"}  # of a proof
 
 def describe(name: str | None = None) -> Iterator[str]:
     """What is known of one of the data sets that are not embedded, or of all of them."""
-    for key in [_known(name)] if name else SETS:
-        found = SETS[key]
-        yield f"{key}: {found.about}"
-        yield f"  what it is    {found.layout}"
-        yield f"  where         {found.source}"
-        yield f"  licence       {found.licence}"
-        yield f"  size          {found.size}"
+    for key in [_archive(name)] if name else SETS:
+        entry = SETS[key]
+        yield f"{key}: {entry.about}"
+        yield f"  what it is    {entry.layout}"
+        yield f"  where         {entry.source}"
+        yield f"  licence       {entry.licence}"
+        yield f"  size          {entry.size}"
         yield f"  then          python -m msrn data check {key} --root FOLDER"
 
 
 def check(name: str, root: Path | None) -> Iterator[str]:
     """The report, line by line; a ``MsrnError`` at its end when the folder cannot be used as it is."""
-    survey = SETS[_known(name)].survey(root)
+    survey = SETS[_archive(name)].survey(root)
     yield f"{name} in {root}: {survey.form}"
     yield from _counts(survey)
     problems, seconds = _read_all(name, survey)
@@ -98,7 +98,7 @@ def check(name: str, root: Path | None) -> Iterator[str]:
     if not problems:
         for proof in survey.proofs():
             failed += proof.holds is False
-            yield f"{SAID[proof.holds]}: {proof.said}"
+            yield f"{SAID[proof.holds]}: {proof.text}"
     yield _cost(survey, seconds)
     if problems or failed:
         counted = f"{len(problems):,} bad files, {failed} conventions that fail"
@@ -111,7 +111,7 @@ def _listed(lines: Sequence[str]) -> Iterator[str]:
         yield f"  and {len(lines) - SHOWN:,} more"
 
 
-def _known(name: str) -> str:
+def _archive(name: str) -> str:
     if name not in SETS:
         raise MsrnError(f"unknown archive {name!r}{did_you_mean(name, SETS)}: expected one of {', '.join(SETS)}")
     return name
@@ -123,8 +123,8 @@ def _counts(survey: Survey) -> Iterator[str]:
         mine = [part for part in survey.parts if part.split == split]
         for part in mine:
             yield _count(split, part.category, part.count, part.published)
-        known = [part.published for part in mine if part.published is not None]
-        yield _count(split, "all", sum(part.count for part in mine), sum(known) if len(known) == len(mine) else None)
+        published = [part.published for part in mine]
+        yield _count(split, "all", sum(part.count for part in mine), None if None in published else sum(published))
 
 
 def _count(split: str, category: str, count: int, published: int | None) -> str:
@@ -135,17 +135,17 @@ def _count(split: str, category: str, count: int, published: int | None) -> str:
 def _read_all(name: str, survey: Survey) -> tuple[list[str], float]:
     """What is wrong with any file, and the seconds that reading took."""
     problems = dict.fromkeys(survey.torn)  # a model that is missing is missed by every photograph of it
-    started = time.perf_counter()
+    start = time.perf_counter()
     pool = ThreadPoolExecutor(WORKERS)
     try:
         with tqdm(total=sum(part.images for part in survey.parts), desc=name, unit="image", unit_scale=True) as bar:
             for part in survey.parts:
-                for found in pool.map(lambda unit: unit(), part.units):
-                    problems |= dict.fromkeys(found)
+                for lines in pool.map(lambda unit: unit(), part.units):
+                    problems |= dict.fromkeys(lines)
                     bar.update(part.images / len(part.units))
     finally:
         pool.shutdown(cancel_futures=True)
-    return list(problems), time.perf_counter() - started
+    return list(problems), time.perf_counter() - start
 
 
 def _cost(survey: Survey, seconds: float) -> str:

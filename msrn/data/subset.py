@@ -34,9 +34,9 @@ def subset(collection: ImageCollection, rows: np.ndarray) -> ImageCollection:
 def one_category(collection: ImageCollection, name: str) -> ImageCollection:
     """The images of one category, as a collection of that category alone."""
     if name not in collection.categories:
-        known = ", ".join(collection.categories)
+        names = ", ".join(collection.categories)
         near = did_you_mean(name, collection.categories)
-        raise MsrnError(f"{collection.name} has no category {name!r}{near}; there are: {known}")
+        raise MsrnError(f"{collection.name} has no category {name!r}{near}; there are: {names}")
     rows = np.flatnonzero(collection.category == collection.categories.index(name))
     if not len(rows):
         raise MsrnError(f"{collection.name}/{collection.split} has no image of category {name!r}")
@@ -47,13 +47,13 @@ def one_category(collection: ImageCollection, name: str) -> ImageCollection:
 def limited(collection: ImageCollection, objects: int | None, views: int | None) -> np.ndarray:
     """Numbers of the images of at most ``objects`` objects of each category, ``views`` of each, evenly spread."""
     rows: list[np.ndarray] = []
-    taken = np.zeros(len(collection.categories), int)
+    counts = np.zeros(len(collection.categories), int)
     _, first, owner = np.unique(collection.object_id, return_index=True, return_inverse=True)
     for place in np.argsort(first):
         mine = np.flatnonzero(owner == place)
         category = collection.category[mine[0]]
-        taken[category] += 1
-        if not objects or taken[category] <= objects:
+        counts[category] += 1
+        if not objects or counts[category] <= objects:
             count = min(views or len(mine), len(mine))
             rows.append(mine[np.arange(count) * len(mine) // count])
     return np.concatenate(rows)

@@ -197,5 +197,5 @@ def _fit_scale(
     back = (target - weight @ target) @ rotation.T
     source = source - weight @ source
     spread = weight @ np.square(source)  # (3,)
-    fitted = np.divide(weight @ (source * back), spread, out=scale.copy(), where=spread > 1e-12)
-    return np.clip(fitted, 1 / SCALE_LIMIT, SCALE_LIMIT)
+    slopes = np.divide(weight @ (source * back), spread, out=scale.copy(), where=spread > 1e-12)
+    return np.clip(slopes, 1 / SCALE_LIMIT, SCALE_LIMIT)

@@ -75,7 +75,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Codes:
     """Codes (N, Q) and predicted azimuths (N,) of the images ``rows`` (N,), which are in order."""
 
     rows: np.ndarray
@@ -89,15 +89,15 @@ class Seen:
 
 def diagnose(network: MSRN, train: ImageCollection, candidates: np.ndarray, seed: int = 0) -> Diagnosis:
     """What ``network`` makes of some training images and of their ``candidates`` (N, k)."""
-    asked = some_images(train, OBJECTS, seed)
-    inputs = asked[::EVERY]
-    seen = look(network, train, np.union1d(asked, candidates[inputs]))
+    rows = some_images(train, OBJECTS, seed)
+    inputs = rows[::EVERY]
+    codes = look(network, train, np.union1d(rows, candidates[inputs]))
     return Diagnosis(
-        **_neighbors(network, train, candidates, inputs, seen),
-        sides=_sides(train, asked, seen, np.random.default_rng(seed)),
-        fronts=Measure(fronts.told(network, train, asked, seed), 0.5),
-        **_domains(network, train, asked, seen, np.random.default_rng(seed)),
-        **_attention(network, train, asked, seen),
+        **_neighbors(network, train, candidates, inputs, codes),
+        sides=_sides(train, rows, codes, np.random.default_rng(seed)),
+        fronts=Measure(fronts.share_told(network, train, rows, seed), 0.5),
+        **_domains(network, train, rows, codes, np.random.default_rng(seed)),
+        **_attention(network, train, rows, codes),
     )
 
 
@@ -106,41 +106,41 @@ def some_images(train: ImageCollection, objects: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     names, first = np.unique(train.object_id, return_index=True)
     category = train.category[first]
-    chosen = [generator.permutation(names[category == term])[:objects] for term in range(len(train.categories))]
-    return np.flatnonzero(np.isin(train.object_id, np.concatenate(chosen)))
+    picks = [generator.permutation(names[category == term])[:objects] for term in range(len(train.categories))]
+    return np.flatnonzero(np.isin(train.object_id, np.concatenate(picks)))
 
 
 @torch.no_grad()
-def look(network: MSRN, train: ImageCollection, rows: np.ndarray) -> Seen:
+def look(network: MSRN, train: ImageCollection, rows: np.ndarray) -> Codes:
     """Encode the images ``rows``."""
     parts = []
     for start in range(0, len(rows), BATCH):
         images = np.ascontiguousarray(train.images[rows[start : start + BATCH]])
-        made = network.reconstruct(torch.from_numpy(images))
-        parts.append((made.code.cpu(), made.azimuth.cpu()))
+        shapes = network.reconstruct(torch.from_numpy(images))
+        parts.append((shapes.code.cpu(), shapes.azimuth.cpu()))
     code, azimuth = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Seen(rows, code, azimuth.numpy())
+    return Codes(rows, code, azimuth.numpy())
 
 
 def _neighbors(
-    network: MSRN, train: ImageCollection, candidates: np.ndarray, inputs: np.ndarray, seen: Seen
+    network: MSRN, train: ImageCollection, candidates: np.ndarray, inputs: np.ndarray, codes: Codes
 ) -> dict[str, Measure]:
     """Eqs 35-38 on ``inputs`` (B,), held against the truth."""
     others = candidates[inputs]  # (B, k)
-    own, theirs = seen.at(inputs), seen.at(others)
+    own, theirs = codes.at(inputs), codes.at(others)
     category = torch.from_numpy(np.asarray(train.category[inputs]))
     prototypes = _prototypes(network, "neighbor_prototypes")
-    chosen = select(seen.code[own], category, seen.code[theirs], *prototypes).numpy()  # (B, k)
+    neighbors = select(codes.code[own], category, codes.code[theirs], *prototypes).numpy()  # (B, k)
     true = train.true_pose()[:, 0]
     turn = true[others] - true[inputs][:, None]
-    wrong = seen.azimuth[theirs] - seen.azimuth[own][:, None] - turn
+    wrong = codes.azimuth[theirs] - codes.azimuth[own][:, None] - turn
     alike, away = train.category[others] == train.category[inputs][:, None], _angle(turn) > OTHER_VIEW
 
-    def share(holds: np.ndarray) -> float:
-        return float(holds[chosen].mean()) if chosen.any() else float("nan")
+    def share(condition: np.ndarray) -> float:
+        return float(condition[neighbors].mean()) if neighbors.any() else float("nan")
 
     return {
-        "chosen": Measure(float(chosen.mean())),
+        "chosen": Measure(float(neighbors.mean())),
         "same_category": Measure(share(alike), float(alike.mean())),
         "other_view": Measure(share(away), float(away.mean())),
         "agrees": Measure(share(_angle(wrong) < AGREES), AGREES / 180),
@@ -148,35 +148,35 @@ def _neighbors(
     }
 
 
-def _sides(train: ImageCollection, asked: np.ndarray, seen: Seen, generator: np.random.Generator) -> Measure:
-    """From how many sides the images ``asked`` are seen, and from how many they would be at random."""
-    category, azimuth = np.asarray(train.category[asked]), seen.azimuth[seen.at(asked)]
+def _sides(train: ImageCollection, rows: np.ndarray, codes: Codes, generator: np.random.Generator) -> Measure:
+    """From how many sides the images ``rows`` are seen, and from how many they would be at random."""
+    category, azimuth = np.asarray(train.category[rows]), codes.azimuth[codes.at(rows)]
     return Measure(_sectors(azimuth, category), _sectors(generator.uniform(0, 360, len(azimuth)), category))
 
 
 def _sectors(azimuth: np.ndarray, category: np.ndarray) -> float:
     """Effective number of sectors in which azimuths of a category lie, mean over categories."""
     sector = (azimuth % 360 // (360 / SECTORS)).astype(int) % SECTORS
-    found = []
+    numbers = []
     for term in np.unique(category):
         share = np.unique(sector[category == term], return_counts=True)[1] / (category == term).sum()
-        found.append(np.exp(-(share * np.log(share)).sum()))
-    return float(np.mean(found))
+        numbers.append(np.exp(-(share * np.log(share)).sum()))
+    return float(np.mean(numbers))
 
 
 def _domains(
-    network: MSRN, train: ImageCollection, asked: np.ndarray, seen: Seen, generator: np.random.Generator
+    network: MSRN, train: ImageCollection, rows: np.ndarray, codes: Codes, generator: np.random.Generator
 ) -> dict[str, Measure]:
-    """What the prototypes P'' divide the images ``asked`` by: category, object, direction, shape."""
+    """What the prototypes P'' divide the images ``rows`` by: category, object, direction, shape."""
     values, valid = _prototypes(network, "neighbor_prototypes")
     if not valid.any():
         return {"told": NOTHING, "one_domain": NOTHING, "directions": NOTHING, "shapes": NOTHING}
-    code, category = seen.code[seen.at(asked)], np.asarray(train.category[asked])
+    code, category = codes.code[codes.at(rows)], np.asarray(train.category[rows])
     domain = prototype_domain(code, torch.from_numpy(category), values, valid).numpy()
-    names, azimuth = train.object_id[asked], train.true_pose()[asked, 0]
+    names, azimuth = train.object_id[rows], train.true_pose()[rows, 0]
     random = [_shuffled(domain, category, generator) for _ in range(SHUFFLES)]
     return {
-        "told": _told(code, category, values, valid),
+        "told": _ownership(code, category, values, valid),
         "one_domain": Measure(_purity(domain, names), float(np.mean([_purity(one, names) for one in random]))),
         "directions": Measure(
             _directions(domain, category, azimuth),
@@ -186,7 +186,7 @@ def _domains(
     }
 
 
-def _told(code: torch.Tensor, category: np.ndarray, values: torch.Tensor, valid: torch.Tensor) -> Measure:
+def _ownership(code: torch.Tensor, category: np.ndarray, values: torch.Tensor, valid: torch.Tensor) -> Measure:
     owner = torch.arange(len(values)).repeat_interleave(values.shape[1])[valid.flatten()].numpy()
     flat = functional.normalize(values.flatten(0, 1)[valid.flatten()], dim=1)
     nearest = owner[(functional.normalize(code, dim=1) @ flat.T).argmax(1).numpy()]
@@ -228,11 +228,11 @@ def _shapes(
 
 
 @torch.no_grad()
-def _attention(network: MSRN, train: ImageCollection, asked: np.ndarray, seen: Seen) -> dict[str, Measure]:
-    """What Eqs 24-26 make of the images ``asked``."""
+def _attention(network: MSRN, train: ImageCollection, rows: np.ndarray, codes: Codes) -> dict[str, Measure]:
+    """What Eqs 24-26 make of the images ``rows``."""
     if not network.compensating:
         return {"attention": NOTHING, "attended": NOTHING, "change": NOTHING}
-    code, category = seen.code[seen.at(asked)], np.asarray(train.category[asked])
+    code, category = codes.code[codes.at(rows)], np.asarray(train.category[rows])
     values, valid = _prototypes(network, "prototypes")
     module = network.compensation.cpu()
     affinity = module.affinity(code, values, valid)  # (B, T, C)

@@ -19,38 +19,38 @@ BATCH = 96
 
 
 @torch.no_grad()
-def told(network: MSRN, train: ImageCollection, rows: np.ndarray, seed: int = 0) -> float:
+def share_told(network: MSRN, train: ImageCollection, rows: np.ndarray, seed: int = 0) -> float:
     """Share of the images ``rows`` (B,) that the shape of another object of their category, among those of ``rows``,
     fits better that way round; 0.5 by chance, not a number without other objects. Costs two renderings an image."""
     other = others(np.asarray(train.category[rows]), np.asarray(train.object_id[rows]), np.random.default_rng(seed))
-    asked = np.flatnonzero(other >= 0)
-    if not len(asked):
+    places = np.flatnonzero(other >= 0)
+    if not len(places):
         return float("nan")
     device = network.faces.device
-    parts = [_made(network, train, rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
+    parts = [_reconstruct(network, train, rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
     vertices, colors, rotation, translation, azimuth = (torch.cat(column) for column in zip(*parts, strict=True))
     gains = []
-    for start in range(0, len(asked), BATCH):
-        at = asked[start : start + BATCH]
-        stored = (torch.from_numpy(np.ascontiguousarray(x[rows[at]])) for x in (train.images, train.masks))
-        image, mask = (x.to(device) for x in stored)
+    for start in range(0, len(places), BATCH):
+        at = places[start : start + BATCH]
+        arrays = (torch.from_numpy(np.ascontiguousarray(x[rows[at]])) for x in (train.images, train.masks))
+        image, mask = (x.to(device) for x in arrays)
         batch = prepare(image, mask, torch.zeros(len(at), device=device), network.settings.image_size)
         poses = camera.either_way(rotation[at, None]), translation[at, None].expand(-1, 2, -1)
         terms, _ = render_and_compare(network, vertices[other[at]], colors[at], *poses, batch, network.settings)
         gains.append(terms["total"][:, 1] - terms["total"][:, 0])
     way = way_round(azimuth.cpu().numpy(), train.true_pose()[rows, 0], np.asarray(train.category[rows]))
-    agrees = np.sign(torch.cat(gains).cpu().numpy()) * way[asked] * way[other[asked]]
+    agrees = np.sign(torch.cat(gains).cpu().numpy()) * way[places] * way[other[places]]
     return float((agrees > 0).mean() + (agrees == 0).mean() / 2)
 
 
 def others(category: np.ndarray, names: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """For each image the place of a random one of another object of its category, -1 where there is none. (B,) each."""
-    found = np.full(len(names), -1)
+    place_of = np.full(len(names), -1)
     for place in range(len(names)):
         choices = np.flatnonzero((category == category[place]) & (names != names[place]))
         if len(choices):
-            found[place] = generator.choice(choices)
-    return found
+            place_of[place] = generator.choice(choices)
+    return place_of
 
 
 def way_round(azimuth: np.ndarray, true: np.ndarray, category: np.ndarray) -> np.ndarray:
@@ -64,7 +64,7 @@ def way_round(azimuth: np.ndarray, true: np.ndarray, category: np.ndarray) -> np
     return way
 
 
-def _made(network: MSRN, train: ImageCollection, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
+def _reconstruct(network: MSRN, train: ImageCollection, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
     """Vertices, colours, rotations, translations and azimuths of the images ``rows``."""
-    made = network.reconstruct(torch.from_numpy(np.ascontiguousarray(train.images[rows])))
-    return made.vertices, made.face_colors, made.rotation, made.translation, made.azimuth
+    shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(train.images[rows])))
+    return shapes.vertices, shapes.face_colors, shapes.rotation, shapes.translation, shapes.azimuth

@@ -61,30 +61,30 @@ def predict(network: MSRN, collection: ImageCollection, index: Sequence[int]) ->
     parts = []
     for start in range(0, len(index), BATCH):
         batch = index[start : start + BATCH]
-        made = network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
+        shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
         masks = None if collection.masks is None else collection.true_masks()[batch]
-        parts.append(_plain(made, _fit(made, masks, network)))
+        parts.append(_plain(shapes, _fit(shapes, masks, network)))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in PER_IMAGE}
     return Predictions(faces=network.faces.cpu().numpy(), **joined)
 
 
-def _fit(made: Reconstruction, masks: np.ndarray | None, network: MSRN) -> np.ndarray:
+def _fit(shapes: Reconstruction, masks: np.ndarray | None, network: MSRN) -> np.ndarray:
     """(B,) IoU of the rendered masks, cut at one half, with ``masks`` (B, H, W) averaged to the network's size."""
     if masks is None:
-        return np.full(len(made.vertices), np.nan)
+        return np.full(len(shapes.vertices), np.nan)
     s = network.settings
-    alpha = soft_rasterize(made.projected(), made.faces, None, s.image_size, s.sigma, s.gamma)[1]
+    alpha = soft_rasterize(shapes.projected(), shapes.faces, None, s.image_size, s.sigma, s.gamma)[1]
     true = torch.from_numpy(masks.astype(np.float32))[:, None]
     true = functional.interpolate(true, (s.image_size, s.image_size), mode="area")[:, 0] > 0.5
     return mask_iou((alpha > 0.5).cpu().numpy(), true.numpy())
 
 
-def _plain(made: Reconstruction, fit: np.ndarray) -> dict[str, np.ndarray]:
+def _plain(shapes: Reconstruction, fit: np.ndarray) -> dict[str, np.ndarray]:
     return {
-        "vertices": made.vertices.cpu().numpy(),
-        "face_colors": (made.face_colors.mean(2) * 255).round().to(torch.uint8).cpu().numpy(),
-        "rotation": made.rotation.cpu().numpy(),
-        "azimuth": made.azimuth.cpu().numpy(),
+        "vertices": shapes.vertices.cpu().numpy(),
+        "face_colors": (shapes.face_colors.mean(2) * 255).round().to(torch.uint8).cpu().numpy(),
+        "rotation": shapes.rotation.cpu().numpy(),
+        "azimuth": shapes.azimuth.cpu().numpy(),
         "mask_iou": fit,
     }
 

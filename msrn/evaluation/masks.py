@@ -40,8 +40,8 @@ class Photographs(NamedTuple):
 
     @classmethod
     def open(cls, dataset: str, root: str | None = None) -> "Photographs":
-        wanted = [split for split in cls._fields if split != "val" or dataset not in WITHOUT_VAL]
-        splits = {split: open_collection(dataset, split, root) for split in wanted}
+        names = [split for split in cls._fields if split != "val" or dataset not in WITHOUT_VAL]
+        splits = {split: open_collection(dataset, split, root) for split in names}
         if splits["train"].masks is not None:
             raise MsrnError(f"dataset {dataset!r} comes with masks: choose one without, such as homeware-wild")
         return cls(**{"val": None, **splits})
@@ -60,7 +60,7 @@ def evaluation_digest(foreground: Foreground, photographs: Photographs) -> str:
 
 def measure(row: str, foreground: Foreground, label: str, photographs: Photographs) -> Record:
     """The masks of ``foreground`` on the test split; fine-tunes when that is not done yet."""
-    started = time.perf_counter()
+    start = time.perf_counter()
     *val, test = (_Masks.of(foreground, split) for split in photographs.scored)
     columns, curves = _columns(foreground, val[0] if val else None, test)
     log = foreground.log[-1] if test.cues is not None else {"seconds": 0.0}
@@ -93,7 +93,7 @@ def measure(row: str, foreground: Foreground, label: str, photographs: Photograp
         device=foreground.tuned_on,
         train_seconds=log["seconds"],
         train_cpu_seconds=log.get("cpu_seconds"),
-        eval_seconds=time.perf_counter() - started,
+        eval_seconds=time.perf_counter() - start,
         **results.provenance(),
     )
 
@@ -118,9 +118,9 @@ class _Masks:
         refining = foreground.settings.masks == "refined"
         if refining:
             _ = foreground.perceptron  # fine-tuned before the clock starts
-        started = time.perf_counter()
+        start = time.perf_counter()
         cues = foreground.cues(split.images, None) if refining else None
-        return cls(split, soft, cues, np.asarray(split.true_masks()), time.perf_counter() - started)
+        return cls(split, soft, cues, np.asarray(split.true_masks()), time.perf_counter() - start)
 
     @property
     def coarse(self) -> np.ndarray:
@@ -162,11 +162,11 @@ def _columns(foreground: Foreground, val: _Masks | None, test: _Masks) -> tuple[
 
 def _removed(coarse: np.ndarray, masks: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
     """Shares of M_o's false pixels and of its true ones that were removed, (N,); 0 where it has none."""
-    gone = coarse & ~masks
+    removed = coarse & ~masks
     false, right = (coarse & ~true).sum((1, 2)), (coarse & true).sum((1, 2))
     return {
-        "removed_rightly": (gone & ~true).sum((1, 2)) / np.maximum(false, 1),
-        "removed_wrongly": (gone & true).sum((1, 2)) / np.maximum(right, 1),
+        "removed_rightly": (removed & ~true).sum((1, 2)) / np.maximum(false, 1),
+        "removed_wrongly": (removed & true).sum((1, 2)) / np.maximum(right, 1),
     }
 
 

@@ -66,31 +66,31 @@ def neighbor_density(
     category = collection.category[first]  # (objects,)
     azimuth = collection.true_pose()[:, 0]
     off = 90 - np.abs(azimuth % 180 - 90)  # 0 from the front or the back, 90 from a side
-    chosen = owner[candidates]  # (N, count)
+    neighbors = owner[candidates]  # (N, count)
     generator = np.random.default_rng(seed)
-    found = {}
+    densities = {}
     for number, name in enumerate(tqdm(collection.categories, "density", unit="category", disable=not progress)):
         mine = np.flatnonzero(category == number)
         near, far = [], []  # pairs of objects, each as often as it counts
         for place in generator.permutation(mine)[:objects]:
-            near += [(place, other) for other in chosen[owner == place].flat]
+            near += [(place, other) for other in neighbors[owner == place].flat]
             far += [(place, other) for other in generator.permutation(mine[mine != place])[:OTHERS]]
         distance = _distances(collection, names, near + far, points, seed)
         images = np.flatnonzero(collection.category == number)
         turn = np.abs((azimuth[candidates[images]] - azimuth[images, None] + 180) % 360 - 180)
         fronts = images[off[images] <= FRONT]
-        found[name] = Density(
+        densities[name] = Density(
             neighbor_cd=float(np.median(distance[: len(near)])),
             random_cd=float(np.median(distance[len(near) :])) if far else float("nan"),
             other_view=float((turn > OTHER_VIEW).mean()),
             sides_of_fronts=float((off[candidates[fronts]] >= SIDE).mean()) if len(fronts) else float("nan"),
-            same_object=float((chosen[images] == owner[images, None]).mean()),
-            same_category=float((category[chosen[images]] == number).mean()),
-            distinct_objects=float(np.mean([len(set(row)) for row in chosen[images].tolist()])),
+            same_object=float((neighbors[images] == owner[images, None]).mean()),
+            same_category=float((category[neighbors[images]] == number).mean()),
+            distinct_objects=float(np.mean([len(set(row)) for row in neighbors[images].tolist()])),
         )
-    columns = zip(*map(astuple, found.values()), strict=True)
-    found["mean"] = Density(*(_mean([value for value in column if np.isfinite(value)]) for column in columns))
-    return found
+    columns = zip(*map(astuple, densities.values()), strict=True)
+    densities["mean"] = Density(*(_mean([value for value in column if np.isfinite(value)]) for column in columns))
+    return densities
 
 
 def _mean(values: list[float]) -> float:
@@ -105,8 +105,8 @@ def _distances(
     with ThreadPoolExecutor(torch.get_num_threads()) as workers:
 
         def cloud(number: int) -> tuple[np.ndarray, cKDTree]:  # a seed each, or equal shapes would get equal points
-            drawn = collection.ground_truth(str(names[number])).points(points, seed + int(number))
-            return drawn, tree(drawn)
+            sample = collection.ground_truth(str(names[number])).points(points, seed + int(number))
+            return sample, tree(sample)
 
         def distance(pair: np.ndarray) -> float:
             (one, of_one), (other, of_other) = clouds[pair[0]], clouds[pair[1]]
@@ -125,10 +125,10 @@ def evaluation_digest(train: ImageCollection, candidates: np.ndarray) -> str:
 def measure(train: ImageCollection, candidates: np.ndarray, s: Settings, label: str, progress: bool = True) -> Record:
     """The density of a training split under the candidates of some settings, as a record: metrics by measure, and by
     ``MEASURE.category.NAME``."""
-    started = time.perf_counter()
-    found = neighbor_density(train, candidates, progress=progress)
-    means = asdict(found.pop("mean"))
-    by_category = {f"{key}.category.{name}": v for name, row in found.items() for key, v in asdict(row).items()}
+    start = time.perf_counter()
+    densities = neighbor_density(train, candidates, progress=progress)
+    means = asdict(densities.pop("mean"))
+    by_category = {f"{key}.category.{name}": v for name, row in densities.items() for key, v in asdict(row).items()}
     return Record(
         experiment="density",
         variant="density",
@@ -149,6 +149,6 @@ def measure(train: ImageCollection, candidates: np.ndarray, s: Settings, label: 
         evaluation=evaluation_digest(train, candidates),
         device=results.device_name("cpu"),
         train_seconds=0.0,
-        eval_seconds=time.perf_counter() - started,
+        eval_seconds=time.perf_counter() - start,
         **results.provenance(),
     )

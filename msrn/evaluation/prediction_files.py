@@ -73,17 +73,17 @@ def read_predictions(folder: str | Path, collection: ImageCollection, frame: str
         raise MsrnError(f"{root}: {by['object']} names an object and {by['image']} an image: name all files alike")
     (by,) = by
     subjects = [(name, view if by == "image" else None) for name, view in images]
-    scored = [row for row, subject in enumerate(subjects) if subject in files]
+    rows = [row for row, subject in enumerate(subjects) if subject in files]
     missing = tuple(dict.fromkeys(subject[0] for subject in subjects if subject not in files))
-    paths = [root / files[subjects[row]] for row in scored]
+    paths = [root / files[subjects[row]] for row in rows]
     if frame == "camera" and len(set(paths)) < len(paths):
         raise MsrnError(f"{root}: an object has several evaluated images, each with a camera: name files by image")
     contents = [
-        (*subjects[row], kind_of(path), content_digest(root, path)) for row, path in zip(scored, paths, strict=True)
+        (*subjects[row], kind_of(path), content_digest(root, path)) for row, path in zip(rows, paths, strict=True)
     ]
     return Predicted(
-        surfaces=SurfaceFiles(root, paths, _turns(collection, index[scored], frame)),
-        indices=index[scored],
+        surfaces=SurfaceFiles(root, paths, _turns(collection, index[rows], frame)),
+        indices=index[rows],
         missing=missing,
         extra=tuple(file for file, subject in other.items() if subject is None or subject[0] in missing),
         digest=digest_of(frame, contents),
@@ -110,8 +110,8 @@ def frame_warning(predicted: Predicted, collection: ImageCollection) -> str:
         flat.append(spread[2] < FLAT * spread[0])
         truth = collection.ground_truth(collection.object_id[predicted.indices[row]]).points(SAMPLE_POINTS, 0)
         turns = [points @ np.linalg.matrix_power(Z_UP, quarters) for quarters in range(4)]
-        turns = [search_rotation(turned, truth).apply(turned) for turned in turns]
-        cd.append([nearest_distances(turned, truth).chamfer_l1() for turned in turns])
+        turns = [search_rotation(cloud, truth).apply(cloud) for cloud in turns]
+        cd.append([nearest_distances(cloud, truth).chamfer_l1() for cloud in turns])
     if all(flat):
         return f"all of {len(rows)} predictions looked at are flat: expected shapes with a width, a height and a depth"
     if all(far):
@@ -151,10 +151,10 @@ def _matched(root: Path, images: Sequence[tuple[str, int]]) -> tuple[dict[Subjec
         if kind_of(file) not in FORMATS or not fits:
             other[file] = fits[0] if fits else None
         elif len(fits) > 1:
-            options = " or ".join(map(_shown, fits))
+            options = " or ".join(map(_name_of, fits))
             raise MsrnError(f"{root}: {file} may be {options}: name it by folder and file exactly as one of them")
         elif fits[0] in files:
-            raise MsrnError(f"{root}: {files[fits[0]]} and {file} are both of {_shown(fits[0])}: keep one of them")
+            raise MsrnError(f"{root}: {files[fits[0]]} and {file} are both of {_name_of(fits[0])}: keep one of them")
         else:
             files[fits[0]] = file
     if not files:
@@ -166,8 +166,8 @@ def _nothing_fits(root: Path, files: Sequence[str], images: Sequence[tuple[str, 
     if not files:
         return MsrnError(f"{root} holds no mesh or point cloud: expected files {', '.join(FORMATS)}")
     (name, view), near = images[0], did_you_mean(os.path.splitext(files[0])[0], [name for name, _ in images])
-    wanted = f"expected such as {name}.obj, {name.replace('/', '-')}.ply or, by evaluated image, {name}-{view}.glb"
-    return MsrnError(f"{root}: none of {len(files)} files, such as {files[0]}{near}, names an object: {wanted}")
+    hint = f"expected such as {name}.obj, {name.replace('/', '-')}.ply or, by evaluated image, {name}-{view}.glb"
+    return MsrnError(f"{root}: none of {len(files)} files, such as {files[0]}{near}, names an object: {hint}")
 
 
 def _files(root: Path) -> list[str]:
@@ -183,7 +183,7 @@ def _files(root: Path) -> list[str]:
     return sorted(paths)
 
 
-def _shown(subject: Subject) -> str:
+def _name_of(subject: Subject) -> str:
     return subject[0] if subject[1] is None else f"{subject[0]}, view {subject[1]}"
 
 

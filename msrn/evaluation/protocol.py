@@ -117,8 +117,8 @@ def evaluate_meshes(
     """
     indices = np.asarray(indices, int).reshape(-1)
     if not len(surfaces) or len(surfaces) != len(indices):
-        wanted = "expected one each, at least one"
-        raise MsrnError(f"evaluation: {len(surfaces)} meshes for {len(indices)} images: {wanted}")
+        hint = "expected one each, at least one"
+        raise MsrnError(f"evaluation: {len(surfaces)} meshes for {len(indices)} images: {hint}")
     if points < 1:
         raise MsrnError(f"evaluation: points = {points}: expected at least 1")
     ids, categories = np.asarray(collection.object_id)[indices], np.asarray(collection.category)[indices]
@@ -187,19 +187,19 @@ def align_and_measure(predicted: np.ndarray, true: np.ndarray, extent: np.ndarra
     few = predicted[:ALIGN_POINTS]
     target = true[:ALIGN_POINTS]
 
-    def measured(motion: Motion, start: tuple[Motion, Distances] | None = None) -> tuple[Motion, Distances]:
+    def better(motion: Motion, start: tuple[Motion, Distances] | None = None) -> tuple[Motion, Distances]:
         """The motion with its distances, or ``start`` where that has the lower CD on all points."""
-        found = motion, match(*clouds, motion, QUERIES).distances
-        return start if start and start[1].chamfer_l1() <= found[1].chamfer_l1() else found
+        outcome = motion, match(*clouds, motion, QUERIES).distances
+        return start if start and start[1].chamfer_l1() <= outcome[1].chamfer_l1() else outcome
 
     def refined(motion: Motion, icp: Callable = rigid_icp) -> Motion:
         return motion.then(icp(motion.apply(few), target))
 
-    none = measured(IDENTITY)
-    icp = measured(refined(IDENTITY), none)
-    search = measured(search_rotation(few, target, extent=extent), none)
-    search_icp = measured(refined(search[0]), search)
-    search_icp = measured(refined(renormalised(search_icp[0], extent)), search_icp)
-    axes = measured(refined(search_icp[0], axis_scale), search_icp)
+    none = better(IDENTITY)
+    icp = better(refined(IDENTITY), none)
+    search = better(search_rotation(few, target, extent=extent), none)
+    search_icp = better(refined(search[0]), search)
+    search_icp = better(refined(renormalised(search_icp[0], extent)), search_icp)
+    axes = better(refined(search_icp[0], axis_scale), search_icp)
     steps = (none, icp, search, search_icp, axes)
     return {name: distances for name, (_, distances) in zip(ALIGNMENTS, steps, strict=True)}

@@ -42,13 +42,13 @@ def score_run(run: Run, label: Label, test: ImageCollection, progress: bool = Tr
     evaluation = evaluation_digest(test, run.settings.eval_points, "msrn.evaluation.inference", run.folder.name)
     if stored := _stored(run.result, evaluation):
         return label.on(stored)
-    started = time.perf_counter()
+    start = time.perf_counter()
     views = predict(run.network(), test, np.arange(len(test)))
     cited = views.take(test.evaluation_index)
     meshes = cited.meshes_in_true_frame(test.true_pose()[test.evaluation_index])
     shape = evaluate_meshes(meshes, test, test.evaluation_index, run.settings.eval_points, SEED, progress)
     fit = dict(zip(test.object_id[test.evaluation_index], cited.mask_iou.tolist(), strict=True))
-    record = _record(shape, test, label, "model", run.settings, evaluation, started).model_copy(
+    record = _record(shape, test, label, "model", run.settings, evaluation, start).model_copy(
         update={
             "seed": run.seed,
             "n_images": len(test),
@@ -83,9 +83,9 @@ def score_baseline(
     alike = [record for record in recorded if (record.kind, record.evaluation) == ("baseline", evaluation)]
     if stored := (alike[0] if alike else _stored(files.read_json(file), evaluation)):
         return label.on(stored)
-    started = time.perf_counter()
+    start = time.perf_counter()
     shape = evaluate_meshes(meshes(), test, test.evaluation_index, settings.eval_points, SEED, progress)
-    record = _record(shape, test, label, "baseline", settings, evaluation, started)
+    record = _record(shape, test, label, "baseline", settings, evaluation, start)
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     files.write_json(file, results.to_json(record))
@@ -98,9 +98,9 @@ def score_files(
     """The record of predictions from files; objects without one are named in ``missing`` and in no mean."""
     reader = "msrn.evaluation.prediction_files"
     evaluation = evaluation_digest(test, settings.eval_points, reader, predicted.digest)
-    started = time.perf_counter()
+    start = time.perf_counter()
     shape = evaluate_meshes(predicted.surfaces, test, predicted.indices, settings.eval_points, SEED, progress)
-    record = _record(shape, test, label, "files", settings, evaluation, started)
+    record = _record(shape, test, label, "files", settings, evaluation, start)
     return record.model_copy(update={"missing": list(predicted.missing), "settings": {}, "features": "unknown"})
 
 
@@ -117,9 +117,9 @@ def _record(
     kind: str,
     settings: Settings,
     evaluation: str,
-    started: float,
+    start: float,
 ) -> Record:
-    """The record of an evaluation of shapes that were not trained, begun at ``started``."""
+    """The record of an evaluation of shapes that were not trained, begun at ``start``."""
     summary = shape.summary(test.categories, SEED)
     ids, category, cd = shape.per_object("cd")
     return Record(
@@ -147,7 +147,7 @@ def _record(
         evaluation=evaluation,
         device=results.device_name("cpu"),
         train_seconds=0.0,
-        eval_seconds=time.perf_counter() - started,
+        eval_seconds=time.perf_counter() - start,
         **results.provenance(),
     )
 

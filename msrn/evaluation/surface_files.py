@@ -12,8 +12,8 @@ import trimesh
 
 from msrn.data.archives.arrays import read_arrays
 from msrn.data.archives.meshes import read_mesh
-from msrn.data.archives.reading import open_file, read_bytes, said, stat_of
-from msrn.errors import MsrnError
+from msrn.data.archives.reading import open_file, read_bytes, stat_of
+from msrn.errors import MsrnError, first_line
 from msrn.evaluation.protocol import Surface, check_surface
 
 FORMATS = (".obj", ".ply", ".off", ".glb", ".stl", ".npz", ".xyz")
@@ -87,17 +87,17 @@ def _read(root: Path, path: Path) -> Surface:
     except MsrnError:
         raise
     except Exception as error:  # trimesh and numpy raise whatever a torn file makes them stumble over
-        raise MsrnError(f"{path} is not a whole {kind} ({type(error).__name__}: {said(error)})") from None
+        raise MsrnError(f"{path} is not a whole {kind} ({type(error).__name__}: {first_line(error)})") from None
 
 
 def _check_content(content: bytes) -> None:
     """Two faults that trimesh passes over: a text .ply that was cut off, and coding that it takes for zeros."""
     header, _, body = content.partition(b"end_header")
     if header.startswith(b"ply") and b"format ascii" in header:
-        wanted = sum(int(line.split()[2]) for line in header.splitlines() if line.startswith(b"element"))
+        expected = sum(int(line.split()[2]) for line in header.splitlines() if line.startswith(b"element"))
         lines = sum(bool(line.strip()) for line in body.splitlines())
-        if lines < wanted:
-            raise ValueError(f"{lines} of {wanted} lines: is it cut off?")
+        if lines < expected:
+            raise ValueError(f"{lines} of {expected} lines: is it cut off?")
     for coding in (b"KHR_draco_mesh_compression", b"EXT_meshopt_compression"):
         if content.startswith(b"glTF") and coding in content:
             raise ValueError(f"it uses {coding.decode()}: write it without compression")
@@ -107,17 +107,17 @@ def _joined(scene: trimesh.Scene, points: bool) -> Surface:
     """The triangles of a scene, each part where its transforms put it; without any its points, where they may be."""
     parts = [(scene.geometry[name], place) for place, name in map(scene.graph.get, scene.graph.nodes_geometry)]
     meshes = [part for part in parts if len(getattr(part[0], "faces", ()))]
-    chosen = meshes or [part for part in parts if points and isinstance(part[0], trimesh.PointCloud)]
-    if not chosen:
+    shapes = meshes or [part for part in parts if points and isinstance(part[0], trimesh.PointCloud)]
+    if not shapes:
         raise ValueError("it has no faces")
-    sizes = [len(part.vertices) for part, _ in chosen]
+    sizes = [len(part.vertices) for part, _ in shapes]
     if sum(sizes) > LARGEST:  # a part that is placed a thousand times counts as often
         raise ValueError(f"{sum(sizes):,} points, more than {LARGEST:,}")
-    vertices = np.concatenate([part.vertices @ place[:3, :3].T + place[:3, 3] for part, place in chosen])
+    vertices = np.concatenate([part.vertices @ place[:3, :3].T + place[:3, 3] for part, place in shapes])
     if not meshes:
         return vertices
     starts = np.cumsum([0, *sizes[:-1]])
-    return vertices, np.concatenate([part.faces + start for (part, _), start in zip(chosen, starts, strict=True)])
+    return vertices, np.concatenate([part.faces + start for (part, _), start in zip(shapes, starts, strict=True)])
 
 
 def _twice_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -21,30 +21,30 @@ def by_category(foreground: Foreground) -> dict[str, float]:
 
     Costs ``LOOKED_AT`` looks of the perceptron a category; M_o of training photographs is kept already.
     """
-    train, found = foreground.train, {}
+    train, agreements = foreground.train, {}
     for term in np.unique(train.category):
         mine = np.flatnonzero(train.category == term)
         count = min(LOOKED_AT, len(mine))
         rows = mine[np.arange(count) * len(mine) // count]
         images = np.asarray(train.images[rows])
         coarse = foreground.saliency.masks(images, progress=False)
-        seen = coarse.any((1, 2)) & ~coarse.all((1, 2))
-        if seen.any():
-            cues = foreground.cues(images[seen], np.asarray(train.category[rows][seen]))
-            values = agreement(torch.from_numpy(cues), torch.from_numpy(coarse[seen]).float())
-            found[train.categories[term]] = float(values.mean())
-    return found
+        usable = coarse.any((1, 2)) & ~coarse.all((1, 2))
+        if usable.any():
+            cues = foreground.cues(images[usable], np.asarray(train.category[rows][usable]))
+            values = agreement(torch.from_numpy(cues), torch.from_numpy(coarse[usable]).float())
+            agreements[train.categories[term]] = float(values.mean())
+    return agreements
 
 
-def astray(found: dict[str, float]) -> list[str]:
+def astray(agreements: dict[str, float]) -> list[str]:
     """Categories whose cue is no stronger inside M_o than outside."""
-    return [name for name, value in found.items() if value <= 0]
+    return [name for name, value in agreements.items() if value <= 0]
 
 
-def said(found: dict[str, float]) -> str:
+def sentence(agreements: dict[str, float]) -> str:
     """The agreements in words, and what to think of those that are not positive."""
-    values = ", ".join(f"{name} {value:+.2f}".replace("-", "−") for name, value in found.items())
-    lost = astray(found)
+    values = ", ".join(f"{name} {value:+.2f}".replace("-", "−") for name, value in agreements.items())
+    lost = astray(agreements)
     verdict = (
         f"The cue of {', '.join(lost)} is no stronger inside M_o than outside: do not trust masks that it refines."
         if lost
@@ -57,9 +57,9 @@ def warn(foreground: Foreground) -> None:
     """A line on standard error when the cue of a category lies on the background; each time the cues are used."""
     if foreground.train.masks is not None or foreground.settings.masks != "refined":  # no cue has a say
         return
-    found = by_category(foreground)
-    if lost := astray(found):
-        values = ", ".join(f"{name} {found[name]:.2f}" for name in lost)
+    agreements = by_category(foreground)
+    if lost := astray(agreements):
+        values = ", ".join(f"{name} {agreements[name]:.2f}" for name in lost)
         print(
             f"warning: seed {foreground.seed}: foreground cues are no stronger inside the off-the-shelf masks than "
             f"outside for {values}: look at them before you trust the refined masks",

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from msrn.errors import MsrnError
+from msrn.errors import MsrnError, first_line
 
 IMAGENET = (torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
 LITE = (torch.tensor(127 / 255), torch.tensor(128 / 255))  # (255 x - 127) / 128
@@ -29,7 +29,7 @@ class Encoder(NamedTuple):
     upper: nn.Module
     tail: nn.Module
     features: int  # Q_f
-    scored: int  # channels after the tail
+    channels: int  # channels after the tail
     scale: tuple[Tensor, Tensor]  # subtracted from and divided into images in 0..1
 
 
@@ -42,8 +42,9 @@ def load_encoder(name: str, weights: str | None) -> Encoder:
     try:
         return build(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch.load and load_state_dict raise whatever a foreign file makes them stumble over
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise MsrnError(f"weights.cue = {weights!r}: not torchvision's weights of {name} ({reason})") from error
+        raise MsrnError(
+            f"weights.cue = {weights!r}: not torchvision's weights of {name} ({first_line(error)})"
+        ) from error
 
 
 def encoder_identity(name: str, weights: str | None) -> list[str]:

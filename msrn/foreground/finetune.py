@@ -95,8 +95,8 @@ class RawImages:
     @functools.cached_property
     def probe(self) -> tuple[Tensor, Tensor, Tensor]:
         """Images, categories and M_o (P,H,W) of a fixed sample."""
-        chosen = np.random.default_rng(0).permutation(self.count)[:PROBED]
-        rows = np.sort(chosen)
+        sample = np.random.default_rng(0).permutation(self.count)[:PROBED]
+        rows = np.sort(sample)
         coarse = self.saliency.masks(np.asarray(self.collection.images[rows]), progress=False)
         return *self._at(rows), torch.from_numpy(coarse).to(self.device).float()
 
@@ -174,9 +174,9 @@ def suppression(perceived: Perceived, category: Tensor) -> Tensor:
 def contrast(perceived: Perceived, bank, temperature: float) -> Tensor:
     """Eqs 13-15: L_for (B,) against the slots of P_f that hold a feature."""
     count = int(bank.filled.min())  # the same for both terms, which are written together
-    kept_f, kept_b = bank.values[FOREGROUND, :count], bank.values[BACKGROUND, :count]
-    of_foreground = losses.contrastive(perceived.foreground, kept_f, kept_b, temperature)
-    return of_foreground + losses.contrastive(perceived.background, kept_b, kept_f, temperature)
+    slots_f, slots_b = bank.values[FOREGROUND, :count], bank.values[BACKGROUND, :count]
+    of_foreground = losses.contrastive(perceived.foreground, slots_f, slots_b, temperature)
+    return of_foreground + losses.contrastive(perceived.background, slots_b, slots_f, temperature)
 
 
 @torch.no_grad()

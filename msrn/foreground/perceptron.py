@@ -40,7 +40,7 @@ class Perceptron(nn.Module):
         # Undecided at first: features are so large that a usual start would already be 0 or 1 everywhere, and stay so.
         nn.init.normal_(self.generator.weight, std=1e-3)
         nn.init.zeros_(self.generator.bias)
-        self.scorer = nn.Conv2d(encoder.scored, categories, 1)
+        self.scorer = nn.Conv2d(encoder.channels, categories, 1)
         self.bank = MemoryBank(2, s.memory_slots, encoder.features, s.memory_momentum, s.memory_fill_first, seed)
         self.size, self.frozen = s.cue_size, s.cue_frozen
         self.register_buffer("shift", encoder.scale[0].clone(), persistent=False)

@@ -34,7 +34,7 @@ from msrn.store.results import device_name
 SIZE = 64
 """Side of the images that come out, as of all data sets."""
 BATCH = 32
-FOUND, EMPTY = 1, 2  # states of a segmented image: whether it has any foreground
+OCCUPIED, EMPTY = 1, 2  # states of a segmented image: whether it has any foreground
 OF_REFINEMENT = ("refinement", "cue_threshold")
 OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", *OF_REFINEMENT}
 OF_THE_BANK = {"memory_slots", "memory_momentum", "memory_fill_first"}
@@ -94,10 +94,10 @@ class Foreground:
     @property
     def log(self) -> list[dict]:
         """The log of the fine-tuning, a record every few steps."""
-        found = read_log(self._folder)
-        if not found:
+        records = read_log(self._folder)
+        if not records:
             raise MsrnError(f"{self._folder}: its log.jsonl is gone; delete that folder and run again")
-        return found
+        return records
 
     @property
     def tuned_on(self) -> str:
@@ -155,13 +155,13 @@ class Foreground:
             )
 
     def _cues(self, network: Perceptron, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
-        given = torch.from_numpy(np.array(images)).to(self.device).float() / 255
-        features = network.features(given)
+        batch = torch.from_numpy(np.array(images)).to(self.device).float() / 255
+        features = network.features(batch)
         if category is None:
-            chosen = network.scores(features).mean((2, 3)).argmax(1)
+            terms = network.scores(features).mean((2, 3)).argmax(1)
         else:
-            chosen = torch.from_numpy(np.array(category, np.int64)).to(self.device)
-        cue = network.cues(features)[torch.arange(len(given), device=self.device), chosen]
+            terms = torch.from_numpy(np.array(category, np.int64)).to(self.device)
+        cue = network.cues(features)[torch.arange(len(batch), device=self.device), terms]
         return stretch(cue.cpu().numpy(), images.shape[2:])
 
     def _key(self, collection: ImageCollection) -> str:
@@ -185,9 +185,9 @@ class Foreground:
         """Segment block by block; one that was interrupted goes on. Categories are known in training alone; elsewhere
         the perceptron has to say."""
         count, shape = len(collection), (len(collection), SIZE, SIZE)
-        made = {"images": make("images", (count, 3, SIZE, SIZE), "uint8"), "masks": make("masks", shape, "bool")}
+        arrays = {"images": make("images", (count, 3, SIZE, SIZE), "uint8"), "masks": make("masks", shape, "bool")}
         if collection.has_true_masks:
-            made["true_masks"] = make("true_masks", shape, "bool")
+            arrays["true_masks"] = make("true_masks", shape, "bool")
         state = make("state", (count,), "uint8")  # of each image; an array begins as zeros
         starts = [start for start in range(0, count, BATCH) if not state[start : start + BATCH].all()]
         label = f"segmenting {collection.name}/{collection.split}"
@@ -196,15 +196,15 @@ class Foreground:
             images, masks = np.asarray(collection.images[rows]), self._masks(collection, rows)
             true = collection.true_masks()[rows] if collection.has_true_masks else masks
             cut = cut_out(images, masks, true, SIZE)._asdict()
-            for name in made:
-                made[name][rows] = cut[name]
-            state[rows] = np.where(cut["masks"].any((1, 2)), FOUND, EMPTY)  # last, so that it vouches for the rest
+            for name in arrays:
+                arrays[name][rows] = cut[name]
+            state[rows] = np.where(cut["masks"].any((1, 2)), OCCUPIED, EMPTY)  # last, so that it vouches for the rest
 
     def _masks(self, collection: ImageCollection, rows: slice) -> np.ndarray:
         if self.settings.masks == "true":
             return np.asarray(collection.true_masks()[rows])
-        known = collection.category[rows] if collection.split == "train" else None
-        return self.masks(np.asarray(collection.images[rows]), known)
+        category = collection.category[rows] if collection.split == "train" else None
+        return self.masks(np.asarray(collection.images[rows]), category)
 
     @property
     def _folder(self) -> Path:
@@ -218,8 +218,8 @@ class Foreground:
         return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
 
     def _identity(self) -> dict[str, Any]:
-        wanted = OF_THE_CUE | OF_THE_BANK
-        return {name: value for name, value in self.settings.model_dump(mode="json").items() if name in wanted}
+        names = OF_THE_CUE | OF_THE_BANK
+        return {name: value for name, value in self.settings.model_dump(mode="json").items() if name in names}
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from msrn.data.homeware.reader import ASSETS, torn_asset
-from msrn.errors import MsrnError
+from msrn.errors import MsrnError, first_line
 from msrn.store.keyed_cache import KeyedCache
 
 SIZE = 320
@@ -35,7 +35,7 @@ SMALL_DIGEST = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8
 """SHA-256 of the file."""
 SHIPPED = ASSETS / "homeware_wild_saliency.npz"
 """Maps that come with the package, made by ``scripts/pack_saliency.py``."""
-KEPT_AT_ONCE = 32
+IMAGES_AT_ONCE = 32
 """Images between two writes of the cache: what an interruption can lose."""
 
 
@@ -55,25 +55,25 @@ class Saliency:
         Reads one image at a time: ``images`` may be a memory map of any length.
         """
         keys = [content_key(image) for image in images]
-        known = self.cache.known(keys) | self._shipped.keys()
-        rows = list({key: row for row, key in enumerate(keys) if key not in known}.values())
+        present = self.cache.present(keys) | self._shipped.keys()
+        rows = list({key: row for row, key in enumerate(keys) if key not in present}.values())
         if not rows:
             return
         _ = self._session  # one for all threads
         bar = tqdm(total=len(rows), desc=f"{self.name} masks", unit="image", disable=not progress, mininterval=1)
         with bar, ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-            for start in range(0, len(rows), KEPT_AT_ONCE):
-                part = rows[start : start + KEPT_AT_ONCE]
+            for start in range(0, len(rows), IMAGES_AT_ONCE):
+                part = rows[start : start + IMAGES_AT_ONCE]
                 items = pool.map(lambda row: _zipped(self._map(np.asarray(images[row]))), part)
-                self.cache.keep(dict(zip((keys[row] for row in part), items, strict=True)))
+                self.cache.add(dict(zip((keys[row] for row in part), items, strict=True)))
                 bar.update(len(part))
 
     def maps(self, images: np.ndarray, progress: bool = True) -> np.ndarray:
         """Soft maps (N,H,W) uint8, 255 for 1, of images (N,3,H,W) uint8."""
         self.complete(images, progress)
         keys = [content_key(image) for image in images]
-        found = self.cache.find(key for key in keys if key not in self._shipped)
-        rows = (_of_levels(self._shipped[key]) if key in self._shipped else _unzipped(found[key]) for key in keys)
+        items = self.cache.find(key for key in keys if key not in self._shipped)
+        rows = (_of_levels(self._shipped[key]) if key in self._shipped else _unzipped(items[key]) for key in keys)
         try:
             return np.stack([row.reshape(images.shape[2:]) for row in rows])
         except (zlib.error, ValueError) as error:
@@ -100,9 +100,9 @@ class Saliency:
         """The soft map (H,W) in 0..1 of an image (3,H,W) uint8."""
         enlarged = _resize(image.astype(np.float32), SIZE)
         scaled = enlarged / max(float(enlarged.max()), 1e-6)
-        given = ((scaled - MEAN[:, None, None]) / DEVIATION[:, None, None]).astype(np.float32)
+        pixels = ((scaled - MEAN[:, None, None]) / DEVIATION[:, None, None]).astype(np.float32)
         with _refusing(self.file):
-            [output] = self._session.run([self._session.get_outputs()[0].name], {self._input: given[None]})
+            [output] = self._session.run([self._session.get_outputs()[0].name], {self._input: pixels[None]})
             if output.shape != (1, 1, SIZE, SIZE):
                 raise ValueError(f"an output of shape {output.shape}")
             if not np.isfinite(output).all():
@@ -125,8 +125,8 @@ class Saliency:
             shapes = [list(session.get_inputs()[0].shape), list(session.get_outputs()[0].shape)]
             for shape, channels in zip(shapes, (3, 1), strict=True):
                 fits = len(shape) == 4 and all(
-                    not isinstance(given, int) or given == expected
-                    for given, expected in zip(shape, (1, channels, SIZE, SIZE), strict=True)
+                    not isinstance(length, int) or length == expected
+                    for length, expected in zip(shape, (1, channels, SIZE, SIZE), strict=True)
                 )
                 if not fits:
                     raise ValueError(f"an input or output of shape {shape}")
@@ -138,10 +138,9 @@ def _refusing(file: Path):
     try:
         yield
     except Exception as error:  # onnxruntime has a dozen classes of its own for a file that is none of its
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise MsrnError(
-            f"weights.saliency = {str(file)!r}: not U2-Net in ONNX ({reason}); expected one image (1, 3, {SIZE}, "
-            f"{SIZE}) in and maps (1, 1, {SIZE}, {SIZE}) out, or leave it out for U2-Net-p"
+            f"weights.saliency = {str(file)!r}: not U2-Net in ONNX ({first_line(error)}); expected one image "
+            f"(1, 3, {SIZE}, {SIZE}) in and maps (1, 1, {SIZE}, {SIZE}) out, or leave it out for U2-Net-p"
         ) from error
 
 
@@ -187,6 +186,6 @@ def content_key(image: np.ndarray) -> bytes:
 
 def _resize(image: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
     """Bilinear, (C,H,W) float32 -> (C, *size)."""
-    given = torch.from_numpy(np.ascontiguousarray(image))[None]
+    batch = torch.from_numpy(np.ascontiguousarray(image))[None]
     size = (size, size) if isinstance(size, int) else tuple(size)
-    return torch.nn.functional.interpolate(given, size, mode="bilinear")[0].numpy()
+    return torch.nn.functional.interpolate(batch, size, mode="bilinear")[0].numpy()

@@ -56,7 +56,7 @@ def find_candidates(
                 candidates[part] = near[objects]  # (R,count)
                 for image in part if distinct else ():
                     similar = [views[place] for place in owner[candidates[image]]]
-                    candidates[image] = [_most_different(silhouettes, image, shown) for shown in similar]
+                    candidates[image] = [_most_different(silhouettes, image, others) for others in similar]
                 bar.update(len(part))
     return candidates
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from msrn.data.collection import ImageCollection
-from msrn.errors import MsrnError, did_you_mean
+from msrn.errors import MsrnError, did_you_mean, first_line
 from msrn.foreground.encoders import efficientnet_lite
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.digest import digest_of
@@ -138,7 +138,7 @@ def _load_clip(weights: str | None, device: torch.device) -> Extractor:
             clip = open_clip.create_model(CLIP_MODEL, pretrained=str(path), precision="fp32", device=device)
     except Exception as error:  # what open_clip and torch raise for a foreign file is of many kinds
         raise MsrnError(
-            f"weights.clip = {str(path)!r}: not a checkpoint of {CLIP_MODEL} ({_first_line(error)}); expected weights "
+            f"weights.clip = {str(path)!r}: not a checkpoint of {CLIP_MODEL} ({first_line(error)}); expected weights "
             "as open_clip saves them (.safetensors, or a state dict in .bin or .pt)"
         ) from error
     visual = clip.eval().visual
@@ -158,10 +158,6 @@ def _clip_file(weights: str | None) -> Path:
     if not path.is_file():
         raise MsrnError(f"weights.clip = {weights!r}: no such file; give that of {CLIP_MODEL} as open_clip saves it")
     return path
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 LOADERS = {"efficientnet-lite2": (_identify_lite, _load_lite), "clip": (_identify_clip, _load_clip)}

@@ -66,7 +66,7 @@ def most_similar(
         for others in _slices(len(images), COLUMNS[device.type]):
             columns = _load(features, images[others], device)
             _compare(rows, owner[part], columns, owner[others], others.start, best.values())
-        yield images[part], {kind: images[found.places()] for kind, found in best.items()}
+        yield images[part], {kind: images[top.places()] for kind, top in best.items()}
 
 
 class _Best:
@@ -111,16 +111,16 @@ def _compare(rows: Tensor, own: Tensor, columns: Tensor, owner: Tensor, start: i
         similarity = rows @ columns.T
     if start == 0:
         similarity.masked_fill_(own[:, None] == owner, OWN)
-        needed = [found.needed_among(similarity, owner) for found in best]
+        needed = [top.needed_among(similarity, owner) for top in best]
     else:
-        needed = [found.needed() for found in best]
+        needed = [top.needed() for top in best]
     least = torch.stack(needed).amin(0) - _rounding(rows.shape[1])
     row, column = _reaching(similarity, least)
     others = own[row] != owner[column]
     row, column = row[others], column[others]
     rank = (_exact_steps(rows, columns, row, column) << PLACES) + (LAST - start - column)
-    for found in best:
-        found.add(_side_by_side(rank, row, len(rows)))
+    for top in best:
+        top.add(_side_by_side(rank, row, len(rows)))
 
 
 def _reaching(similarity: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,13 +144,13 @@ def _exact_steps(rows: Tensor, columns: Tensor, row: Tensor, column: Tensor) -> 
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # any order will do, since no sum is rounded
-def _products(rows: np.ndarray, columns: np.ndarray, row: np.ndarray, column: np.ndarray, found: np.ndarray) -> None:
+def _products(rows: np.ndarray, columns: np.ndarray, row: np.ndarray, column: np.ndarray, sums: np.ndarray) -> None:
     for pair in range(len(row)):
         left, right = rows[row[pair]], columns[column[pair]]
         total = 0.0
         for k in range(left.shape[0]):
             total += np.float64(left[k]) * np.float64(right[k])
-        found[pair] = total
+        sums[pair] = total
 
 
 def _side_by_side(values: Tensor, row: Tensor, rows: int) -> Tensor:

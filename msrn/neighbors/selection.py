@@ -38,5 +38,5 @@ def sample(selected: Tensor, draw: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """
     count = min(count, selected.shape[1]) or selected.shape[1]
     column = draw.masked_fill(~selected, torch.inf).topk(count, dim=1, largest=False).indices
-    chosen = selected.gather(1, column).to(draw.dtype)
-    return column, chosen / chosen.sum(1, keepdim=True).clamp(min=1)
+    weight = selected.gather(1, column).to(draw.dtype)
+    return column, weight / weight.sum(1, keepdim=True).clamp(min=1)

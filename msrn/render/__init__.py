@@ -105,9 +105,9 @@ def default_backend(device: torch.device, dtype: torch.dtype = torch.float32) ->
 def _checked(vertices, faces, face_colors, image_size, sigma, gamma) -> Tensor:
     """Refuse what the backends could not draw; returns the faces as int64 on the vertices' device."""
     if vertices.ndim != 3 or vertices.shape[2] != 3 or vertices.dtype not in (torch.float32, torch.float64):
-        raise MsrnError(f"render: vertices are {_said(vertices)}, expected (B,V,3) float32 or float64")
+        raise MsrnError(f"render: vertices are {_kind(vertices)}, expected (B,V,3) float32 or float64")
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.is_floating_point():
-        raise MsrnError(f"render: faces are {_said(faces)}, expected (F,3) whole numbers")
+        raise MsrnError(f"render: faces are {_kind(faces)}, expected (F,3) whole numbers")
     low, high = _span(faces)
     if low < 0 or high >= vertices.shape[1]:
         span = f"{low}..{high}"
@@ -117,8 +117,8 @@ def _checked(vertices, faces, face_colors, image_size, sigma, gamma) -> Tensor:
         expected = (len(vertices), len(faces), 3, 3)
         same_kind = face_colors.dtype == vertices.dtype and face_colors.device == vertices.device
         if face_colors.shape != expected or not same_kind:
-            wanted = f"{expected} {vertices.dtype} on {vertices.device}, like the vertices"
-            raise MsrnError(f"render: face_colors are {_said(face_colors)} on {face_colors.device}, expected {wanted}")
+            kind = f"{expected} {vertices.dtype} on {vertices.device}, like the vertices"
+            raise MsrnError(f"render: face_colors are {_kind(face_colors)} on {face_colors.device}, expected {kind}")
     if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 1:
         raise MsrnError(f"render: image_size is {image_size!r}, expected a whole number of pixels, 1 or more")
     for name, value in (("sigma", sigma), ("gamma", gamma)):
@@ -144,5 +144,5 @@ def _background(background: Sequence[float]) -> tuple[float, float, float]:
     return values
 
 
-def _said(tensor: Tensor) -> str:
+def _kind(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)} {tensor.dtype}"

@@ -137,19 +137,19 @@ def _draw(vertices, faces, colors, colored, numbers, state):
                 ahead = (state[row, column, NEAREST] - z) * slope
                 if ahead < -VANISHED:
                     continue
-                weight, keep = coverage, one
+                weight, decay = coverage, one
                 if ahead > 0:
-                    keep = math.exp(-ahead) if ahead < VANISHED else real(0)
+                    decay = math.exp(-ahead) if ahead < VANISHED else real(0)
                     state[row, column, NEAREST] = z
                 else:
                     weight *= math.exp(ahead)
-                state[row, column, TOTAL] = state[row, column, TOTAL] * keep + weight
+                state[row, column, TOTAL] = state[row, column, TOTAL] * decay + weight
                 red = weight * (b0 * red0 + b1 * red1 + b2 * red2)
                 green = weight * (b0 * green0 + b1 * green1 + b2 * green2)
                 blue = weight * (b0 * blue0 + b1 * blue1 + b2 * blue2)
-                state[row, column, RED] = state[row, column, RED] * keep + red
-                state[row, column, GREEN] = state[row, column, GREEN] * keep + green
-                state[row, column, BLUE] = state[row, column, BLUE] * keep + blue
+                state[row, column, RED] = state[row, column, RED] * decay + red
+                state[row, column, GREEN] = state[row, column, GREEN] * decay + green
+                state[row, column, BLUE] = state[row, column, BLUE] * decay + blue
 
 
 @njit(**COMPILED)

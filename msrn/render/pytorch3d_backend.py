@@ -16,7 +16,7 @@ PyTorch3D is optional (there is no wheel for macOS or Windows) and therefore imp
 import torch
 from torch import Tensor
 
-from msrn.errors import MsrnError
+from msrn.errors import MsrnError, first_line
 from msrn.render.blending import blend, drawable
 
 FACES_PER_PIXEL = 50
@@ -83,9 +83,8 @@ def _pytorch3d():
         from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
         from pytorch3d.structures import Meshes
     except ImportError as error:
-        reason = str(error).splitlines()[0]
         raise MsrnError(
-            f"render: backend pytorch3d cannot be imported ({reason}); install easypytorch3d (PyPI) or pytorch3d "
-            "(conda-forge), or use backend='numba' or 'torch'"
+            f"render: backend pytorch3d cannot be imported ({first_line(error)}); install easypytorch3d (PyPI) or "
+            "pytorch3d (conda-forge), or use backend='numba' or 'torch'"
         ) from error
     return rasterize_meshes, Meshes

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from msrn.errors import MsrnError
+from msrn.errors import MsrnError, first_line
 from msrn.render.blending import EPSILON, FAR, NEAR
 
 # One warp draws a tile of 4 x 8 pixels, or takes 4 faces with 16 pixels each at a time back: a face of the templates
@@ -137,9 +137,8 @@ def _kernels(device: torch.device):
     try:
         from msrn.render import triton_kernels
     except ImportError as error:
-        reason = str(error).splitlines()[0]
         raise MsrnError(
-            f"render: backend triton cannot be imported ({reason}); torch brings it on Linux with CUDA; "
+            f"render: backend triton cannot be imported ({first_line(error)}); torch brings it on Linux with CUDA; "
             "use backend='torch'"
         ) from error
     if device.type == "cpu" and not triton_kernels.INTERPRETED:

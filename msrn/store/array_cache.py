@@ -69,7 +69,7 @@ def _write(folder: Path, build: Callable[[Make], None], resume: bool) -> None:
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed; the lock is ours
     partial.mkdir(exist_ok=True)
     arrays: list[np.memmap] = []
-    kept = False
+    resumable = False
 
     def make(name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         try:
@@ -88,11 +88,11 @@ def _write(folder: Path, build: Callable[[Make], None], resume: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # a torn one
         partial.rename(folder)
     except BaseException:
-        kept = resume
+        resumable = resume
         raise
     finally:
         arrays.clear()
-        if not kept:
+        if not resumable:
             shutil.rmtree(partial, ignore_errors=True)
 
 
@@ -117,9 +117,9 @@ def _reserved_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.m
     """
     if path.exists():
         with suppress(ValueError, EOFError):  # torn, as a lost power supply leaves it
-            found = np.load(path, mmap_mode="r+", allow_pickle=False)
-            if (found.shape, found.dtype) == (shape, dtype):
-                return found
+            array = np.load(path, mmap_mode="r+", allow_pickle=False)
+            if (array.shape, array.dtype) == (shape, dtype):
+                return array
     new = path.with_suffix(".new")
     np.lib.format.open_memmap(new, mode="w+", dtype=dtype, shape=shape)
     _reserve(new)
@@ -143,11 +143,11 @@ def _is_whole(folder: Path) -> bool:
     """Every file of the manifest is there with its size and digest; anything unreadable counts as torn."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        if not files or any((folder / name).stat().st_size != found["size"] for name, found in files.items()):
+        if not files or any((folder / name).stat().st_size != entry["size"] for name, entry in files.items()):
             return False
         with ThreadPoolExecutor(WORKERS) as pool:  # digests hold no lock: two cores halve the time to open
             digests = list(pool.map(_digest, [folder / name for name in files]))
-        return digests == [found["digest"] for found in files.values()]
+        return digests == [entry["digest"] for entry in files.values()]
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -143,20 +143,20 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 def trim_log(folder: Path, step: int) -> dict[str, Any]:
     """Drop log lines after the checkpoint (they will come again) and a torn last one; the last line that is left."""
-    kept = [record for record in read_log(folder) if record["step"] <= step]
-    write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
-    return kept[-1] if kept else {"seconds": 0.0, "cpu_seconds": 0.0}
+    records = [record for record in read_log(folder) if record["step"] <= step]
+    write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    return records[-1] if records else {"seconds": 0.0, "cpu_seconds": 0.0}
 
 
 def read_log(folder: Path) -> list[dict]:
     """All whole lines; one torn by a kill is the last and comes again."""
-    path, found = folder / "log.jsonl", []
+    path, records = folder / "log.jsonl", []
     for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
         with contextlib.suppress(json.JSONDecodeError):
             record = json.loads(line)
             if isinstance(record, dict) and {"step", "seconds"} <= record.keys():
-                found.append(record)
-    return found
+                records.append(record)
+    return records
 
 
 def params_of(folder: Path) -> dict[str, Any] | None:

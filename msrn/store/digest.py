@@ -16,7 +16,7 @@ NO_NUMBER = ("msrn.errors", "msrn.paths", "msrn.settings", "msrn.store", "msrn.d
 """Modules that decide no number, where the digest of code stops: values of settings are in every identity themselves,
 and ``msrn.data`` is the list of readers, whose collections have a fingerprint."""
 
-_known: dict[str, str] = {}  # digest of each module that was read by this process
+_digests: dict[str, str] = {}  # digest of each module that was read by this process
 
 
 def digest_of(*parts: object) -> str:
@@ -42,17 +42,17 @@ def _of_module(name: str, above: tuple[str, ...]) -> str:
         return "-"
     if name in above:
         raise ImportError(f"modules import each other: {' -> '.join((*above[above.index(name) :], name))}")
-    if name not in _known:
+    if name not in _digests:
         code = _plain(ast.parse(_file(name).read_text(encoding="utf-8")).body, (*above, name))
-        _known[name] = digest_of(ast.unparse(ast.Module(code, [])))
-    return _known[name]
+        _digests[name] = digest_of(ast.unparse(ast.Module(code, [])))
+    return _digests[name]
 
 
 def _plain(statements: list[ast.stmt], above: tuple[str, ...]) -> list[ast.stmt]:
     """A block without docstrings and imports for type checkers alone. Imports of the package come first, as texts in an
     order of their own, since a module that moves takes another place among its neighbours."""
     imports: list[str] = []
-    kept: list[ast.stmt] = []
+    code: list[ast.stmt] = []
     for statement in statements:
         if _is_text(statement) or (isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"):
             continue
@@ -63,8 +63,8 @@ def _plain(statements: list[ast.stmt], above: tuple[str, ...]) -> list[ast.stmt]
             for block in ("body", "orelse", "finalbody"):
                 if getattr(part, block, None):
                     setattr(part, block, _plain(getattr(part, block), above))
-        kept.append(statement)
-    return [ast.Expr(ast.Constant(text)) for text in sorted(imports)] + kept or [ast.Pass()]
+        code.append(statement)
+    return [ast.Expr(ast.Constant(text)) for text in sorted(imports)] + code or [ast.Pass()]
 
 
 def _texts(statement: ast.Import | ast.ImportFrom, above: tuple[str, ...]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from msrn.errors import MsrnError
 from msrn.paths import cache_folder
 
-ASKED_AT_ONCE = 500  # SQLite binds at most 999 values to a statement in its oldest versions
+KEYS_AT_ONCE = 500  # SQLite binds at most 999 values to a statement in its oldest versions
 
 
 class KeyedCache:
@@ -26,20 +26,20 @@ class KeyedCache:
         """Those of ``keys`` that are there, with their items."""
         return dict(self._rows("key, item", keys))
 
-    def known(self, keys: Iterable[bytes]) -> set[bytes]:
+    def present(self, keys: Iterable[bytes]) -> set[bytes]:
         """Those of ``keys`` that are there."""
         return {key for (key,) in self._rows("key", keys)}
 
-    def keep(self, items: Mapping[bytes, bytes]) -> None:
+    def add(self, items: Mapping[bytes, bytes]) -> None:
         """Add items, all of them or, when it is interrupted, none."""
         with self._open() as file, file:
             file.executemany("INSERT OR REPLACE INTO items VALUES (?, ?)", items.items())
 
     def _rows(self, columns: str, keys: Iterable[bytes]) -> list[tuple]:
-        wanted, rows = list(dict.fromkeys(keys)), []
+        unique, rows = list(dict.fromkeys(keys)), []
         with self._open() as file:
-            for start in range(0, len(wanted), ASKED_AT_ONCE):
-                part = wanted[start : start + ASKED_AT_ONCE]
+            for start in range(0, len(unique), KEYS_AT_ONCE):
+                part = unique[start : start + KEYS_AT_ONCE]
                 marks = ",".join("?" * len(part))
                 rows += file.execute(f"SELECT {columns} FROM items WHERE key IN ({marks})", part)
         return rows

@@ -107,7 +107,7 @@ class TrainingImages:
         a step that draws neighbours, the candidates' ``candidate_rows``, ``candidate_image``, ``candidate_mask`` and a
         number in 0..1 for each, ``draw`` (B, k), by which neighbours are drawn."""
         rows = self.indices(seed, step)
-        found = {
+        tensors = {
             "rows": torch.from_numpy(rows),
             "image": torch.from_numpy(np.asarray(self.images[rows])),
             "mask": torch.from_numpy(np.asarray(self.masks[rows])),
@@ -115,12 +115,12 @@ class TrainingImages:
         }
         if has_neighbors(step, self.settings):
             candidates = np.asarray(self.candidates[rows])
-            found["candidate_rows"] = torch.from_numpy(candidates)
-            found["candidate_image"] = torch.from_numpy(np.asarray(self.images[candidates]))  # (B, k, 3, h, w)
-            found["candidate_mask"] = torch.from_numpy(np.asarray(self.masks[candidates]))
+            tensors["candidate_rows"] = torch.from_numpy(candidates)
+            tensors["candidate_image"] = torch.from_numpy(np.asarray(self.images[candidates]))  # (B, k, 3, h, w)
+            tensors["candidate_mask"] = torch.from_numpy(np.asarray(self.masks[candidates]))
             draw = np.random.default_rng((seed, step)).random(candidates.shape, np.float32)
-            found["draw"] = torch.from_numpy(draw)
-        return found
+            tensors["draw"] = torch.from_numpy(draw)
+        return tensors
 
     def stream(self, seed: int, step: int) -> Iterator[dict[str, Tensor]]:
         """The inputs of ``step`` and of all that follow, on the device."""
@@ -131,9 +131,9 @@ class TrainingImages:
         with ThreadPoolExecutor(1) as reader:
             waiting = [reader.submit(self._pinned, seed, step + ahead) for ahead in range(AHEAD)]
             while True:
-                found = waiting.pop(0).result()
+                tensors = waiting.pop(0).result()
                 waiting.append(reader.submit(self._pinned, seed, step + AHEAD))
-                yield {name: value.to(self.device, non_blocking=True) for name, value in found.items()}
+                yield {name: value.to(self.device, non_blocking=True) for name, value in tensors.items()}
                 step += 1
 
     def _pinned(self, seed: int, step: int) -> dict[str, Tensor]:
@@ -147,8 +147,8 @@ def is_pose_step(step: int) -> bool:
 
 def has_neighbors(step: int, s: Settings) -> bool:
     """Whether a step draws neighbours: for the neighbour term, or to judge poses on their shapes."""
-    asked = s.pose_shape == "neighbor" or not is_pose_step(step)
-    return s.neighbor_consistency and step >= s.stage_switch and asked
+    right_kind = s.pose_shape == "neighbor" or not is_pose_step(step)
+    return s.neighbor_consistency and step >= s.stage_switch and right_kind
 
 
 def prepare(image: Tensor, mask: Tensor, category: Tensor, size: int) -> Batch:
@@ -159,10 +159,10 @@ def prepare(image: Tensor, mask: Tensor, category: Tensor, size: int) -> Batch:
 
 def _shrink(values: Tensor, size: int) -> Tensor:
     """Average the areas under ``size`` x ``size`` pixels."""
-    stored = values.shape[-1]
-    if stored == size:
+    width = values.shape[-1]
+    if width == size:
         return values
-    if stored % size == 0 and values.shape[-2] == stored:
-        side = stored // size  # of an area; summing whole images is faster than pooling, which goes pixel by pixel
+    if width % size == 0 and values.shape[-2] == width:
+        side = width // size  # of an area; summing whole images is faster than pooling, which goes pixel by pixel
         return sum(values[..., i::side, j::side] for i in range(side) for j in range(side)) / side**2
     return functional.interpolate(values, (size, size), mode="area")

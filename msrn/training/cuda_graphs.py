@@ -32,9 +32,9 @@ class GraphedSteps:
                 self._plain[key] = self._plain.get(key, 0) + 1
                 return self._aside(inputs)
             self._recorded[key] = self._record(inputs)
-        graph, held, outputs = self._recorded[key]
+        graph, buffers, outputs = self._recorded[key]
         for name, value in inputs.items():
-            held[name].copy_(value)
+            buffers[name].copy_(value)
         graph.replay()
         return {name: value.clone() for name, value in outputs.items()}
 
@@ -48,10 +48,10 @@ class GraphedSteps:
         return outputs
 
     def _record(self, inputs: dict[str, Tensor]) -> tuple:
-        held = {name: value.clone() for name, value in inputs.items()}
+        buffers = {name: value.clone() for name, value in inputs.items()}
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         # The thread that reads ahead page-locks memory meanwhile, which a recording of every thread would not survive.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            outputs = self._step(held)
-        return graph, held, outputs
+            outputs = self._step(buffers)
+        return graph, buffers, outputs

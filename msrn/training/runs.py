@@ -149,7 +149,7 @@ def params_content(
 
 def list_runs() -> list[dict[str, Any]]:
     """What ``params.yaml``, the log and the files say of every run in the store, oldest first; loads no tensors."""
-    found = []
+    entries = []
     for file in sorted(paths.runs_folder().glob("*/params.yaml"), key=lambda path: path.stat().st_mtime):
         content, folder = params_of(file.parent), file.parent
         size = sum(part.stat().st_size for part in folder.iterdir())
@@ -164,5 +164,5 @@ def list_runs() -> list[dict[str, Any]]:
                 "current": content["code"] == code_digest(*CODE),
                 "evaluated": read_json(folder / "result.json") is not None,
             }
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries

@@ -22,7 +22,7 @@ class Training:
     network: MSRN
     optimizer: torch.optim.Optimizer
     codes: Tensor  # (N, Q) z_s of every image when it was last in a batch
-    known: Tensor  # (N,) whether that was since the codes opened
+    codes_valid: Tensor  # (N,) whether that was since the codes opened
     settings: Settings
     seed: int
     step: int = 0
@@ -40,8 +40,8 @@ class Training:
         rate = torch.tensor(s.learning_rate, device=device) if device == "cuda" else s.learning_rate
         optimizer = torch.optim.Adam(network.parameters(), rate, fused=True, capturable=device == "cuda")
         codes = torch.zeros(images.count, s.shape_code, device=device)
-        known = torch.zeros(images.count, dtype=torch.bool, device=device)
-        return cls(network, optimizer, codes, known, s, seed)
+        codes_valid = torch.zeros(images.count, dtype=torch.bool, device=device)
+        return cls(network, optimizer, codes, codes_valid, s, seed)
 
     def set_rate(self, rate: float) -> None:
         group = self.optimizer.param_groups[0]
@@ -57,7 +57,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "compensating": self.network.compensating,
             "codes": self.codes,
-            "known": self.known,
+            "known": self.codes_valid,
             "step": self.step,
         }
 
@@ -68,7 +68,7 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.optimizer.param_groups[0].update(ours)
         self.codes.copy_(state["codes"])
-        self.known.copy_(state["known"])
+        self.codes_valid.copy_(state["known"])
         self.step = state["step"]
 
 

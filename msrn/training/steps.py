@@ -49,7 +49,7 @@ def shape_for_poses(run: Training, batch: Batch, inputs: dict[str, Tensor]) -> t
     if "draw" not in inputs:
         return run.network.shape(batch.image), inputs["rows"]
     rows = inputs["rows"]
-    near = draw_neighbors(run, run.codes[rows], run.known[rows], inputs, 1)
+    near = draw_neighbors(run, run.codes[rows], run.codes_valid[rows], inputs, 1)
     return run.network.shape(near.batch.image), near.rows[:, 0]
 
 
@@ -68,9 +68,9 @@ def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     total = own["total"].mean() + s.normal_weight * normal + s.laplacian_weight * laplacian
     result = {name: own[name].mean() for name in ("rgb", "bce", "affinity")} | {"mask_iou": iou.mean()}
     if "draw" in inputs:
-        neighbor, found = neighbor_term(run, shape, inputs)
+        neighbor, number = neighbor_term(run, shape, inputs)
         total = total + neighbor
-        result |= {"neighbor": neighbor, "n_re": found}
+        result |= {"neighbor": neighbor, "n_re": number}
     if run.step >= s.stage_switch:
         accepted = iou > s.shape_confidence
         network.bank.write(shape.code.detach(), batch.category, accepted)
@@ -87,8 +87,8 @@ def neighbor_term(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tup
     by which neighbours are chosen. The neighbour's texture and pose receive no gradient.
     """
     network, s = run.network, run.settings
-    known = torch.ones_like(inputs["rows"], dtype=torch.bool)
-    near = draw_neighbors(run, shape.code, known, inputs, s.neighbor_samples)
+    valid = torch.ones_like(inputs["rows"], dtype=torch.bool)
+    near = draw_neighbors(run, shape.code, valid, inputs, s.neighbor_samples)
     image, times = near.batch.image, near.rows.shape[1]
     with torch.no_grad(), network.frozen_statistics():
         _, rotation, translation = network.poses(image).likeliest()
@@ -112,25 +112,25 @@ class Neighbors(NamedTuple):
     count: Tensor  # N_re, the mean number of candidates that were neighbours
 
 
-def draw_neighbors(run: Training, code: Tensor, known: Tensor, inputs: dict[str, Tensor], count: int) -> Neighbors:
-    """At most ``count`` neighbours of each image (0: all) by its code (B, Q); ``known`` (B,) says whether it has one
+def draw_neighbors(run: Training, code: Tensor, valid: Tensor, inputs: dict[str, Tensor], count: int) -> Neighbors:
+    """At most ``count`` neighbours of each image (0: all) by its code (B, Q); ``valid`` (B,) says whether it has one
     yet. Where a code is not known, of the image or of a candidate, the candidate counts as a neighbour."""
     network, s = run.network, run.settings
     rows, category = inputs["candidate_rows"], inputs["category"]  # (B, k), (B,)
     prototypes = network.get_prototypes("neighbor_prototypes")
     selected = selection.select(code, category, run.codes[rows], *prototypes)
-    selected = selected | ~run.known[rows] | ~known[:, None]
+    selected = selected | ~run.codes_valid[rows] | ~valid[:, None]
     column, share = selection.sample(selected, inputs["draw"], count)  # (B, m) each
-    drawn = torch.arange(len(column), device=column.device)[:, None], column
-    image, mask = (inputs[name][drawn].flatten(0, 1) for name in ("candidate_image", "candidate_mask"))
+    place = torch.arange(len(column), device=column.device)[:, None], column
+    image, mask = (inputs[name][place].flatten(0, 1) for name in ("candidate_image", "candidate_mask"))
     batch = prepare(image, mask, category.repeat_interleave(column.shape[1]), s.image_size)
-    return Neighbors(rows[drawn], batch, share, selected.sum(1).float().mean())
+    return Neighbors(rows[place], batch, share, selected.sum(1).float().mean())
 
 
 def remember(run: Training, rows: Tensor, shape: Shape) -> None:
     """Keep the codes of the images ``rows``, by which they will be chosen as neighbours."""
     run.codes.index_copy_(0, rows, shape.code.detach())
-    run.known.index_fill_(0, rows, run.step >= run.settings.stage_switch)
+    run.codes_valid.index_fill_(0, rows, run.step >= run.settings.stage_switch)
 
 
 def render_and_compare(
@@ -149,8 +149,8 @@ def render_and_compare(
     k = rotation.shape[1]
     projected = camera.project(vertices[:, None], rotation, translation).flatten(0, 1)
     colors = colors[:, None].expand(-1, k, -1, -1, -1).flatten(0, 1)
-    drawn = soft_rasterize(projected, network.faces, colors, s.image_size, s.sigma, s.gamma, WHITE)
-    surface, alpha, log_transparency = (x.unflatten(0, (-1, k)) for x in drawn)
+    images = soft_rasterize(projected, network.faces, colors, s.image_size, s.sigma, s.gamma, WHITE)
+    surface, alpha, log_transparency = (x.unflatten(0, (-1, k)) for x in images)
     rendered = 1 + alpha[:, :, None] * (surface - 1)  # the surface fades to white along the outline, as alpha does
     mask, image = batch.mask[:, None], batch.image[:, None]
     terms = losses.reconstruction(mask, image, alpha, log_transparency, rendered, s.affinity_weight, s.affinity_literal)

@@ -10,7 +10,7 @@ from msrn.baselines.ellipsoid import ellipsoid
 from msrn.baselines.mean_shape import marching_tetrahedra, mean_shape
 from msrn.baselines.random_object import meshes_of, random_object
 from msrn.baselines.retrieval import nearest_object
-from msrn.baselines.silhouettes import SETTINGS, fitted
+from msrn.baselines.silhouettes import SETTINGS, fitted_meshes
 from msrn.data import GroundTruth
 from msrn.data.drawing import views
 from msrn.data.surface import sample_surface
@@ -153,7 +153,7 @@ def test_meshes_are_fitted_to_the_masks_of_their_own_object():
         true_pose=lambda: views.poses_of(np.tile(view, 2)),
     )
     settings = make_settings({"image_size": 32, "mesh_level": 2, "encoder": "small", "sigma": 4e-4})
-    meshes = fitted(seen, [30, 5], settings)  # a view of "tall", then one of "wide"
+    meshes = fitted_meshes(seen, [30, 5], settings)  # a view of "tall", then one of "wide"
     for name, (vertices, faces) in zip(("tall", "wide"), meshes, strict=True):
         x, y, z = boxes[name].vertices.max(0)  # half an edge each
         hull = y + min(x, z) * np.tan(

@@ -68,14 +68,14 @@ class EncodedCandidates:
         rows = inputs["candidate_rows"]
         remembered, encoded = run.codes[rows], encode(run, inputs)
         prototypes = run.network.get_prototypes("neighbor_prototypes")
-        known_before = run.known[rows]
+        valid_before = run.codes_valid[rows]
         chosen, anew = (selection.select(code, inputs["category"], z, *prototypes) for z in (remembered, encoded))
-        self.agreed.append(((chosen | ~known_before) == anew).float().mean())
-        run.codes[rows], run.known[rows] = encoded, True
+        self.agreed.append(((chosen | ~valid_before) == anew).float().mean())
+        run.codes[rows], run.codes_valid[rows] = encoded, True
         try:
             return self._draw(run, code, known, inputs, count)
         finally:
-            run.codes[rows], run.known[rows] = remembered, known_before
+            run.codes[rows], run.codes_valid[rows] = remembered, valid_before
 
     def agreement(self) -> float | None:
         """The mean share since it was last asked; null where no step drew neighbours."""

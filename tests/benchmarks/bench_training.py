@@ -42,7 +42,7 @@ class Bench:
         self.run = run = state.Training.start(s, images, seed=0)
         torch.manual_seed(0)
         run.codes.normal_()
-        run.known.fill_(True)
+        run.codes_valid.fill_(True)
         run.network.bank.write(run.codes[:2000], torch.tensor(images.category[:2000]).to(images.device))
 
     def steps(self, count: int) -> float:

@@ -26,7 +26,7 @@ def run_and_inputs():
     run.network.open_codes(True)
     torch.manual_seed(0)
     run.codes.normal_()
-    run.known.fill_(True)
+    run.codes_valid.fill_(True)
     values, valid = run.network.get_prototypes("neighbor_prototypes")
     values.normal_()
     valid.fill_(True)
@@ -46,7 +46,7 @@ def test_neighbours_are_chosen_by_new_codes_and_the_remembered_ones_stay(run_and
     assert float(made.count) == pytest.approx(float(chosen.sum(1).float().mean())) and not chosen.equal(by_memory)
     assert encoded.agreement() == pytest.approx(float((chosen == by_memory).float().mean()))
     assert encoded.agreement() is None  # asked twice in a row
-    assert run.codes.equal(before) and run.known.all()
+    assert run.codes.equal(before) and run.codes_valid.all()
 
 
 def test_codes_just_remembered_choose_alike(run_and_inputs):

@@ -62,18 +62,18 @@ NONE = np.zeros(len(TRUE), bool)
 
 
 def test_shapes_that_are_the_same_way_round_tell_the_front():
-    assert front_back.told(*asked(NONE, NONE)) > 0.95
-    assert front_back.told(*asked(~NONE, ~NONE)) > 0.95  # all half a turn off: a frame is as good as another
-    assert front_back.told(*asked(FLIPPED, FLIPPED)) > 0.95  # poses are split, and shapes could tell
+    assert front_back.share_told(*asked(NONE, NONE)) > 0.95
+    assert front_back.share_told(*asked(~NONE, ~NONE)) > 0.95  # all half a turn off: a frame is as good as another
+    assert front_back.share_told(*asked(FLIPPED, FLIPPED)) > 0.95  # poses are split, and shapes could tell
 
 
 def test_shapes_whose_way_round_has_nothing_to_do_with_the_pose_tell_nothing():
-    assert 0.25 < front_back.told(*asked(FLIPPED, NONE)) < 0.75
-    assert front_back.told(*asked(~NONE, NONE)) < 0.05  # and they may be the wrong way round throughout
+    assert 0.25 < front_back.share_told(*asked(FLIPPED, NONE)) < 0.75
+    assert front_back.share_told(*asked(~NONE, NONE)) < 0.05  # and they may be the wrong way round throughout
 
 
 def test_a_single_object_is_not_asked():
-    assert np.isnan(front_back.told(*asked(NONE, NONE, objects=1)))
+    assert np.isnan(front_back.share_told(*asked(NONE, NONE, objects=1)))
 
 
 def test_others_are_of_the_category_and_not_of_the_object():

@@ -28,10 +28,11 @@ class Made:
 def test_each_category_has_its_own_agreement():
     made = Made(photographs(40, 3), turned=(1,))
     found = cue_check.by_category(made)
+    words = cue_check.sentence(found)
     assert found == {"kind 0": pytest.approx(0.75), "kind 1": pytest.approx(-0.75)}  # the third has no photograph
     assert cue_check.astray(found) == ["kind 1"]
-    assert "kind 0 +0.75, kind 1 −0.75" in cue_check.said(found) and "of kind 1 is no stronger" in cue_check.said(found)
-    assert cue_check.said(cue_check.by_category(Made(photographs(40, 3)))).endswith("Every cue is stronger inside.")
+    assert "kind 0 +0.75, kind 1 −0.75" in words and "of kind 1 is no stronger" in words
+    assert cue_check.sentence(cue_check.by_category(Made(photographs(40, 3)))).endswith("Every cue is stronger inside.")
 
 
 def test_a_few_of_each_are_looked_at_and_those_where_nothing_was_found_are_not(monkeypatch):
@@ -43,7 +44,7 @@ def test_a_few_of_each_are_looked_at_and_those_where_nothing_was_found_are_not(m
     cue_check.by_category(made)
     assert 0 < sum(looked) <= cue_check.LOOKED_AT
     train.images[:] = 0
-    assert cue_check.by_category(made) == {} and "none could be measured" in cue_check.said({})
+    assert cue_check.by_category(made) == {} and "none could be measured" in cue_check.sentence({})
 
 
 def test_the_warning_names_the_category_every_time(capsys):

@@ -32,7 +32,7 @@ def test_lite0_has_an_eighth_of_the_resolution(size):
     low, features, high = parts(encoder, draw(2, 3, size, size))
     assert low.shape[2:] == (size // 8, size // 8)
     assert features.shape == (2, encoder.features, size // 8, size // 8) and encoder.features == 112
-    assert high.shape == (2, encoder.scored, size // 32, size // 32)
+    assert high.shape == (2, encoder.channels, size // 32, size // 32)
 
 
 @torch.no_grad()
@@ -69,7 +69,7 @@ def test_vgg16_is_torchvisions_up_to_conv5(tmp_path):
     at = create_feature_extractor(original, {"16": "pool3", "22": "conv4_3", "29": "conv5_3"})(image)
     assert torch.equal(low, at["pool3"]) and torch.equal(features, at["conv4_3"])
     assert torch.equal(encoder.tail[:7](features), at["conv5_3"])
-    assert (features.shape[1], features.shape[2], high.shape) == (encoder.features, 8, (1, encoder.scored, 4, 4))
+    assert (features.shape[1], features.shape[2], high.shape) == (encoder.features, 8, (1, encoder.channels, 4, 4))
     assert encoder.scale is IMAGENET
 
 
@@ -82,7 +82,7 @@ def test_resnet50_is_torchvisions_but_for_two_strides(tmp_path):
     layer2 = create_feature_extractor(original, {"layer2": "layer2"})(image)["layer2"]
     assert torch.equal(low, layer2)
     assert torch.allclose(encoder.upper[0](low)[:, :, ::2, ::2], original.layer3[0](layer2), atol=1e-5)
-    assert features.shape == (1, encoder.features, 8, 8) and high.shape == (1, encoder.scored, 4, 4)
+    assert features.shape == (1, encoder.features, 8, 8) and high.shape == (1, encoder.channels, 4, 4)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,6 @@ def test_frozen_lower_layers_stay_and_batch_statistics_always_do(frozen):
     terms["total"].backward()
     assert all((weight.grad is None) == frozen for weight in run.network.lower.parameters())
     for _ in range(2):
-        run.set_rate()
         take_step(run, *batch())
     changed = {
         name.split(".")[0]

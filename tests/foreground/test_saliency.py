@@ -134,7 +134,7 @@ def test_networks_do_not_share_masks(network, tmp_path, looks):
 
 
 def test_an_interruption_keeps_what_was_committed(network, looks, monkeypatch):
-    monkeypatch.setattr(saliency, "KEPT_AT_ONCE", 2)
+    monkeypatch.setattr(saliency, "IMAGES_AT_ONCE", 2)
     counted = Saliency._map
 
     def stop(self, image):
@@ -146,7 +146,7 @@ def test_an_interruption_keeps_what_was_committed(network, looks, monkeypatch):
         patch.setattr(Saliency, "_map", stop)
         with pytest.raises(KeyboardInterrupt):
             network.complete(IMAGES, progress=False)
-    assert len(network.cache.known(map(saliency.content_key, IMAGES))) == 2
+    assert len(network.cache.present(map(saliency.content_key, IMAGES))) == 2
     looks.clear()
     network.complete(IMAGES, progress=False)
     assert len(looks) == 3
@@ -211,7 +211,7 @@ def test_what_a_network_cannot_compute_is_one_line(tmp_path, how, said):
 
 @pytest.mark.parametrize("item", [b"torn", zlib.compress(b"short")])
 def test_a_damaged_map_is_one_line(network, item):
-    network.cache.keep({saliency.content_key(IMAGES[0]): item})
+    network.cache.add({saliency.content_key(IMAGES[0]): item})
     with pytest.raises(MsrnError, match=r"sqlite is damaged .*delete it, and maps are made again") as caught:
         network.maps(IMAGES, progress=False)
     assert "\n" not in str(caught.value)

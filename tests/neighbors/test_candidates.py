@@ -5,7 +5,8 @@ import pytest
 from toy_table import toy_request
 
 from msrn.errors import MsrnError
-from msrn.experiments.runner import Bench
+from msrn.experiments.paper import TABLES
+from msrn.experiments.runner import WHOLE, Experiment, job_of, neighbors_of
 from msrn.neighbors import candidates
 
 
@@ -183,13 +184,14 @@ def test_an_experiment_takes_its_candidates_from_the_settings(toy_data):
     found = {}
     for overrides in ({}, {"candidate_objects": "distinct"}, {"candidate_scope": "all"}):
         request = toy_request(**overrides)
-        bench = Bench("table8", request, progress=False)
-        s, train = request.settings, bench.train
-        found[str(overrides)] = bench.candidates
+        experiment = Experiment(TABLES["table8"], request, progress=False)
+        job = job_of(experiment, WHOLE, 0)
+        s, train = request.settings, job.train
+        found[str(overrides)] = neighbors_of(experiment, job)
         assert np.array_equal(
-            bench.candidates,
+            found[str(overrides)],
             candidates.find_candidates(
-                bench._features(train), train.category, train.object_id, s.candidates, s.candidate_scope,
+                experiment.given(job).features(train), train.category, train.object_id, s.candidates, s.candidate_scope,
                 s.candidate_objects, train.masks,
             ),
         )  # fmt: skip

@@ -23,7 +23,7 @@ FILES = {
 @pytest.fixture
 def package(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(digest, "ROOT", tmp_path)
-    monkeypatch.setattr(digest, "_known", {})
+    monkeypatch.setattr(digest, "_digests", {})
     for name, text in FILES.items():
         (tmp_path / "msrn" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "msrn" / name).write_text(text)
@@ -31,7 +31,7 @@ def package(tmp_path, monkeypatch) -> Path:
 
 
 def anew(module: str = "msrn.loop") -> str:
-    digest._known.clear()
+    digest._digests.clear()
     return code_digest(module)
 
 
@@ -120,9 +120,9 @@ def test_texts_that_are_values_enter_and_bodies_of_text_alone_stay_code(package)
 
 
 def test_what_decides_a_training(monkeypatch):
-    monkeypatch.setattr(digest, "_known", {})
+    monkeypatch.setattr(digest, "_digests", {})
     code_digest(*runs.CODE)
-    reached = {name.removeprefix("msrn.") for name in digest._known}
+    reached = {name.removeprefix("msrn.") for name in digest._digests}
     backends = {f"render.{name}_backend" for name in ("numba", "triton", "torch", "pytorch3d")}  # chosen when asked for
     assert reached >= {"losses", "memory", "camera", "training.steps", "neighbors.search", "data.collection"} | backends
     assert {name.partition(".")[0] for name in reached if "." in name} == {
@@ -133,17 +133,17 @@ def test_what_decides_a_training(monkeypatch):
 
 
 def test_masks_do_not_follow_the_training_loop(monkeypatch):
-    monkeypatch.setattr(digest, "_known", {})
+    monkeypatch.setattr(digest, "_digests", {})
     code_digest("msrn.foreground.pipeline")
-    assert "msrn.foreground.finetune" in digest._known
-    assert not [name for name in digest._known if name.startswith(("msrn.training", "msrn.render", "msrn.network"))]
+    assert "msrn.foreground.finetune" in digest._digests
+    assert not [name for name in digest._digests if name.startswith(("msrn.training", "msrn.render", "msrn.network"))]
 
 
 def test_scores_do_not_follow_the_training_loop(monkeypatch):
-    monkeypatch.setattr(digest, "_known", {})
+    monkeypatch.setattr(digest, "_digests", {})
     code_digest("msrn.evaluation.protocol", "msrn.evaluation.inference")
-    assert "msrn.evaluation.metrics" in digest._known and "msrn.render.numba_kernels" in digest._known
-    assert not [name for name in digest._known if name.startswith("msrn.training")]
+    assert "msrn.evaluation.metrics" in digest._digests and "msrn.render.numba_kernels" in digest._digests
+    assert not [name for name in digest._digests if name.startswith("msrn.training")]
 
 
 def test_digest_tells_parts_apart():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from msrn.errors import MsrnError
-from msrn.store.keyed_cache import ASKED_AT_ONCE, KeyedCache
+from msrn.store.keyed_cache import KEYS_AT_ONCE, KeyedCache
 
 
 def numbered(start: int, stop: int) -> dict[bytes, bytes]:
@@ -16,25 +16,25 @@ def numbered(start: int, stop: int) -> dict[bytes, bytes]:
 
 def test_what_was_kept_is_found(cache):
     items = KeyedCache("kind", "1")
-    assert items.find([b"a"]) == {} and items.known([b"a"]) == set() and items.find([]) == {}
-    items.keep({b"a": b"1", b"b\x00\xff": b""})
+    assert items.find([b"a"]) == {} and items.present([b"a"]) == set() and items.find([]) == {}
+    items.add({b"a": b"1", b"b\x00\xff": b""})
     assert items.find([b"a", b"b\x00\xff", b"c", b"a"]) == {b"a": b"1", b"b\x00\xff": b""}
-    assert items.known(iter([b"c", b"a"])) == {b"a"}
-    items.keep({b"a": b"2"})
-    items.keep({})
+    assert items.present(iter([b"c", b"a"])) == {b"a"}
+    items.add({b"a": b"2"})
+    items.add({})
     assert KeyedCache("kind", "1").find([b"a"]) == {b"a": b"2"}
 
 
 def test_kinds_and_versions_do_not_mix(cache):
-    KeyedCache("kind", "1").keep({b"a": b"1"})
-    assert not KeyedCache("kind", "2").known([b"a"]) and not KeyedCache("other", "1").known([b"a"])
+    KeyedCache("kind", "1").add({b"a": b"1"})
+    assert not KeyedCache("kind", "2").present([b"a"]) and not KeyedCache("other", "1").present([b"a"])
 
 
 def test_more_keys_than_a_statement_takes(cache):
-    items, kept = KeyedCache("kind", "1"), numbered(0, 2 * ASKED_AT_ONCE + 7)
-    items.keep(kept)
+    items, kept = KeyedCache("kind", "1"), numbered(0, 2 * KEYS_AT_ONCE + 7)
+    items.add(kept)
     assert items.find(numbered(0, 5000)) == kept
-    assert items.known(kept) == kept.keys()
+    assert items.present(kept) == kept.keys()
 
 
 def test_an_interrupted_keep_adds_nothing(cache):
@@ -44,12 +44,12 @@ def test_an_interrupted_keep_adds_nothing(cache):
             raise KeyboardInterrupt
 
     items = KeyedCache("kind", "1")
-    items.keep({b"a": b"1"})
+    items.add({b"a": b"1"})
     with pytest.raises(KeyboardInterrupt):
-        items.keep(Stopped())
+        items.add(Stopped())
     assert items.find([b"a", b"b"]) == {b"a": b"1"}
-    items.keep({b"b": b"3"})  # and nothing is left locked
-    assert items.known([b"b"]) == {b"b"}
+    items.add({b"b": b"3"})  # and nothing is left locked
+    assert items.present([b"b"]) == {b"b"}
 
 
 WRITER = """
@@ -57,7 +57,7 @@ import sys
 from msrn.store.keyed_cache import KeyedCache
 first = int(sys.argv[1])
 for i in range(first, first + 60):
-    KeyedCache("kind", "1").keep({f"key {i}".encode(): f"item {i}".encode()})
+    KeyedCache("kind", "1").add({f"key {i}".encode(): f"item {i}".encode()})
 """
 
 
@@ -70,7 +70,7 @@ def test_two_processes_write_at_once(cache):
 @pytest.mark.parametrize("damage", ["replaced", "torn"])
 def test_a_damaged_file_is_one_line(cache, damage):
     items = KeyedCache("kind", "1")
-    items.keep({key: item * 100 for key, item in numbered(0, 500).items()})
+    items.add({key: item * 100 for key, item in numbered(0, 500).items()})
     content = items.path.read_bytes()
     items.path.write_bytes(
         b"a text" * 300 if damage == "replaced" else content[:4096] + b"\x55" * (len(content) - 4096)
@@ -83,7 +83,7 @@ def test_a_damaged_file_is_one_line(cache, damage):
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "file"))
-    for use in (lambda items: items.keep({b"a": b"1"}), lambda items: items.find([b"a"])):
+    for use in (lambda items: items.add({b"a": b"1"}), lambda items: items.find([b"a"])):
         with pytest.raises(MsrnError, match="cannot be used .*MSRN_CACHE") as caught:
             use(KeyedCache("kind", "1"))
         assert "\n" not in str(caught.value)
@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_one_line_and_loses_nothing(cache):
     items = KeyedCache("kind", "1")
-    items.keep({b"a": b"1"})
+    items.add({b"a": b"1"})
     real = items._open
 
     @contextmanager
@@ -102,6 +102,6 @@ def test_a_full_disk_is_one_line_and_loses_nothing(cache):
 
     items._open = full
     with pytest.raises(MsrnError, match="full.*make room") as caught:
-        items.keep({b"b": bytes(100_000)})
+        items.add({b"b": bytes(100_000)})
     assert "\n" not in str(caught.value)
     assert KeyedCache("kind", "1").find([b"a", b"b"]) == {b"a": b"1"}

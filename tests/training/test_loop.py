@@ -273,7 +273,7 @@ def test_remembered_codes_are_those_of_the_last_batch_since_the_switch():
     run, images = start(s)
     train(run, images, LogLines())
     seen = {int(row): step for step in range(4, 9) for row in images.indices(0, step)}
-    assert set(run.known.nonzero()[:, 0].tolist()) == set(seen)
+    assert set(run.codes_valid.nonzero()[:, 0].tolist()) == set(seen)
     last = images.indices(0, 8)  # a pose step: the weights of the shape branch are still those it was made with
     batch = prepare(*(images.inputs(0, 8)[name] for name in ("image", "mask", "category")), s.image_size)
     with torch.no_grad():

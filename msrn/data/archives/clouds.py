@@ -31,8 +31,8 @@ class CloudTruth:
         generator = np.random.default_rng(seed)
         cloud = self.cloud
         again = max(0, count - len(cloud))
-        chosen = generator.permutation(len(cloud))[:count]
-        return cloud[np.r_[chosen, generator.integers(len(cloud), size=again)]]
+        rows = generator.permutation(len(cloud))[:count]
+        return cloud[np.r_[rows, generator.integers(len(cloud), size=again)]]
 
     @property
     def vertices(self) -> np.ndarray:
@@ -55,11 +55,11 @@ class CloudTruth:
 
 
 class StoredCloud(CloudTruth):
-    """The same of a cloud that ``read`` gives whenever it is needed: thousands of them are held at once."""
+    """The same of a cloud that ``load`` gives whenever it is needed: thousands of them are held at once."""
 
-    def __init__(self, read: Callable[[], CloudTruth]) -> None:
-        self._read = read
-        read()  # what is wrong with it is said now
+    def __init__(self, load: Callable[[], CloudTruth]) -> None:
+        self._read = load
+        load()  # what is wrong with it is said now
 
     @property
     def cloud(self) -> np.ndarray:
@@ -74,9 +74,9 @@ def surfels(cloud: np.ndarray, normals: np.ndarray | None, count: int) -> tuple[
     """Triangles (vertices (3F, 3) float32, faces (F, 3) int32) across the normals of at most ``count`` of the points,
     all equal but for those that would leave the points' bounding box."""
     generator = np.random.default_rng(0)
-    chosen = generator.permutation(len(cloud))[:count]
-    center = cloud[chosen].astype(np.float64)
-    normal = _least_spread(center) if normals is None else normals[chosen].astype(np.float64)
+    rows = generator.permutation(len(cloud))[:count]
+    center = cloud[rows].astype(np.float64)
+    normal = _least_spread(center) if normals is None else normals[rows].astype(np.float64)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     helper = np.eye(3)[np.abs(normal).argmin(1)]  # (F, 3), the axis that is farthest from the normal
     first = np.cross(normal, helper)

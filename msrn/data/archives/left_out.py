@@ -19,13 +19,13 @@ T = TypeVar("T")
 def sift(photos: Sequence[T], fault: Callable[[T], str], what: str) -> tuple[list[T], list[str]]:
     """Those that can be used, and of each other one what its ``fault`` is."""
     faults = [fault(photo) for photo in photos]
-    left_out = [said for said in faults if said]
+    left_out = list(filter(None, faults))
     if len(left_out) > MOST * len(photos):
         raise MsrnError(
             f"{what}: {len(left_out):,} of {len(photos):,} images cannot be used: {named(left_out, 3)}; expected "
             f"at most {MOST:.0%}, which would be left out: is the archive whole?"
         )
-    return [photo for photo, said in zip(photos, faults, strict=True) if not said], left_out
+    return [photo for photo, reason in zip(photos, faults, strict=True) if not reason], left_out
 
 
 def refuse_torn(torn: Sequence[str], what: str) -> None:
@@ -35,8 +35,8 @@ def refuse_torn(torn: Sequence[str], what: str) -> None:
         raise MsrnError(f"{what}: {count}: {named(torn, 3)}; put whole files there (data check names {SHOWN})")
 
 
-def warn(left_out: Sequence[str], kept: int, what: str) -> None:
+def warn(left_out: Sequence[str], rest: int, what: str) -> None:
     if len(left_out):
-        count = f"{len(left_out):,} of {kept + len(left_out):,} images of {what} are left out"
-        said = named([str(each) for each in left_out])
-        print(f"warning: {count}: {said} (once mended: delete the cache)", file=sys.stderr, flush=True)
+        count = f"{len(left_out):,} of {rest + len(left_out):,} images of {what} are left out"
+        reasons = named([str(each) for each in left_out])
+        print(f"warning: {count}: {reasons} (once mended: delete the cache)", file=sys.stderr, flush=True)

@@ -34,17 +34,17 @@ def read_mat(root: Path, path: Path, name: str) -> Any:
         return _read_hdf5(content, path, name)
     try:
         check_variable(content, name, MOST)
-        found = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True, variable_names=[name])
+        variables = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True, variable_names=[name])
     except Exception as error:  # scipy raises whatever a torn file makes it stumble over
         raise _torn(path, "5", error) from None
-    if name not in found:
+    if name not in variables:
         raise MsrnError(f"{path} has no variable {name}")
-    return found[name]
+    return variables[name]
 
 
 def _torn(path: Path, version: str, error: Exception) -> MsrnError:
-    said = (str(error).splitlines() or ["cut off"])[0]
-    return MsrnError(f"{path} is not a whole MATLAB {version} file ({type(error).__name__}: {said})")
+    reason = (str(error).splitlines() or ["cut off"])[0]
+    return MsrnError(f"{path} is not a whole MATLAB {version} file ({type(error).__name__}: {reason})")
 
 
 def _read_hdf5(content: bytes, path: Path, name: str) -> Any:
@@ -66,9 +66,9 @@ class _Reader:
         import h5py  # here, since few archives need it
 
         self.h5py, self.file, self.path = h5py, file, path
-        self.left = min(size * PACKED, MOST)  # bytes that all arrays together may claim
-        self.values = VALUES  # how many entries cells and arrays of structs may have, all together
-        self.known: dict[int, Any] = {}  # by address in the file; None while it is being read
+        self.budget = min(size * PACKED, MOST)  # bytes that all arrays together may claim
+        self.entries = VALUES  # how many entries cells and arrays of structs may have, all together
+        self.objects: dict[int, Any] = {}  # by address in the file; None while it is being read
 
     def variable(self, name: str) -> Any:
         if name not in list(self.file):
@@ -81,74 +81,74 @@ class _Reader:
             raise self._refusal(f"{name} is a link")
         return group[name]
 
-    def _value(self, found: Any, depth: int) -> Any:
-        address = self.h5py.h5o.get_info(found.id).addr
-        if depth > DEEPEST or self.known.get(address, self) is None:
+    def _value(self, node: Any, depth: int) -> Any:
+        address = self.h5py.h5o.get_info(node.id).addr
+        if depth > DEEPEST or self.objects.get(address, self) is None:
             raise self._refusal("a value contains itself")
-        if address not in self.known:
-            self.known[address] = None
-            read = self._struct if isinstance(found, self.h5py.Group) else self._array
-            self.known[address] = read(found, depth)
-        return self.known[address]
+        if address not in self.objects:
+            self.objects[address] = None
+            reader = self._struct if isinstance(node, self.h5py.Group) else self._array
+            self.objects[address] = reader(node, depth)
+        return self.objects[address]
 
     def _struct(self, group: Any, depth: int) -> Any:
         """A struct, or the array of structs (n,) whose fields are references."""
         members = {name: self._member(group, name) for name in group}
-        fields = {name: self._value(found, depth + 1) for name, found in members.items()}
-        columns = [isinstance(fields[name], list) and not _class(found) for name, found in members.items()]
+        fields = {name: self._value(node, depth + 1) for name, node in members.items()}
+        columns = [isinstance(fields[name], list) and not _class(node) for name, node in members.items()]
         if not any(columns):
             return SimpleNamespace(**fields)
         if not all(columns) or len({len(column) for column in fields.values()}) > 1:
             raise self._refusal(f"{group.name} is half a struct and half an array of them")
-        made = np.empty(len(next(iter(fields.values()))), object)
-        self._count(len(made) * len(fields), group)
-        for row in range(len(made)):
-            made[row] = SimpleNamespace(**{name: column[row] for name, column in fields.items()})
-        return made
+        structs = np.empty(len(next(iter(fields.values()))), object)
+        self._count(len(structs) * len(fields), group)
+        for row in range(len(structs)):
+            structs[row] = SimpleNamespace(**{name: column[row] for name, column in fields.items()})
+        return structs
 
-    def _array(self, found: Any, depth: int) -> Any:
-        if "MATLAB_empty" in found.attrs and found.attrs["MATLAB_empty"]:
-            return "" if _class(found) == "char" else np.zeros(0)
-        self._check(found)
-        if self._refers(found):
-            self._count(math.prod(found.shape), found)
-        content = np.asarray(found[()]).T
-        if self._refers(found):
+    def _array(self, node: Any, depth: int) -> Any:
+        if "MATLAB_empty" in node.attrs and node.attrs["MATLAB_empty"]:
+            return "" if _class(node) == "char" else np.zeros(0)
+        self._check(node)
+        if self._refers(node):
+            self._count(math.prod(node.shape), node)
+        content = np.asarray(node[()]).T
+        if self._refers(node):
             return [self._value(self.file[reference], depth + 1) for reference in content.ravel(order="F")]
-        if _class(found) == "char":
+        if _class(node) == "char":
             return content.ravel(order="F").astype("<u2").tobytes().decode("utf-16-le", "replace")
         content = content.squeeze()
         return content if content.ndim else content[()]
 
-    def _check(self, found: Any) -> None:
+    def _check(self, node: Any) -> None:
         """What MATLAB never writes, and arrays larger than their file."""
-        filters = found.id.get_create_plist()
-        used = {filters.get_filter(place)[0] for place in range(filters.get_nfilters())}
-        if found.external or found.is_virtual or not used <= {DEFLATE, SHUFFLE, CHECKSUM}:
-            raise self._refusal(f"{found.name} is stored in another file or in another way than MATLAB does it")
-        if not self._refers(found) and found.dtype.kind not in "buif":
-            raise self._refusal(f"{found.name} holds {found.dtype}")
-        claimed = math.prod(found.shape) * found.dtype.itemsize
-        most = min(found.id.get_storage_size() * (PACKED if DEFLATE in used else 1), self.left, LARGEST)
+        filters = node.id.get_create_plist()
+        kinds = {filters.get_filter(place)[0] for place in range(filters.get_nfilters())}
+        if node.external or node.is_virtual or not kinds <= {DEFLATE, SHUFFLE, CHECKSUM}:
+            raise self._refusal(f"{node.name} is stored in another file or in another way than MATLAB does it")
+        if not self._refers(node) and node.dtype.kind not in "buif":
+            raise self._refusal(f"{node.name} holds {node.dtype}")
+        claimed = math.prod(node.shape) * node.dtype.itemsize
+        most = min(node.id.get_storage_size() * (PACKED if DEFLATE in kinds else 1), self.budget, LARGEST)
         if claimed > most:
             raise MsrnError(
-                f"{self.path}: {found.name} claims {claimed:,} bytes of shape {found.shape}: expected at most {most:,}"
+                f"{self.path}: {node.name} claims {claimed:,} bytes of shape {node.shape}: expected at most {most:,}"
             )
-        self.left -= claimed
+        self.budget -= claimed
 
-    def _count(self, more: int, found: Any) -> None:
+    def _count(self, more: int, node: Any) -> None:
         """Each takes a thousand times the bytes that it has in a packed file."""
-        self.values -= more
-        if self.values < 0:
-            raise self._refusal(f"{found.name} has {more:,} entries: expected at most {VALUES:,} in all")
+        self.entries -= more
+        if self.entries < 0:
+            raise self._refusal(f"{node.name} has {more:,} entries: expected at most {VALUES:,} in all")
 
-    def _refusal(self, said: str) -> MsrnError:
-        return MsrnError(f"{self.path} is not a MATLAB 7.3 file as MATLAB writes it: {said}")
+    def _refusal(self, reason: str) -> MsrnError:
+        return MsrnError(f"{self.path} is not a MATLAB 7.3 file as MATLAB writes it: {reason}")
 
-    def _refers(self, found: Any) -> bool:
-        return self.h5py.check_ref_dtype(found.dtype) is self.h5py.Reference
+    def _refers(self, node: Any) -> bool:
+        return self.h5py.check_ref_dtype(node.dtype) is self.h5py.Reference
 
 
-def _class(found: Any) -> str:
-    said = found.attrs.get("MATLAB_class", b"")
-    return said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)
+def _class(node: Any) -> str:
+    name = node.attrs.get("MATLAB_class", b"")
+    return name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)

@@ -45,10 +45,10 @@ def check_variable(content: bytes, name: str, most: int) -> None:
             unpacked = zlib.decompressobj().decompress(content[tag.start : tag.stop], most + 1)
             if len(unpacked) > most:
                 raise ValueError(f"a variable of more than {most:,} bytes")
-            found = _Walk(unpacked, order).variable(0, name)
+            match = _Walk(unpacked, order).variable(0, name)
         else:
-            found = _Walk(content, order).variable(place, name)
-        if found:
+            match = _Walk(content, order).variable(place, name)
+        if match:
             return
         place = tag.stop  # between variables there are no zeros
 
@@ -57,7 +57,7 @@ class _Walk:
     """Over the values of one variable."""
 
     def __init__(self, content: bytes, order: str) -> None:
-        self.content, self.order, self.left = content, order, VALUES
+        self.content, self.order, self.budget = content, order, VALUES
 
     def variable(self, place: int, name: str) -> bool:
         """Check the variable that begins at ``place`` if it is the one of that name, and say whether it is."""
@@ -83,23 +83,23 @@ class _Walk:
             raise ValueError(f"an element claims {length:,} bytes: {room:,} are left")
         return Element(kind, start, start + length, place + 8 + (-(-length // 8) * 8 if start == place + 8 else 0))
 
-    def _numbers(self, found: Element) -> tuple[int, ...]:
-        if found.kind not in (INT32, UINT32) or (found.stop - found.start) % 4:
+    def _numbers(self, element: Element) -> tuple[int, ...]:
+        if element.kind not in (INT32, UINT32) or (element.stop - element.start) % 4:
             raise ValueError("dimensions that are no whole numbers")
-        return struct.unpack_from(f"{self.order}{(found.stop - found.start) // 4}i", self.content, found.start)
+        return struct.unpack_from(f"{self.order}{(element.stop - element.start) // 4}i", self.content, element.start)
 
     def _head(self, value: Element) -> tuple[int, tuple[int, ...], bytes, int]:
         """Flags, dimensions, name and where the content begins."""
         flags = self.tag(value.start, value.stop)
         if flags.kind != UINT32 or flags.stop - flags.start != 8:
             raise ValueError("a value without flags")
-        said = struct.unpack_from(self.order + "I", self.content, flags.start)[0]
+        bits = struct.unpack_from(self.order + "I", self.content, flags.start)[0]
         shape, place = (), flags.after
-        if said & 0xFF != OPAQUE:  # which has no dimensions
+        if bits & 0xFF != OPAQUE:  # which has no dimensions
             sizes = self.tag(place, value.stop)
             shape, place = self._numbers(sizes), sizes.after
         name = self.tag(place, value.stop)
-        return said, shape, self.content[name.start : name.stop], name.after
+        return bits, shape, self.content[name.start : name.stop], name.after
 
     def _value(self, value: Element, depth: int) -> None:
         self._count(1)
@@ -149,6 +149,6 @@ class _Walk:
         return place
 
     def _count(self, more: int) -> None:
-        self.left -= more
-        if self.left < 0:
+        self.budget -= more
+        if self.budget < 0:
             raise ValueError(f"more than {VALUES:,} values")

@@ -42,8 +42,8 @@ def _check_whole(content: bytes) -> None:
     vertices, faces = int(header[0]), int(header[1])
     whole = sum(len(words) > int(words[0]) for words in lines[vertices : vertices + faces])
     if len(lines) < vertices or whole < faces:
-        found = f"{min(len(lines), vertices)} of {vertices} vertices and {whole} of {faces} faces"
-        raise ValueError(f"{found}: is it cut off?")
+        counts = f"{min(len(lines), vertices)} of {vertices} vertices and {whole} of {faces} faces"
+        raise ValueError(f"{counts}: is it cut off?")
 
 
 def check_mesh(vertices: np.ndarray, faces: np.ndarray, path: Path | str) -> tuple[np.ndarray, np.ndarray]:

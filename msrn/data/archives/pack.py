@@ -70,10 +70,10 @@ def _pack(plan: Plan, make: Make) -> None:
     count = sum(piece.images for piece in plan.pieces)
     digests = make("digests", (len(plan.pieces), 16), "uint8")
     for name, column in plan.columns.items():
-        known = make(name, column.shape, column.dtype.str)
-        if not np.array_equal(known, column):
+        stored = make(name, column.shape, column.dtype.str)
+        if not np.array_equal(stored, column):
             digests[:] = 0  # what was packed so far, if anything, is of other images
-        known[:] = column
+        stored[:] = column
     shapes = {"images": ((count, 3, SIZE, SIZE), "uint8"), "pose": ((count, 3), "float32")}
     if plan.masks:
         shapes["masks"] = ((count, SIZE, SIZE), "bool")
@@ -97,8 +97,8 @@ def _fill_all(plan: Plan, files: dict[str, Path], digests: np.ndarray, bar: tqdm
     pool = ThreadPoolExecutor(WORKERS)
     waiting: dict[Future, int] = {}
 
-    def collect(done: Sequence[Future]) -> None:
-        for future in done:
+    def collect(futures: Sequence[Future]) -> None:
+        for future in futures:
             number = waiting.pop(future)
             try:
                 digests[number] = future.result()
@@ -121,11 +121,11 @@ def _fill_all(plan: Plan, files: dict[str, Path], digests: np.ndarray, bar: tqdm
     return problems
 
 
-def _do(piece: Piece, start: int, files: dict[str, Path], written: bytes) -> np.ndarray:
-    """The digest (16,) of a piece that is packed now, unless what is there already has the digest ``written``."""
+def _do(piece: Piece, start: int, files: dict[str, Path], digest: bytes) -> np.ndarray:
+    """The digest (16,) of a piece that is packed now, unless what is there already has the digest ``digest``."""
     window = partial(_rows, files, start)
-    if any(written) and _digest(window, piece.images) == written:
-        return np.frombuffer(written, np.uint8)
+    if any(digest) and _digest(window, piece.images) == digest:
+        return np.frombuffer(digest, np.uint8)
     piece.fill(window)
     return np.frombuffer(_digest(window, piece.images), np.uint8)
 
@@ -140,9 +140,9 @@ def _digest(window: Window, images: int) -> bytes:
 
 
 def _rows(files: dict[str, Path], first: int, start: int, stop: int) -> Rows:
-    found = {}
+    rows = {}
     for name, path in files.items():
         whole = np.load(path, mmap_mode="r")
         place = whole.offset + (first + start) * whole[:1].nbytes
-        found[name] = np.memmap(path, whole.dtype, "r+", place, (stop - start, *whole.shape[1:]))
-    return found
+        rows[name] = np.memmap(path, whole.dtype, "r+", place, (stop - start, *whole.shape[1:]))
+    return rows

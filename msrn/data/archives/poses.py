@@ -41,21 +41,21 @@ def angles(rotation: np.ndarray) -> np.ndarray:
     return np.stack([azimuth % 360, elevation, roll], -1).astype(np.float32)
 
 
-def rows_of(asked: Sequence[str], known: np.ndarray, root: Path) -> np.ndarray:
-    """(M,) for each object that is ``asked`` for, its row among the ``known`` (N,), which are all different."""
-    order = np.argsort(known)
-    rows = order[np.searchsorted(known, asked, sorter=order).clip(max=len(known) - 1)]
-    others = np.unique(np.asarray(asked)[known[rows] != asked])
+def rows_of(names: Sequence[str], ids: np.ndarray, root: Path) -> np.ndarray:
+    """(M,) for each object that is ``names`` for, its row among the ``ids`` (N,), which are all different."""
+    order = np.argsort(ids)
+    rows = order[np.searchsorted(ids, names, sorter=order).clip(max=len(ids) - 1)]
+    others = np.unique(np.asarray(names)[ids[rows] != names])
     if len(others):
         raise MsrnError(
-            f"{root}: {named([repr(str(name)) for name in others], 3)} is not among its {len(known):,} objects"
+            f"{root}: {named([repr(str(name)) for name in others], 3)} is not among its {len(ids):,} objects"
         )
     return rows
 
 
 def check_different(ids: Sequence[str], root: Path) -> None:
     """Refuse an id that occurs twice: its truth would be that of another object."""
-    found, count = np.unique(np.asarray(ids, str), return_counts=True)
+    names, count = np.unique(np.asarray(ids, str), return_counts=True)
     if (count > 1).any():
-        twice = [repr(str(name)) for name in found[count > 1]]
+        twice = [repr(str(name)) for name in names[count > 1]]
         raise MsrnError(f"{root}: {named(twice, 3)} occurs twice: expected every object once")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from msrn.errors import MsrnError
+from msrn.errors import MsrnError, first_line
 
 SHOWN = 20  # bad files or missing objects that a message names before it only counts
 
@@ -24,18 +24,18 @@ def open_root(name: str, root: Path | None) -> Path:
     if root is None:
         raise MsrnError(f"dataset {name} is not part of the package: give its folder as data_root; see data describe")
     if not is_folder(root):
-        found = "a file" if exists(root) else "nothing"
-        raise MsrnError(f"data_root of {name} is {str(root)!r}: expected a folder, found {found}")
+        kind = "a file" if exists(root) else "nothing"
+        raise MsrnError(f"data_root of {name} is {str(root)!r}: expected a folder, found {kind}")
     _real.cache_clear()  # links may have been changed since another folder was opened
     return root.resolve()
 
 
-def wrong_root(name: str, root: Path, wanted: str, inside: Sequence[str] = ()) -> MsrnError:
+def wrong_root(name: str, root: Path, expected: str, inside: Sequence[str] = ()) -> MsrnError:
     """What was looked for in ``root`` and what was found; ``inside`` are folders that may hold what was meant."""
-    found = listing(root)
-    shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-    meant = next((f"; did you mean {root / folder}?" for folder in inside if is_folder(root / folder)), "")
-    return MsrnError(f"{root} is not the archive of {name}: looked for {wanted}; found {shown or 'nothing'}{meant}")
+    names = listing(root)
+    first = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    hint = next((f"; did you mean {root / folder}?" for folder in inside if is_folder(root / folder)), "")
+    return MsrnError(f"{root} is not the archive of {name}: looked for {expected}; found {first or 'nothing'}{hint}")
 
 
 def listing(folder: Path) -> list[str]:
@@ -96,17 +96,17 @@ def open_file(root: Path, path: Path | str) -> io.FileIO:
     except OSError as error:
         raise unreadable(path, error) from None
     except ValueError as error:  # a NUL, or letters that the file system has no bytes for
-        raise MsrnError(f"{str(path)!r} cannot be the name of a file ({said(error)})") from None
+        raise MsrnError(f"{str(path)!r} cannot be the name of a file ({first_line(error)})") from None
 
 
 def _open_regular(path: str, flags: int) -> int:
     """A file's descriptor. A pipe in its place would be waited for without end, were it not opened so."""
-    found = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    mode = os.fstat(found).st_mode
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(descriptor).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # what is wrong with a folder is said by ``open``
-        os.close(found)
+        os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a file but a pipe or a device")
-    return found
+    return descriptor
 
 
 @lru_cache(maxsize=1024)  # pictures lie many to a folder
@@ -140,11 +140,11 @@ def read_names(root: Path, path: Path) -> list[str]:
     names = read_lines(root, path)
     if not names:
         raise MsrnError(f"{path} is empty: expected a name on each line; is the archive whole?")
-    seen = set()
+    unique = set()
     for name in names:
-        if name in seen:
+        if name in unique:
             raise MsrnError(f"{path} names {name!r} twice: expected every name once")
-        seen.add(name)
+        unique.add(name)
         plain_name(name, path)
     return names
 
@@ -178,22 +178,17 @@ def read_picture(root: Path, path: Path | str, mode: str, size: tuple[int, int] 
 
 def _why(error: Exception) -> str:
     """Pillow names the object in memory that it could make nothing of, which differs each time."""
-    return "it is of another kind" if isinstance(error, UnidentifiedImageError) else said(error)
+    return "it is of another kind" if isinstance(error, UnidentifiedImageError) else first_line(error)
 
 
 def _size(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
 
 
-def said(error: Exception) -> str:
-    """The first line of what an error says, or its kind where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def named(lines: Sequence[str], shown: int = SHOWN) -> str:
+def named(lines: Sequence[str], most: int = SHOWN) -> str:
     """The first of ``lines`` and how many more there are."""
-    more = f"; and {len(lines) - shown:,} more" if len(lines) > shown else ""
-    return "; ".join(lines[:shown]) + more
+    more = f"; and {len(lines) - most:,} more" if len(lines) > most else ""
+    return "; ".join(lines[:most]) + more
 
 
 def picture_size(root: Path, path: Path | str) -> tuple[int, int]:

@@ -30,7 +30,7 @@ class Proof(NamedTuple):
     """A convention that was tried on a sample of the archive: what came out, in words, and whether it holds; None for
     a note, of what cannot be proved or may differ."""
 
-    said: str
+    text: str
     holds: bool | None
 
 
@@ -46,20 +46,20 @@ class Survey:
 
 def problems_of(readers: Sequence[Callable[[], object]]) -> list[str]:
     """What is wrong with the files that ``readers`` read, one file each."""
-    found = []
-    for read in readers:
+    problems = []
+    for reader in readers:
         try:
-            read()
+            reader()
         except MsrnError as error:
-            found.append(str(error))
-    return found
+            problems.append(str(error))
+    return problems
 
 
 def points_mask(points: np.ndarray, rotation: np.ndarray, translation: np.ndarray, size: int) -> np.ndarray:
     """The mask (H, W) of points (P, 3) on a surface through our camera R (3, 3), T (3,)."""
     arrays = (torch.from_numpy(np.ascontiguousarray(array, np.float64)) for array in (points, rotation, translation))
-    seen = camera.project(*(array[None] for array in arrays))[0].numpy()
-    return dots_mask(seen[seen[:, 2] > 0, :2], size)
+    projected = camera.project(*(array[None] for array in arrays))[0].numpy()
+    return dots_mask(projected[projected[:, 2] > 0, :2], size)
 
 
 def dots_mask(dots: np.ndarray, size: int) -> np.ndarray:

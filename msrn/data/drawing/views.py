@@ -50,14 +50,14 @@ class DrawnSet:
     truth: Truth
 
 
-def open_drawn(drawn: DrawnSet, split: str, kind: str) -> ImageCollection:
+def open_drawn(dataset: DrawnSet, split: str, kind: str) -> ImageCollection:
     """One split, drawn into the cache folder ``kind`` if it is not there yet (all three splits at once)."""
-    arrays = cached_arrays(kind, drawn.content, lambda make: _draw_all(drawn, make))
-    return collection_of(drawn, split, VIEWS, arrays["images"], masks=arrays["masks"])
+    arrays = cached_arrays(kind, dataset.content, lambda make: _draw_all(dataset, make))
+    return collection_of(dataset, split, VIEWS, arrays["images"], masks=arrays["masks"])
 
 
 def collection_of(
-    drawn: DrawnSet,
+    dataset: DrawnSet,
     split: str,
     views: int,
     images: np.ndarray,
@@ -65,22 +65,22 @@ def collection_of(
     true_masks: np.ndarray | None = None,
 ) -> ImageCollection:
     """One split of arrays that hold ``views`` images of each object of all splits."""
-    chosen = [index for index, row in enumerate(drawn.objects) if row.split == split]
-    rows_of_split = slice(chosen[0] * views, (chosen[-1] + 1) * views)  # each split lies together
-    mine = drawn.objects[chosen[0] : chosen[-1] + 1]
+    indices = [index for index, row in enumerate(dataset.objects) if row.split == split]
+    rows_of_split = slice(indices[0] * views, (indices[-1] + 1) * views)  # each split lies together
+    mine = dataset.objects[indices[0] : indices[-1] + 1]
     rows = [(row.object_id, row.category, row.evaluation_view) for row in mine]
     return ImageCollection(
-        name=drawn.name,
+        name=dataset.name,
         split=split,
         images=images[rows_of_split],
         masks=None if masks is None else masks[rows_of_split],
-        category=np.repeat([drawn.categories.index(row.category) for row in mine], views).astype(np.int64),
+        category=np.repeat([dataset.categories.index(row.category) for row in mine], views).astype(np.int64),
         object_id=np.repeat([row.object_id for row in mine], views),
         view=np.tile(np.arange(views), len(mine)),
-        categories=drawn.categories,
-        fingerprint=digest_of(drawn.content, split, rows),
+        categories=dataset.categories,
+        fingerprint=digest_of(dataset.content, split, rows),
         evaluation_index=np.array([k * views + row.evaluation_view for k, row in enumerate(mine)]),
-        _truth=drawn.truth,
+        _truth=dataset.truth,
         _true_masks=None if true_masks is None else true_masks[rows_of_split],
     )
 
@@ -110,10 +110,10 @@ def draw_views(mesh: GroundTruth, view: np.ndarray) -> tuple[np.ndarray, np.ndar
     return zbuffer.draw(projected, in_camera, mesh.faces, mesh.face_colors, SIZE, SAMPLES)
 
 
-def _draw_all(drawn: DrawnSet, make: Make) -> None:
-    images = make("images", (len(drawn.objects) * VIEWS, 3, SIZE, SIZE), "uint8")
-    masks = make("masks", (len(drawn.objects) * VIEWS, SIZE, SIZE), "bool")
-    print(f"{drawn.name}: drawing {len(images):,} images, once, into {cache_folder()}", file=sys.stderr, flush=True)
-    for index, row in enumerate(tqdm(drawn.objects, desc=drawn.name, unit="object", mininterval=0.5)):
+def _draw_all(dataset: DrawnSet, make: Make) -> None:
+    images = make("images", (len(dataset.objects) * VIEWS, 3, SIZE, SIZE), "uint8")
+    masks = make("masks", (len(dataset.objects) * VIEWS, SIZE, SIZE), "bool")
+    print(f"{dataset.name}: drawing {len(images):,} images, once, into {cache_folder()}", file=sys.stderr, flush=True)
+    for index, row in enumerate(tqdm(dataset.objects, desc=dataset.name, unit="object", mininterval=0.5)):
         rows = slice(index * VIEWS, (index + 1) * VIEWS)
-        images[rows], masks[rows] = draw_views(drawn.truth.mesh(row.object_id), np.arange(VIEWS))
+        images[rows], masks[rows] = draw_views(dataset.truth.mesh(row.object_id), np.arange(VIEWS))

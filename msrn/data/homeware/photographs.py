@@ -172,7 +172,7 @@ def _draw_others(
     thing: _Thing, meshes: Sequence[GroundTruth], pose: tuple, light: _Light, rng: np.random.Generator
 ) -> list[_Thing]:
     """Companions beside and behind the object and clutter on the floor, save those that would outdo or hide it."""
-    kept, cover = [], thing.layer()[..., 3]
+    things, cover = [], thing.layer()[..., 3]
     companions = rng.choice(len(COMPANIONS), p=COMPANIONS)
     count = companions + rng.integers(CLUTTER + 1)
     for number in range(count if len(meshes) else 0):
@@ -187,11 +187,11 @@ def _draw_others(
             x, base = rng.uniform(-1, 1), rng.uniform(0, 1.1)
         other = other.at(share, (float(x), float(base - other.half[1] * share)))
         over = other.layer()[..., 3]
-        hides = (over * cover).sum() if other.base > thing.base else 0.0
-        shows = (over * (1 - cover)).sum()
-        if shows <= RIVAL * cover.sum() and hides <= OCCLUDED * cover.sum():
-            kept.append(other)
-    return kept
+        hidden_area = (over * cover).sum() if other.base > thing.base else 0.0
+        visible_area = (over * (1 - cover)).sum()
+        if visible_area <= RIVAL * cover.sum() and hidden_area <= OCCLUDED * cover.sum():
+            things.append(other)
+    return things
 
 
 # -------------------------------------------------------------------------------------------------------------- picture

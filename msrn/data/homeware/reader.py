@@ -45,8 +45,8 @@ def read_split(path: Path) -> list[DrawnObject]:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise torn_asset(path, error) from error
     for row in rows:
-        known = row.category in CATEGORIES and row.split in ("train", "val", "test")
-        if not known or not 0 <= row.evaluation_view < VIEWS:
+        listed = row.category in CATEGORIES and row.split in ("train", "val", "test")
+        if not listed or not 0 <= row.evaluation_view < VIEWS:
             raise torn_asset(path, f"the row of {row.object_id!r}")
     if {row.split for row in rows} != {"train", "val", "test"}:
         raise torn_asset(path, "a split without objects")

@@ -47,9 +47,9 @@ def open_split(split: str, root: Path | None = None, name: str = NAME) -> ImageC
         [PANORAMAS, photographs.PROTOCOL, views.PROTOCOL, count],
         [(row.object_id, row.split) for row in objects],
     )
-    drawn = DrawnSet(name, CATEGORIES, objects, content, WildTruth(assets / "homeware.npz"))
-    arrays = cached_arrays(NAME, content, lambda make: _draw_all(drawn, assets, count, make))
-    return collection_of(drawn, split, count, arrays["images"], true_masks=arrays["masks"])
+    dataset = DrawnSet(name, CATEGORIES, objects, content, WildTruth(assets / "homeware.npz"))
+    arrays = cached_arrays(NAME, content, lambda make: _draw_all(dataset, assets, count, make))
+    return collection_of(dataset, split, count, arrays["images"], true_masks=arrays["masks"])
 
 
 def count_of(name: str) -> int:
@@ -83,17 +83,17 @@ def generator(object_id: str, number: int) -> np.random.Generator:
     return np.random.default_rng(int(digest_of(NAME, object_id, number), 16))
 
 
-def _draw_all(drawn: DrawnSet, assets: Path, count: int, make: Make) -> None:
-    images = make("images", (len(drawn.objects) * count, 3, SIZE, SIZE), "uint8")
-    masks = make("masks", (len(drawn.objects) * count, SIZE, SIZE), "bool")
+def _draw_all(dataset: DrawnSet, assets: Path, count: int, make: Make) -> None:
+    images = make("images", (len(dataset.objects) * count, 3, SIZE, SIZE), "uint8")
+    masks = make("masks", (len(dataset.objects) * count, SIZE, SIZE), "bool")
     backgrounds = {split: [read_panorama(path) for path in paths] for split, paths in panorama_paths(assets).items()}
 
     def draw(task: tuple[int, DrawnObject]) -> None:
         index, row = task
-        mesh = drawn.truth.mesh(row.object_id)
+        mesh = dataset.truth.mesh(row.object_id)
         others = [
-            drawn.truth.mesh(other.object_id)
-            for other in drawn.objects
+            dataset.truth.mesh(other.object_id)
+            for other in dataset.objects
             if other.split == row.split and other.category != row.category
         ]
         for number in range(count):
@@ -101,11 +101,11 @@ def _draw_all(drawn: DrawnSet, assets: Path, count: int, make: Make) -> None:
             rng = generator(row.object_id, number)
             images[place], masks[place] = take_photograph(mesh, others, backgrounds[row.split], rng)
 
-    print(f"{drawn.name}: drawing {len(images):,} images, once, into {cache_folder()}", file=sys.stderr, flush=True)
+    print(f"{dataset.name}: drawing {len(images):,} images, once, into {cache_folder()}", file=sys.stderr, flush=True)
     pool = ThreadPoolExecutor(os.cpu_count())  # drawing works outside of Python's lock
     try:
-        results = pool.map(draw, enumerate(drawn.objects))
-        for _ in tqdm(results, total=len(drawn.objects), desc=drawn.name, unit="object", mininterval=0.5):
+        results = pool.map(draw, enumerate(dataset.objects))
+        for _ in tqdm(results, total=len(dataset.objects), desc=dataset.name, unit="object", mininterval=0.5):
             pass
     finally:
         pool.shutdown(cancel_futures=True)

@@ -44,8 +44,8 @@ def folders_of(root: Path, classes: Sequence[str]) -> list[Path]:
     folders = [root / "Annotations" / f"{name}_{source}" for name in classes for source in ("pascal", "imagenet")]
     absent = [folder.name for folder in folders if not is_folder(folder)]
     if absent:
-        found = ", ".join(listing(root / "Annotations")[:6]) or "nothing"
-        raise MsrnError(f"{root / 'Annotations'} is not whole: {named(absent, 5)} missing; found {found}")
+        names = ", ".join(listing(root / "Annotations")[:6]) or "nothing"
+        raise MsrnError(f"{root / 'Annotations'} is not whole: {named(absent, 5)} missing; found {names}")
     return folders
 
 
@@ -60,7 +60,7 @@ def voc_ids(root: Path, split: str) -> frozenset[str]:
 def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thing | MsrnError | None]:
     """The objects of a split in the order of class, source and photograph, as ``read_annotation`` gives them; what is
     wrong with an annotation that cannot be read comes in its place. Files that begin with a dot are macOS's own."""
-    wanted = voc_ids(root, "train" if split == "train" else "val")
+    photographs = voc_ids(root, "train" if split == "train" else "val")
     shared = voc_ids(root, "train") & voc_ids(root, "val")
     if shared:
         raise MsrnError(f"{root / SETS}: train.txt and val.txt share photographs, such as {min(shared)}: expected none")
@@ -69,7 +69,7 @@ def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thin
             folder = f"{name}_{source}"
             for file in listing(root / "Annotations" / folder):
                 stem, suffix = os.path.splitext(file)
-                if suffix == ".mat" and stem[0] != "." and (source == "imagenet" or stem in wanted):
+                if suffix == ".mat" and stem[0] != "." and (source == "imagenet" or stem in photographs):
                     try:
                         yield from read_annotation(root, folder, stem, name)
                     except MsrnError as error:

@@ -108,10 +108,10 @@ def classes_of(name: str) -> tuple[str, ...]:
     """The classes that a name stands for."""
     if name == NAME:
         return CLASSES
-    chosen = name.removeprefix(f"{NAME}-")
-    if chosen not in CLASSES:
+    category = name.removeprefix(f"{NAME}-")
+    if category not in CLASSES:
         raise MsrnError(f"dataset {name!r}: expected {NAME}, or {NAME}-CLASS with one of {', '.join(CLASSES)}")
-    return (chosen,)
+    return (category,)
 
 
 def _checked(root: Path) -> Path:
@@ -133,12 +133,12 @@ def key_of(root: Path, split: str, classes: Sequence[str]) -> str:
 
 def usable(root: Path, split: str, classes: Sequence[str], name: str = NAME) -> Found:
     """The objects of a split, sifted."""
-    read = list(tqdm(read_things(root, split, classes), desc=f"{name} {split}: annotations", unit="object"))
-    torn = [str(found) for found in read if isinstance(found, MsrnError)]
+    entries = list(tqdm(read_things(root, split, classes), desc=f"{name} {split}: annotations", unit="object"))
+    torn = [str(entry) for entry in entries if isinstance(entry, MsrnError)]
     things, left_out = sift(
-        [found for found in read if isinstance(found, Thing)], partial(_fault, root), f"{root}: {name} {split}"
+        [entry for entry in entries if isinstance(entry, Thing)], partial(_fault, root), f"{root}: {name} {split}"
     )
-    return Found(things, left_out, read.count(None), torn)
+    return Found(things, left_out, entries.count(None), torn)
 
 
 def _fault(root: Path, thing: Thing) -> str:
@@ -163,8 +163,8 @@ def _plan(root: Path, split: str, classes: tuple[str, ...], name: str) -> Plan:
     things, left_out, coarse, torn = usable(root, split, classes, name)
     refuse_torn(torn, f"{name} {split}")
     counts = {category: sum(thing.category == category for thing in things) for category in classes}
-    kept = ", ".join(f"{k} {n:,}" for k, n in counts.items())
-    print(f"{name} {split} by CMR's rule: {kept}; {coarse:,} {PASSED}", file=sys.stderr)
+    listing = ", ".join(f"{k} {n:,}" for k, n in counts.items())
+    print(f"{name} {split} by CMR's rule: {listing}; {coarse:,} {PASSED}", file=sys.stderr)
     if not things:
         raise MsrnError(f"{root}: no object of {name} {split} among the annotations: is the archive whole?")
     check_different([thing.object_id for thing in things], root)

@@ -21,18 +21,18 @@ def survey(root: Path | None) -> Survey:
     """Of the folder ``root``."""
     root = pascal3d._checked(open_root(NAME, root))
     pascal3d.key_of(root, "test", CLASSES)  # all folders are there
-    found = {split: pascal3d.usable(root, split, CLASSES) for split in ("train", "test")}
+    sifted = {split: pascal3d.usable(root, split, CLASSES) for split in ("train", "test")}
     parts = []
-    for split, each in found.items():
+    for split, each in sifted.items():
         for category in CLASSES:
             mine = [thing for thing in each.things if thing.category == category]
             parts.append(Part(split, category, len(mine), len(mine), [partial(_problems, root, t) for t in mine]))
-    coarse = sum(each.coarse for each in found.values())
+    coarse = sum(each.coarse for each in sifted.values())
     form = "split by CMR's rule, without its filter by structure from motion; no masks, so that images are raw"
     form += f"; {coarse:,} objects {pascal3d.PASSED}"
-    left_out = [said for each in found.values() for said in each.left_out]
-    torn = [said for each in found.values() for said in each.torn]
-    return Survey(form, "objects", parts, partial(_proofs, root, found["test"].things), left_out, torn)
+    left_out = [line for each in sifted.values() for line in each.left_out]
+    torn = [line for each in sifted.values() for line in each.torn]
+    return Survey(form, "objects", parts, partial(_proofs, root, sifted["test"].things), left_out, torn)
 
 
 def _problems(root: Path, thing: Thing) -> list[str]:
@@ -41,8 +41,8 @@ def _problems(root: Path, thing: Thing) -> list[str]:
 
 
 def _proofs(root: Path, things: Sequence[Thing]) -> Iterator[Proof]:
-    chosen = [things[k] for k in np.linspace(0, len(things) - 1, min(SAMPLE, len(things))).astype(int)]
-    overlaps = [_overlap(root, thing) for thing in chosen]
+    sample = [things[k] for k in np.linspace(0, len(things) - 1, min(SAMPLE, len(things))).astype(int)]
+    overlaps = [_overlap(root, thing) for thing in sample]
     iou = float(np.mean(overlaps)) if overlaps else 0.0
     yield Proof(
         f"models, seen from their viewpoints, fill the annotated boxes with a mean IoU of {iou:.3f} over "
@@ -55,7 +55,7 @@ def _overlap(root: Path, thing: Thing) -> float:
     """IoU of the annotated box with that of the projected model."""
     vertices, faces = pascal3d.read_cad(root, thing.category, thing.cad)
     surface = GroundTruth(vertices, faces, np.zeros((len(faces), 3), np.uint8)).points(POINTS, seed=0)
-    seen = pascal3d.points_in_photograph(thing, surface.astype(np.float64))[:, :2]
+    pixels = pascal3d.points_in_photograph(thing, surface.astype(np.float64))[:, :2]
     low, high = np.array(thing.box[:2]), np.array(thing.box[2:])
-    common = np.prod(np.clip(np.minimum(seen.max(0), high) - np.maximum(seen.min(0), low), 0, None))
-    return float(common / (np.prod(np.ptp(seen, 0)) + np.prod(high - low) - common))
+    common = np.prod(np.clip(np.minimum(pixels.max(0), high) - np.maximum(pixels.min(0), low), 0, None))
+    return float(common / (np.prod(np.ptp(pixels, 0)) + np.prod(high - low) - common))

@@ -31,7 +31,7 @@ from msrn.data.archives.pack import WORKERS
 from msrn.data.archives.reading import SHOWN, listing, named, open_file, open_root, wrong_root
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.data.photo_folder.splits import SPLITS, split_files
-from msrn.errors import MsrnError
+from msrn.errors import MsrnError, first_line
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.digest import digest_of
 
@@ -55,35 +55,35 @@ class Photograph:
 def open_split(split: str, root: Path | None = None) -> ImageCollection:
     """One split of the photographs in the folder ``root``, reduced into the cache if they are not there yet."""
     root = open_root(NAME, root)
-    categories, found = _photographs(root, split)
-    if not found:
+    categories, files = _photographs(root, split)
+    if not files:
         raise MsrnError(
             f"{root}: no photograph for split {split!r} among {len(categories)} categories: add some (three in one "
             f"do), or sort them into folders {', '.join(SPLITS)} of your own"
         )
-    stats = [(each.name, *_stamp(each.path), *(_stamp(each.mask) if each.mask else ())) for each in found]
+    stats = [(each.name, *_stamp(each.path), *(_stamp(each.mask) if each.mask else ())) for each in files]
     key, problems = digest_of(NAME, VERSION, SIZE, str(root.resolve()), split, stats), []
-    arrays = cached_arrays(f"{NAME}-{split}", key, lambda make: problems.extend(_reduce(root, split, found, make)))
+    arrays = cached_arrays(f"{NAME}-{split}", key, lambda make: problems.extend(_reduce(root, split, files, make)))
     whole = np.flatnonzero(arrays["whole"])
-    if len(whole) < len(found):
-        left_out = problems or [found[row].name for row in np.flatnonzero(~arrays["whole"])]
-        said = f"warning: {len(left_out):,} of {len(found):,} files of {root} are left out: {named(left_out, SHOWN)}"
-        print(said, file=sys.stderr, flush=True)
+    if len(whole) < len(files):
+        left_out = problems or [files[row].name for row in np.flatnonzero(~arrays["whole"])]
+        line = f"warning: {len(left_out):,} of {len(files):,} files of {root} are left out: {named(left_out, SHOWN)}"
+        print(line, file=sys.stderr, flush=True)
     if not len(whole):
-        raise MsrnError(f"{root}: none of the {len(found)} files of split {split!r} is a whole image")
-    kept = [found[row] for row in whole]
-    names = [each.name for each in kept]
+        raise MsrnError(f"{root}: none of the {len(files)} files of split {split!r} is a whole image")
+    photographs = [files[row] for row in whole]
+    names = [each.name for each in photographs]
     return ImageCollection(
         name=NAME,
         split=split,
         images=arrays["images"][: len(whole)],
-        masks=arrays["masks"][: len(whole)] if found[0].mask else None,
-        category=np.array([categories.index(each.category) for each in kept]),
+        masks=arrays["masks"][: len(whole)] if files[0].mask else None,
+        category=np.array([categories.index(each.category) for each in photographs]),
         object_id=np.array(names),
-        view=np.zeros(len(kept), np.int64),
+        view=np.zeros(len(photographs), np.int64),
         categories=tuple(categories),
         fingerprint=digest_of(NAME, VERSION, split, categories, arrays["content"].tobytes(), names),
-        evaluation_index=np.arange(len(kept)),
+        evaluation_index=np.arange(len(photographs)),
         _truth=NoTruth(root),
     )
 
@@ -117,19 +117,19 @@ def _photographs(root: Path, split: str) -> tuple[list[str], list[Photograph]]:
     categories = sorted({name for base in bases.values() for name in _categories(base)})
     if not categories:
         raise wrong_root(NAME, root, "a folder for each category, with photographs in them")
-    masked, found = (root / MASKS).is_dir(), []
+    masked, photographs = (root / MASKS).is_dir(), []
     folders = {category: bases[split] / category for category in categories}
     all_files = {category: _files(folder) if folder.is_dir() else [] for category, folder in folders.items()}
-    chosen_of = all_files if own else split_files(all_files)[split]
+    files_of = all_files if own else split_files(all_files)[split]
     for category, files in all_files.items():
         masks = root / MASKS / (split if own else "") / category
         if masked:
             _check_stems(files)
-        found += [
+        photographs += [
             Photograph(f"{category}/{path.name}", category, path, _mask(masks, path) if masked else None)
-            for path in chosen_of[category]
+            for path in files_of[category]
         ]
-    return categories, found
+    return categories, photographs
 
 
 def _categories(base: Path) -> list[str]:
@@ -139,18 +139,18 @@ def _categories(base: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    known = Image.registered_extensions().keys() | OF_CAMERAS
-    names = [name for name in listing(folder) if Path(name).suffix.lower() in known and not name.startswith(".")]
+    suffixes = Image.registered_extensions().keys() | OF_CAMERAS
+    names = [name for name in listing(folder) if Path(name).suffix.lower() in suffixes and not name.startswith(".")]
     return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _check_stems(files: list[Path]) -> None:
     """Photographs that differ in their suffix alone would share a mask."""
-    known: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in files:
-        if path.stem in known:
-            raise MsrnError(f"{path} and {known[path.stem].name} would share a mask: give them names that differ")
-        known[path.stem] = path
+        if path.stem in paths:
+            raise MsrnError(f"{path} and {paths[path.stem].name} would share a mask: give them names that differ")
+        paths[path.stem] = path
 
 
 def _mask(folder: Path, photograph: Path) -> Path:
@@ -165,37 +165,37 @@ def _mask(folder: Path, photograph: Path) -> Path:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError as error:
         raise MsrnError(f"{path} cannot be read ({error.strerror or error})") from None
-    return found.st_size, found.st_mtime_ns
+    return stat.st_size, stat.st_mtime_ns
 
 
 # -------------------------------------------------------------------------------------------------------- the reduction
 
 
-def _reduce(root: Path, split: str, found: list[Photograph], make: Make) -> list[str]:
+def _reduce(root: Path, split: str, files: list[Photograph], make: Make) -> list[str]:
     """Reduce the photographs of a split, whole ones together at the start of the arrays; what is wrong with others."""
-    images = make("images", (len(found), 3, SIZE, SIZE), "uint8")
-    masks = make("masks", (len(found), SIZE, SIZE), "bool") if found[0].mask else None
-    whole, content = make("whole", (len(found),), "bool"), make("content", (16,), "uint8")
+    images = make("images", (len(files), 3, SIZE, SIZE), "uint8")
+    masks = make("masks", (len(files), SIZE, SIZE), "bool") if files[0].mask else None
+    whole, content = make("whole", (len(files),), "bool"), make("content", (16,), "uint8")
     digest, problems, row = hashlib.blake2b(digest_size=16), [], 0
     label = f"reading {root.name}/{split}"
-    for number, made in enumerate(tqdm(_each(root, found), label, len(found), unit="image", mininterval=0.5)):
-        if isinstance(made, MsrnError):
-            problems.append(str(made))
+    for number, result in enumerate(tqdm(_each(root, files), label, len(files), unit="image", mininterval=0.5)):
+        if isinstance(result, MsrnError):
+            problems.append(str(result))
             continue
-        images[row] = made[0]
+        images[row] = result[0]
         digest.update(images[row])
         if masks is not None:
-            masks[row] = made[1]
+            masks[row] = result[1]
             digest.update(masks[row])
         whole[number], row = True, row + 1
     content[:] = np.frombuffer(digest.digest(), np.uint8)
     return problems
 
 
-def _each(root: Path, found: list[Photograph]) -> Iterator[tuple[np.ndarray, np.ndarray | None] | MsrnError]:
+def _each(root: Path, files: list[Photograph]) -> Iterator[tuple[np.ndarray, np.ndarray | None] | MsrnError]:
     """Each photograph reduced, or what is wrong with it, in order."""
 
     def read(photograph: Photograph) -> tuple[np.ndarray, np.ndarray | None] | MsrnError:
@@ -204,7 +204,7 @@ def _each(root: Path, found: list[Photograph]) -> Iterator[tuple[np.ndarray, np.
         except MsrnError as error:
             return error
 
-    waiting = iter(found)
+    waiting = iter(files)
     with ThreadPoolExecutor(WORKERS) as pool:
         while batch := list(islice(waiting, BATCH)):
             yield from pool.map(read, batch)
@@ -246,9 +246,8 @@ def _damage(path: Path) -> Iterator[None]:
     except MsrnError:
         raise
     except Exception as error:  # its decoders raise anything at all
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        if path.suffix.lower() in OF_CAMERAS:
-            reason = "a camera's own format: save it as JPG or PNG"
+        camera = path.suffix.lower() in OF_CAMERAS
+        reason = "a camera's own format: save it as JPG or PNG" if camera else first_line(error)
         raise MsrnError(f"{path} is not a whole image ({reason})") from None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from msrn.data.archives.left_out import refuse_torn
 from msrn.data.archives.poses import check_different, is_rotation
 from msrn.data.archives.reading import exists, is_folder, named, read_bytes, read_names, wrong_root
-from msrn.errors import MsrnError
+from msrn.errors import MsrnError, first_line
 
 NAME = "pix3d"
 CATEGORIES = ("bed", "bookcase", "chair", "desk", "misc", "sofa", "table", "tool", "wardrobe")
@@ -68,8 +68,8 @@ def read_archive(root: Path, ours: bool = False) -> Archive:
     """What the annotations of a resolved folder say, and its splits: by its lists, or ``ours``."""
     processed = not exists(root / "pix3d.json") and is_folder(root / "annotation")
     if not processed and not exists(root / "pix3d.json"):
-        wanted = "pix3d.json, or the folders annotation, lists and img_processed"
-        raise wrong_root(NAME, root, wanted, ["pix3d", "Pix3D"])
+        expected = "pix3d.json, or the folders annotation, lists and img_processed"
+        raise wrong_root(NAME, root, expected, ["pix3d", "Pix3D"])
     lists = _read_lists(root)
     if processed and not lists:
         raise MsrnError(f"{root / 'lists'} has no CATEGORY_SPLIT.txt: expected the lists of the processed archive")
@@ -106,13 +106,13 @@ def _read_official(root: Path) -> dict[tuple[str, str], Photograph]:
 def _read_processed(root: Path, lists: Mapping) -> tuple[dict[tuple[str, str], Photograph], dict]:
     """By category and name; and in the same way what is wrong with each annotation that cannot be read."""
     names = sorted({(category, name) for (category, _), listed in lists.items() for name in listed})
-    found, torn = {}, {}
+    photos, torn = {}, {}
     for category, name in names:
         try:
-            found[category, name] = _read_one(root, category, name)
+            photos[category, name] = _read_one(root, category, name)
         except MsrnError as error:
             torn[category, name] = str(error)
-    return found, torn
+    return photos, torn
 
 
 def _read_one(root: Path, category: str, name: str) -> Photograph:
@@ -138,8 +138,8 @@ def _photograph(entry: Any, where: str, suffix: str) -> Photograph:
         ) from None
     if category not in CATEGORIES:
         raise MsrnError(f"{where}: category {category!r}: expected one of {', '.join(CATEGORIES)}")
-    placed = translation.shape == (3,) and np.isfinite(translation).all() and translation[2] > 0
-    if rotation.shape != (3, 3) or not is_rotation(rotation) or not placed:
+    in_front = translation.shape == (3,) and np.isfinite(translation).all() and translation[2] > 0
+    if rotation.shape != (3, 3) or not is_rotation(rotation) or not in_front:
         raise MsrnError(f"{where}: rot_mat or trans_mat do not place the model before the camera")
     if not 0 < focal < np.inf:
         raise MsrnError(f"{where}: focal_length is {entry['focal_length']}: expected millimetres above 0")
@@ -166,17 +166,17 @@ def _photograph(entry: Any, where: str, suffix: str) -> Photograph:
 
 def _flag(entry: Mapping, key: str) -> bool:
     """Whether an image is truncated, say: what cannot be read must not count as whole."""
-    said = str(entry[key]).lower()
-    if said not in FLAGS:
+    value = str(entry[key]).lower()
+    if value not in FLAGS:
         raise ValueError(f"{key} is {entry[key]!r}, expected true or false")
-    return FLAGS[said]
+    return FLAGS[value]
 
 
 def _read_json(root: Path, path: Path) -> Any:
     try:
         return json.loads(read_bytes(root, path))
     except (ValueError, RecursionError) as error:
-        raise MsrnError(f"{path} is not whole JSON ({str(error).splitlines()[0]})") from None
+        raise MsrnError(f"{path} is not whole JSON ({first_line(error)})") from None
 
 
 # ----------------------------------------------------------------------------------------------------------- the splits
@@ -211,7 +211,7 @@ def _listed(root: Path, photos: Mapping, lists: Mapping, torn: Mapping) -> dict[
         raise MsrnError(
             f"{root}: {len(absent)} names of the lists have no annotation, such as {named(absent, 3)}: is it whole?"
         )
-    return {split: _ordered(chosen) for split, chosen in splits.items()}
+    return {split: _ordered(listed) for split, listed in splits.items()}
 
 
 def _our_split(photos: Mapping) -> dict[str, tuple[Photograph, ...]]:
@@ -225,7 +225,7 @@ def _our_split(photos: Mapping) -> dict[str, tuple[Photograph, ...]]:
         owner = {model: "val" if k < val else "test" if k < val + test else "train" for k, model in enumerate(order)}
         for photo in mine:
             splits[owner[photo.model]].append(photo)
-    return {split: _ordered(chosen) for split, chosen in splits.items()}
+    return {split: _ordered(drawn) for split, drawn in splits.items()}
 
 
 def _ordered(photos: Sequence[Photograph]) -> tuple[Photograph, ...]:

@@ -93,20 +93,20 @@ def _fault(archive: Archive, photo: Photograph) -> str:
     return "" if mask == size else _differs(photo.mask, mask, size, "as its photograph is")
 
 
-def _differs(path: str, found: tuple[int, int], wanted: tuple[int, int], why: str) -> str:
-    return f"{path} is {found[0]} x {found[1]} pixels: expected {wanted[0]} x {wanted[1]}, {why}"
+def _differs(path: str, size: tuple[int, int], expected: tuple[int, int], why: str) -> str:
+    return f"{path} is {size[0]} x {size[1]} pixels: expected {expected[0]} x {expected[1]}, {why}"
 
 
 def _plan(archive: Archive, split: str) -> Plan:
-    chosen, left_out = usable(archive, split)
-    groups = [chosen[start : start + IMAGES] for start in range(0, len(chosen), IMAGES)]
+    photos, left_out = usable(archive, split)
+    groups = [photos[start : start + IMAGES] for start in range(0, len(photos), IMAGES)]
     return Plan(
         title=f"{archive.name} {split}",
         pieces=[Piece(len(group), partial(_fill, archive, group)) for group in groups],
         columns={
-            "category": np.array([archive.categories.index(photo.category) for photo in chosen]),
-            "object_id": np.array([photo.object_id for photo in chosen]),
-            "view": np.zeros(len(chosen), np.int64),
+            "category": np.array([archive.categories.index(photo.category) for photo in photos]),
+            "object_id": np.array([photo.object_id for photo in photos]),
+            "view": np.zeros(len(photos), np.int64),
             "left_out": np.array(left_out, str),
         },
         masks=archive.masks,
@@ -168,10 +168,10 @@ class Pix3DTruth:
     pose: np.ndarray  # (N, 3)
 
     def mesh(self, object_id: str) -> GroundTruth | CloudTruth:
-        read = _cloud if self.clouds else _model
+        reader = _cloud if self.clouds else _model
         if object_id not in self.photos:
             raise MsrnError(f"{self.root}: {str(object_id)!r} is not among its {len(self.photos):,} objects")
-        return read(self.root, self.photos[object_id].model)
+        return reader(self.root, self.photos[object_id].model)
 
     def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray:
         return np.asarray(self.pose[rows_of(object_id, np.array(list(self.photos)), self.root)])

@@ -29,8 +29,8 @@ def survey(root: Path | None) -> Survey:
     if not archive.masks:
         form += "; without masks, so that images are raw"
     sifted = {split: pix3d.usable(archive, split) for split in archive.splits}
-    archive = replace(archive, splits={split: tuple(kept) for split, (kept, _) in sifted.items()})
-    left_out = [said for _, faults in sifted.values() for said in faults]
+    archive = replace(archive, splits={split: tuple(photos) for split, (photos, _) in sifted.items()})
+    left_out = [line for _, faults in sifted.values() for line in faults]
     parts = []
     for split, photos in archive.splits.items():
         for category in archive.categories:
@@ -56,8 +56,8 @@ def _proofs(archive: Archive) -> Iterator[Proof]:
         yield Proof("poses are taken on trust: without boxes or without masks nothing can prove them", None)
         return
     photos = [photo for photo in archive.splits["test"] if photo.whole]
-    chosen = [photos[k] for k in np.linspace(0, len(photos) - 1, min(SAMPLE, len(photos))).astype(int)]
-    overlaps = [_overlap(archive.root, photo) for photo in chosen]
+    sample = [photos[k] for k in np.linspace(0, len(photos) - 1, min(SAMPLE, len(photos))).astype(int)]
+    overlaps = [_overlap(archive.root, photo) for photo in sample]
     iou = float(np.mean(overlaps)) if overlaps else 0.0
     yield Proof(
         f"models, seen by their photographs' cameras, cover the masks with a mean IoU of {iou:.3f} over "

@@ -44,15 +44,15 @@ def read_cameras(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(folder, "cameras.npz")
     scales = [f"scale_mat_{view}" for view in range(VIEWS)]
-    wanted = {f"world_mat_{view}": (None, 4) for view in range(VIEWS)} | {"camera_mat_0": (None, None)}
+    worlds = {f"world_mat_{view}": (None, 4) for view in range(VIEWS)} | {"camera_mat_0": (None, None)}
     lenses = {f"camera_mat_{view}": (None, None) for view in range(1, VIEWS)}
-    found = read_arrays(root, path, wanted | lenses | {name: (4, 4) for name in scales}, optional=[*scales, *lenses])
-    for name in wanted:
-        if name.startswith("world_mat") and len(found[name]) not in (3, 4):
-            raise MsrnError(f"{path}: {name} has the shape {found[name].shape}: expected (4, 4), or (3, 4)")
-    world = np.stack([np.asarray(found[f"world_mat_{view}"][:3], np.float64) for view in range(VIEWS)])  # (24, 3, 4)
-    if scales[0] in found:
-        world = world @ np.stack([found.get(name, np.eye(4)) for name in scales])
+    arrays = read_arrays(root, path, worlds | lenses | {name: (4, 4) for name in scales}, optional=[*scales, *lenses])
+    for name in worlds:
+        if name.startswith("world_mat") and len(arrays[name]) not in (3, 4):
+            raise MsrnError(f"{path}: {name} has the shape {arrays[name].shape}: expected (4, 4), or (3, 4)")
+    world = np.stack([np.asarray(arrays[f"world_mat_{view}"][:3], np.float64) for view in range(VIEWS)])  # (24, 3, 4)
+    if scales[0] in arrays:
+        world = world @ np.stack([arrays.get(name, np.eye(4)) for name in scales])
     if not np.isfinite(world).all():
         raise MsrnError(f"{path}: a world_mat holds something else than numbers: expected a rotation and a translation")
     size = np.cbrt(np.maximum(np.linalg.det(world[:, :, :3]), 1e-12))[:, None, None]  # projections do not show it
@@ -68,8 +68,8 @@ def read_cameras(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: view {view} has the object at {offset[view].round(3).tolist()} before the camera: expected "
             f"[0, 0, {camera.DISTANCE}]"
         )
-    for name in ["camera_mat_0", *(name for name in lenses if name in found)]:
-        if min(found[name].shape) < 2 or not np.abs(found[name].diagonal()[:2] / camera.FOCAL - 1).max() < 0.01:
+    for name in ["camera_mat_0", *(name for name in lenses if name in arrays)]:
+        if min(arrays[name].shape) < 2 or not np.abs(arrays[name].diagonal()[:2] / camera.FOCAL - 1).max() < 0.01:
             raise MsrnError(f"{path}: {name} is another lens than that of {camera.FOCAL:.4f} in x and y")
     return POINTS.T @ linear.transpose(0, 2, 1) @ CAMERA, offset @ CAMERA
 
@@ -77,8 +77,8 @@ def read_cameras(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:
 def read_points(root: Path, folder: str) -> tuple[np.ndarray, np.ndarray]:
     """The true points (P, 3) of an object as the archive places them, and their normals (P, 3), in our frame."""
     path = Path(folder, "pointcloud.npz")
-    found = read_arrays(root, path, {"points": (None, 3), "normals": (None, 3)})
-    points, normals = (found[name].astype(np.float64) @ POINTS for name in ("points", "normals"))
+    arrays = read_arrays(root, path, {"points": (None, 3), "normals": (None, 3)})
+    points, normals = (arrays[name].astype(np.float64) @ POINTS for name in ("points", "normals"))
     if len(points) < 100 or len(points) != len(normals) or not np.isfinite(points).all():
         raise MsrnError(
             f"{path}: {len(points)} points and {len(normals)} normals: expected as many, finite, 100 or more"

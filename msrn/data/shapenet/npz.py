@@ -38,11 +38,11 @@ def is_archive(root: Path) -> bool:
     return any(root.glob("*_images.npz"))
 
 
-def open_split(split: str, root: Path, known: Mapping[str, str]) -> ImageCollection:
-    """One split of the files in ``root``, a resolved folder; ``known`` names categories by their ids."""
-    files = find_files(root, split, known)
+def open_split(split: str, root: Path, categories: Mapping[str, str]) -> ImageCollection:
+    """One split of the files in ``root``, a resolved folder; ``categories`` names categories by their ids."""
+    files = find_files(root, split, categories)
     counts = {name: count_objects(root, path) for name, path in files.items()}
-    stats = [(path.name, (found := stat_of(path)).st_size, found.st_mtime_ns) for path in files.values()]
+    stats = [(path.name, (stat := stat_of(path)).st_size, stat.st_mtime_ns) for path in files.values()]
     key = digest_of("shapenet-npz", VERSION, split, stats)
     arrays = open_packed(f"shapenet-npz-{split}", key, partial(_plan, root, split, files, counts))
     ids = object_ids(counts)
@@ -62,14 +62,14 @@ def open_split(split: str, root: Path, known: Mapping[str, str]) -> ImageCollect
     )
 
 
-def find_files(root: Path, split: str, known: Mapping[str, str]) -> dict[str, Path]:
+def find_files(root: Path, split: str, categories: Mapping[str, str]) -> dict[str, Path]:
     """The file of each category that has any, by its name."""
-    ids = {path.name.split("_")[0] for path in root.glob("*_images.npz")} & set(known)
+    ids = {path.name.split("_")[0] for path in root.glob("*_images.npz")} & set(categories)
     if not ids:
         raise MsrnError(
-            f"{root} has no images of the 13 categories of Table 5: expected {next(iter(known))}_*_images.npz"
+            f"{root} has no images of the 13 categories of Table 5: expected {next(iter(categories))}_*_images.npz"
         )
-    files = {known[entry]: root / f"{entry}_{split}_images.npz" for entry in sorted(ids, key=known.get)}
+    files = {categories[entry]: root / f"{entry}_{split}_images.npz" for entry in sorted(ids, key=categories.get)}
     absent = [path.name for path in files.values() if not exists(path)]
     if absent:
         raise MsrnError(f"{root} is not a whole archive: {absent[0]} is missing, and {len(absent) - 1} more like it")

@@ -44,14 +44,13 @@ from msrn.data.archives.reading import (
     plain_name,
     read_bytes,
     read_names,
-    said,
     unreadable,
     wrong_root,
 )
 from msrn.data.collection import ImageCollection
 from msrn.data.shapenet import npz
 from msrn.data.shapenet.files import VIEWS, read_image, read_mask, read_points, read_poses
-from msrn.errors import MsrnError
+from msrn.errors import MsrnError, first_line
 from msrn.store.digest import digest_of
 
 NAME, VERSION = "shapenet", 1  # raise the version when packing changes
@@ -101,10 +100,10 @@ def open_split(split: str, root: Path | None = None) -> ImageCollection:
 # ------------------------------------------------------------------------------------------------------------ the lists
 
 
-def read_lists(root: Path, split: str, shown: int = 3) -> list[Listed]:
+def read_lists(root: Path, split: str, most: int = 3) -> list[Listed]:
     """The objects of a split, category by category; none may be in another split too. Of lists that are missing, empty
-    or torn the message names ``shown`` and counts the rest."""
-    found, torn = [], []
+    or torn the message names ``most`` and counts the rest."""
+    listed, torn = [], []
     for folder in read_categories(root):
         lists = {}
         for name in SPLITS:
@@ -121,17 +120,17 @@ def read_lists(root: Path, split: str, shown: int = 3) -> list[Listed]:
                     f"{root / folder}: softras_{split}.lst and softras_{other}.lst share {len(shared)} objects, such "
                     f"as {shared[0]}: expected none"
                 )
-        found.append(Listed(folder, CATEGORIES[folder], tuple(lists[split])))
+        listed.append(Listed(folder, CATEGORIES[folder], tuple(lists[split])))
     if torn:
-        raise MsrnError(named(torn, shown))
-    return found
+        raise MsrnError(named(torn, most))
+    return listed
 
 
 def read_categories(root: Path) -> list[str]:
     """Ids of the categories of the archive, in the order of their names; further ones are named and left out."""
     if not exists(root / "metadata.yaml"):
-        wanted = f"metadata.yaml, or {next(iter(CATEGORIES))}_train_images.npz"
-        raise wrong_root(NAME, root, wanted, ["NMR_Dataset"])
+        expected = f"metadata.yaml, or {next(iter(CATEGORIES))}_train_images.npz"
+        raise wrong_root(NAME, root, expected, ["NMR_Dataset"])
     try:
         text = read_bytes(root, root / "metadata.yaml").decode("utf-8")
         content = yaml.load(text, yaml.BaseLoader)  # strings alone: without quotes 03001627 would be octal
@@ -141,7 +140,9 @@ def read_categories(root: Path) -> list[str]:
     except MsrnError:
         raise
     except Exception as error:  # brackets in brackets without end are a RecursionError
-        raise MsrnError(f"{root / 'metadata.yaml'} is not a YAML mapping of category ids ({said(error)})") from None
+        raise MsrnError(
+            f"{root / 'metadata.yaml'} is not a YAML mapping of category ids ({first_line(error)})"
+        ) from None
     others = [entry for entry in ids if entry not in CATEGORIES]
     if others:
         unknown = f"{', '.join(others[:5])} in {root / 'metadata.yaml'}: not among the 13 categories of Table 5"

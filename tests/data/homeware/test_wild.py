@@ -11,8 +11,8 @@ from msrn.data.homeware.panoramas import PANORAMAS, read_panorama
 from msrn.data.homeware.photographs import draw_pose, take_photograph
 from msrn.data.homeware.reader import read_meshes, read_split
 from msrn.data.homeware.wild import PHOTOGRAPHS, generator, panorama_paths
+from msrn.data.subset import subset
 from msrn.errors import MsrnError
-from msrn.experiments.table import portion
 
 SPLITS = ("train", "val", "test")
 EACH = 5  # photographs of an object here
@@ -131,13 +131,13 @@ def test_poses_are_those_of_the_photographs(wild):
     np.testing.assert_allclose(poses, expected, rtol=1e-6)
     assert len(np.unique(poses[:, 0])) == 2 * EACH
     rows = np.array([7, 2])
-    np.testing.assert_array_equal(portion(collection, rows).true_pose(), poses[rows])
+    np.testing.assert_array_equal(subset(collection, rows).true_pose(), poses[rows])
 
 
 def test_true_masks_stay_true_whatever_masks_are_given(wild, collections):
     collection = wild[0]["val"]
     rows = np.array([8, 3])
-    part = portion(collection, rows)
+    part = subset(collection, rows)
     assert part.masks is None
     np.testing.assert_array_equal(part.true_masks(), collection.true_masks()[rows])
     guessed = replace(collection, masks=np.zeros_like(collection.true_masks()))

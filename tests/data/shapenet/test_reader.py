@@ -9,7 +9,8 @@ from PIL import Image
 from shapenet_archive import SIZE, Boxes, world_matrix, write_archive, write_npz
 
 from msrn import camera
-from msrn.baselines import mean_shape, meshes_of, random_object
+from msrn.baselines.mean_shape import mean_shape
+from msrn.baselines.random_object import meshes_of, random_object
 from msrn.data import open_collection
 from msrn.data.archives.clouds import CloudTruth, centered_cloud
 from msrn.data.archives.poses import angles

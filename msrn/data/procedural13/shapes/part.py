@@ -43,8 +43,8 @@ class Part:
         """Faces that ``where`` picks by centre and normal, in another colour."""
         normals = doubled_normals(self.vertices, self.faces)
         normals /= np.maximum(np.sqrt((normals**2).sum(1, keepdims=True)), 1e-12)
-        chosen = where(self.vertices[self.faces].sum(1) / 3, normals)
-        return Part(self.vertices, self.faces, np.where(chosen[:, None], np.array(color, float), self.colors))
+        mask = where(self.vertices[self.faces].sum(1) / 3, normals)
+        return Part(self.vertices, self.faces, np.where(mask[:, None], np.array(color, float), self.colors))
 
     def fronted(self, color: Color) -> "Part":
         """Faces that look to the front, in another colour."""
@@ -71,10 +71,10 @@ def finish(parts: Iterable[Part]) -> GroundTruth:
     whole = join(parts)
     low, high = whole.vertices[whole.faces].min((0, 1)), whole.vertices[whole.faces].max((0, 1))
     vertices = (whole.vertices - (low + high) / 2) / (high - low).max()
-    kept = area(vertices, whole.faces) > SMALLEST
-    used, faces = np.unique(whole.faces[kept], return_inverse=True)
-    colors = np.clip(np.rint(whole.colors[kept]), 0, 255).astype(np.uint8)
-    return GroundTruth(vertices[used].astype(np.float32), faces.reshape(-1, 3).astype(np.int32), colors)
+    solid = area(vertices, whole.faces) > SMALLEST
+    corners, faces = np.unique(whole.faces[solid], return_inverse=True)
+    colors = np.clip(np.rint(whole.colors[solid]), 0, 255).astype(np.uint8)
+    return GroundTruth(vertices[corners].astype(np.float32), faces.reshape(-1, 3).astype(np.int32), colors)
 
 
 def area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

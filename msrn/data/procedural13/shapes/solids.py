@@ -45,8 +45,8 @@ def loft(rings: Sequence[np.ndarray], colors: Color | Sequence[Color]) -> Part:
 def closed(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray) -> Part:
     """A part whose faces are turned outward, all together, by the sign of its volume; empty faces are left out."""
     doubled = doubled_normals(vertices, faces)
-    kept = (doubled**2).sum(1) > 1e-24
-    faces, colors, doubled = faces[kept], colors[kept], doubled[kept]
+    with_area = (doubled**2).sum(1) > 1e-24
+    faces, colors, doubled = faces[with_area], colors[with_area], doubled[with_area]
     volume = ((vertices[faces[:, 0]] - vertices[0]) * doubled).sum()
     return Part(vertices, faces if volume > 0 else faces[:, ::-1], colors)
 
@@ -73,7 +73,7 @@ def rounded_box(x: Span, y: Span, z: Span, radius: float, color: Color, bevel: f
     (x0, x1), (y0, y1), (z0, z1) = _span(x), _span(y), _span(z)
     bevel = min(radius, (y1 - y0) / 3) if bevel is None else bevel
     heights = [(y0, bevel), (y0 + bevel, 0), (y1 - bevel, 0), (y1, bevel)]
-    rings = [_rounded_ring(x0 + cut, x1 - cut, z0 + cut, z1 - cut, radius, height) for height, cut in heights]
+    rings = [_rounded_ring(x0 + inset, x1 - inset, z0 + inset, z1 - inset, radius, height) for height, inset in heights]
     return loft(rings, color)
 
 
