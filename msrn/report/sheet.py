@@ -89,14 +89,19 @@ def cell_of(records: Sequence[Record], column: Column, expected: bool = True) ->
 def _cells(table: Table, sources: Mapping[str, Rows], row: Row) -> dict[str, tuple[Cell, ...]]:
     """The cells of a row by source."""
     expected = row.trained or not row.printed
-    printed = [(row.printed.get(column.key), column.metric) for column in table.columns]
-    nothing = Cell("–" if row.printed else "")
-    published = (nothing if v is None else Cell(unsigned(v, metric), Estimate(v, v, v)) for v, metric in printed)
+    published = (_printed(row, column) for column in table.columns)
     measured = {
         name: tuple(cell_of(rows.get(row.name, ()), column, expected) for column in table.columns)
         for name, rows in sources.items()
     }
     return {PUBLISHED: tuple(published), **measured}
+
+
+def _printed(row: Row, column: Column) -> Cell:
+    if column.key not in row.printed:
+        return Cell("–" if row.printed else "")
+    value = row.printed[column.key]
+    return Cell("not legible") if value is None else Cell(unsigned(value, column.metric), Estimate(value, value, value))
 
 
 def _yardstick(table: Table, rows: Rows, name: str, profile: str) -> tuple[str, str]:
