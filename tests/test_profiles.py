@@ -10,7 +10,7 @@ from msrn import paths, profiles
 from msrn.data import DATASETS, STAND_INS, open_collection
 from msrn.errors import MsrnError
 from msrn.experiments.paper import TABLES
-from msrn.report.header import header
+from msrn.report.notebooks import header
 from msrn.settings import REMOVED, current_settings
 
 
