@@ -4,7 +4,9 @@
 table's notebook, which finds everything in the store: what ``papermill notebooks/... out.ipynb`` does, in two parts.
 """
 
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -177,7 +179,7 @@ def _run(name: str, notebook: Path | None, parameters: dict[str, Any]) -> None:
     started = time.monotonic()
     from msrn import profiles  # torch loads with these: seconds, so not for --help
     from msrn.experiments import paper, runner
-    from msrn.report import notebooks, results_table, text
+    from msrn.report import results_table, text
     from msrn.report.words import duration
 
     table = paper.TABLES.get(name)
@@ -185,9 +187,34 @@ def _run(name: str, notebook: Path | None, parameters: dict[str, Any]) -> None:
     if table:
         click.echo(text.sheet_text(results_table.sheet_of(runner.make(table, request))) + "\n")
     if notebook:
-        output = notebooks.execute(notebook, {**parameters, "profile": request.profile})
+        output = execute(notebook, {**parameters, "profile": request.profile})
         click.echo(f"Notebook with figures: {output}")
     click.echo(f"All of it took {duration(time.monotonic() - started)}.")
+
+
+def execute(source: Path, parameters: dict[str, Any]) -> Path:
+    """A notebook with its outputs, written into the store of runs; one that fails stays there under another name, with
+    the traceback in it."""
+    import papermill
+    from traitlets.config import Config
+
+    from msrn.store.files import writing
+
+    output = paths.runs_folder() / source.name
+    unfinished = output.with_suffix(".unfinished.ipynb")
+    with writing(output.parent), tempfile.TemporaryDirectory(prefix="msrn-") as sockets:
+        # Sockets in files need no free port and are nobody else's to read; Windows has none.
+        transport = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
+        options = {"cwd": source.parent, "progress_bar": {"desc": source.name}}
+        try:
+            papermill.execute_notebook(
+                source, unfinished, parameters, config=Config({"KernelManager": transport}), **options
+            )
+        except papermill.PapermillExecutionError as error:
+            reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+            raise MsrnError(f"{source.name}: cell {error.exec_count} failed ({reason}); see {unfinished}") from None
+        unfinished.replace(output)
+    return output
 
 
 def _status_line(entry: dict[str, Any]) -> str:

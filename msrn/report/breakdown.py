@@ -10,7 +10,7 @@ from IPython.display import HTML
 from msrn.evaluation.diagnosis import Diagnosis, Measure, diagnose
 from msrn.evaluation.inference import TURNS
 from msrn.evaluation.protocol import ALIGNMENTS
-from msrn.evaluation.statistics import Comparison, signed
+from msrn.evaluation.statistics import signed
 from msrn.experiments import recorded
 from msrn.experiments.runner import WHOLE, Experiment, Result, job_of, neighbors_of
 from msrn.experiments.table import Table
@@ -18,13 +18,7 @@ from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of, two_decimals
 from msrn.store.results import Record
 
-ALIGNMENT_TITLES = {
-    "none": "none",
-    "icp": "rigid ICP",
-    "search": "turn search",
-    "search_icp": "search + ICP (headline)",
-    "search_icp_axes": "+ scale of each axis",
-}
+ALIGNMENT_TITLES = "none|rigid ICP|turn search|search + ICP (headline)|+ scale of each axis".split("|")
 MOST_IMAGES = 50_000  # beyond, candidates are not searched for a page
 SHARE, PLAIN = "{:.0%}", "{:.2f}"
 LINES = {  # field of a diagnosis -> name, what it is, format
@@ -67,7 +61,8 @@ def category_table(result: Result) -> HTML:
 
 def alignment_table(result: Result) -> HTML:
     """CD under every alignment, and Eq. 46's own value."""
-    columns = {f"cd.{name}": ALIGNMENT_TITLES[name] for name in ALIGNMENTS} | {"eq46": "Eq. 46"}
+    titles = zip(ALIGNMENTS, ALIGNMENT_TITLES, strict=True)
+    columns = {f"cd.{name}": title for name, title in titles} | {"eq46": "Eq. 46"}
     note = (
         "Macro means. The last column is Eq. 46 as printed, after the headline alignment: a sum of squared distances "
         f"over {result.request.settings.eval_points:,} points of each surface, with the longest true edge = 1."
@@ -97,9 +92,8 @@ def diagnosis_table(result: Result) -> HTML:
     candidates, names = neighbors_of(experiment, job), [row.name for row in result.table.trained]
     rows = [diagnose(result.of(name)[0].run.network(), job.train, candidates) for name in names]
     note = (
-        "On some training images of every category, first seed. By chance, for domains: the same sizes dealt out at "
-        "random. A dash: nothing to ask, such as attention without compensation. True poses and shapes are read for "
-        "evaluation alone."
+        "On some training images of every category, first seed, against true poses and shapes. By chance, for domains: "
+        "the same sizes dealt out at random. A dash: nothing to ask, such as attention without compensation."
     )
     caption, header = "Neighbours, prototypes and attention, held against the truth", ["", *names, "by chance"]
     return HTML(plain_html(caption, header, [_diagnosis_line(key, rows) for key in LINES], note))
@@ -107,12 +101,15 @@ def diagnosis_table(result: Result) -> HTML:
 
 def seeds_table(table: Table, records: Sequence[Record]) -> HTML:
     """For each claim of recorded results, its effect beside the spread between seeds."""
-    lines = [
-        [f"{group.title}: {part.first} − {part.second}", *_spread(part)]
-        for group in recorded.groups(table, records)
-        for part in {(p.first, p.second): p for v in group.verdicts for p in v.parts if p.metric == "cd"}.values()
-        if len(part.per_seed) > 1
-    ]
+    lines = []
+    for group in recorded.groups(table, records):
+        parts = {(p.first, p.second): p for v in group.verdicts for p in v.parts if p.metric == "cd"}
+        for part in (part for part in parts.values() if len(part.per_seed) > 1):
+            spread, effect = float(np.std(part.per_seed, ddof=1)), part.measured
+            ratio = f"{abs(effect.mean) / spread:.1f}" if spread > 0 else "–"
+            by_seed = ", ".join(signed(value, "cd") for value in part.per_seed)
+            title = f"{group.title}: {part.first} − {part.second}"
+            lines.append([title, effect.text("cd", sign=True), f"{spread:.2f}", ratio, by_seed])
     if not lines:
         return HTML(note_html("Seeds cannot be compared yet: no row is recorded with two of them."))
     header = ["", "CD difference", "spread of seeds", "effect over spread", "by seed"]
@@ -121,13 +118,6 @@ def seeds_table(table: Table, records: Sequence[Record]) -> HTML:
         "difference between seeds; an effect no larger than that may turn with the next seed."
     )
     return HTML(plain_html("Seeds against effects", header, lines, note))
-
-
-def _spread(part: Comparison) -> list[str]:
-    spread = float(np.std(part.per_seed, ddof=1))
-    ratio = f"{abs(part.measured.mean) / spread:.1f}" if spread > 0 else "–"
-    by_seed = ", ".join(signed(value, "cd") for value in part.per_seed)
-    return [part.measured.text("cd", sign=True), f"{spread:.2f}", ratio, by_seed]
 
 
 def _diagnosis_line(key: str, rows: Sequence[Diagnosis]) -> list[str]:

@@ -9,18 +9,17 @@ from msrn.report.text import sheet_csv, sheet_latex
 
 STYLE = """<style>
 .msrn {overflow-x: auto; margin: 1em 0}
-.msrn table {border-collapse: collapse; font-size: .85em; line-height: 1.35; margin: 0; color: inherit;
-  background: none}
+.msrn table {border-collapse: collapse; font-size: .85em; line-height: 1.35; margin: 0}
 .msrn caption {caption-side: top; text-align: left; color: inherit; font-weight: 600; padding: 0 0 .5em}
-.msrn th, .msrn td {padding: .3em .6em; border: 0; text-align: right; vertical-align: top; color: inherit;
-  background: none; font-variant-numeric: tabular-nums}
+.msrn table, .msrn th, .msrn td {border: 0; color: inherit; background: none; font-variant-numeric: tabular-nums}
+.msrn th, .msrn td {padding: .3em .6em; text-align: right; vertical-align: top}
 .msrn th {font-weight: 600}
 .msrn thead th.group {text-align: center; white-space: nowrap}
-.msrn td small {opacity: .8; white-space: nowrap}
-.msrn.msrn .verdict td {text-align: left; padding-top: 0} /* named twice, to outweigh JupyterLab's own rule */
-.msrn.msrn .verdict td small {white-space: normal}
-.msrn.msrn tbody th {text-align: left; min-width: 9em; max-width: 24em}
-.msrn tbody th small {display: block; font-weight: 400; opacity: .8}
+.msrn small {font-size: .95em; font-weight: 400; opacity: .8; white-space: nowrap}
+.msrn tbody th small {display: block; white-space: normal}
+.msrn.msrn tbody th {text-align: left; min-width: 9em; max-width: 24em} /* named twice, to outweigh JupyterLab's own */
+.msrn.msrn .verdict td {text-align: left; padding-top: 0}
+.msrn .verdict small {white-space: normal}
 .msrn tbody tr {border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); background: none}
 .msrn tbody tr.verdict {border-top: 0}
 .msrn tbody tr.apart {border-top: 2px solid color-mix(in srgb, currentColor 60%, transparent)}
@@ -46,13 +45,11 @@ def _line(line: Line, apart: bool) -> str:
     cells = "".join(f"<td>{_value_over_interval(cell.text)}</td>" for cell in line.cells)
     letters = f"<small>supervision {html.escape(line.supervision)}</small>" if line.supervision else ""
     row = f"<tr class='{kinds}'><th scope='row'>{html.escape(line.title)}{letters}</th>{cells}</tr>"
-    words = [
+    words = "<br>".join(
         html.escape(verdict) + (f"<small>; {html.escape(detail)}</small>" if detail else "")
         for verdict, detail in line.verdicts
-        if detail or not line.baseline
-    ]
-    below = f"<tr class='verdict'><td colspan='{len(line.cells) + 1}'>{'<br>'.join(words)}</td></tr>"
-    return row + below if words else row
+    )
+    return row + (f"<tr class='verdict'><td colspan='{len(line.cells) + 1}'>{words}</td></tr>" if words else "")
 
 
 def plain_html(caption: str, header: Sequence[str], lines: Sequence[Sequence[str]], note: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Pictures of the foreground module: photographs, masks and cues side by side (Figure 8), the bank, the threshold."""
+"""Pictures of the foreground module: photographs, masks and cues side by side (Figure 8), the bank, the fine-tuning."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,23 +13,14 @@ from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
 from msrn.losses import mask_iou
 from msrn.memory import MemoryBank
-from msrn.report.mask_table import COARSE, PRINTED, PRINTED_WITHOUT, REFINED, WITHOUT, rows_of
 from msrn.report.pictures import BLUE, INK, ORANGE, Picture, grid, quiet
-from msrn.store.results import Record
 
-SAME_CUES = {PRINTED: REFINED, PRINTED_WITHOUT: WITHOUT}
 QUARTILE = 0.25
 CANDIDATES = 24  # photographs of a category among which the typical one is looked for
 TRUE = "true mask"
 COLUMNS = (  # of Figure 8
-    "(a) input",
-    f"(b) {TRUE}",
-    "(c) off-the-shelf",
-    "(d) cues of [43]",
-    "(e) our cues",
-    "(f) refined by [43]",
-    "(g) refined by ours",
-)
+    f"(a) input|(b) {TRUE}|(c) off-the-shelf|(d) cues of [43]|(e) our cues|(f) refined by [43]|(g) refined by ours"
+).split("|")
 TUNING = {  # log key -> title
     "class": "category, whole image",
     "foreground_class": "category, foreground",
@@ -47,8 +38,8 @@ def typical_photographs(collection: ImageCollection, saliency: Saliency) -> np.n
     rows = []
     for term in np.unique(collection.category):
         mine = np.flatnonzero(collection.category == term)
-        some = mine[np.arange(min(CANDIDATES, len(mine))) * len(mine) // min(CANDIDATES, len(mine))]
-        place = 0
+        count, place = min(CANDIDATES, len(mine)), 0
+        some = mine[np.arange(count) * len(mine) // count]
         if collection.has_true_masks:
             coarse = saliency.masks(np.asarray(collection.images[some]), progress=False)
             iou = mask_iou(coarse, np.asarray(collection.true_masks()[some]))
@@ -142,22 +133,3 @@ def tuning(log: Sequence[dict]) -> Picture:
         quiet(axes, title)
     last = ", ".join(f"{title} {log[-1][key]:.2f}" for key, title in TUNING.items() if key in log[-1])
     return Picture(figure, f"Six panels over steps of fine-tuning. At the end: {last}.")
-
-
-def thresholds(records: Sequence[Record]) -> Picture:
-    """Mean IoU on test over the threshold lambda, a line for each kind of cues; dashed, what Eq. 18 starts from."""
-    rows = rows_of(records)
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
-    axes, parts = figure.subplots(), []
-    for name, seeds in rows.items():
-        if seeds[0].curves and SAME_CUES.get(name) not in rows:
-            values, places = np.mean([record.curves["test"] for record in seeds], axis=0), seeds[0].curves["threshold"]
-            axes.plot(places, values, linewidth=1.7, label=name)
-            parts.append(f"{name} highest, {values.max():.3f}, at {places[int(values.argmax())]:g}")
-    if COARSE in rows:
-        start = rows[COARSE][0].metrics["iou"]
-        axes.axhline(start, color=INK, linestyle="--", linewidth=1, label=COARSE)
-        parts.append(f"{COARSE} {start:.3f}")
-    quiet(axes, x="λ of Eq. 18", y="mean mask IoU")
-    axes.legend(frameon=False, labelcolor=INK, fontsize=9)
-    return Picture(figure, f"Mean mask IoU on test over the threshold: {'; '.join(parts)}.")

@@ -31,8 +31,7 @@ LOST = 0.5  # share of M_o's true pixels that Eq. 18 removes from a category whe
 def show(records: Sequence[Record]) -> HTML:
     """A table for each data set and profile, or a line that says that there is none."""
     if not records:
-        how = "msrn record masks --profile laptop --seeds 0,1,2"
-        return HTML(note_html(f"No masks are recorded yet: {how} measures them."))
+        return HTML(note_html("No masks are recorded yet: msrn record masks --seeds 0,1,2 measures them."))
     kinds: dict[tuple, list[Record]] = {}
     for record in records:
         kinds.setdefault((record.dataset, record.profile, record.fingerprint), []).append(record)
@@ -84,21 +83,17 @@ def _line(name: str, rows: Rows) -> list[str]:
     line = [f"{name} [{MASKS.row(name).question}]", estimate(seeds, "iou").text("iou")]
     if name == COARSE:
         return [*line, "", *values, *[""] * 5]
+    on_val, thresholds = seeds[0].curves["val"], seeds[0].curves["threshold"]  # not every data set has a val split
+    threshold = thresholds[int(np.argmax(on_val))] if on_val else 0
     return [
         *line,
         difference(seeds, coarse, "iou").text("iou", sign=True) if coarse else "",
         *values,
         *(f"{mean_of(seeds, key):.0%}" for key in ("removed_rightly", "removed_wrongly")),
-        _best_on_val(seeds),
+        f"{mean_of(seeds, 'iou_best_on_val'):.3f} (λ {threshold:g})" if on_val else "–",
         f"{mean_of(seeds, 'iou_oracle'):.3f}",
         ", ".join(str(record.seed) for record in seeds),
     ]
-
-
-def _best_on_val(seeds: Sequence[Record]) -> str:
-    """The IoU at the threshold that is best on val, which not every data set has."""
-    values, on_val = (seeds[0].curves[name] for name in ("threshold", "val"))
-    return f"{mean_of(seeds, 'iou_best_on_val'):.3f} (λ {values[int(np.argmax(on_val))]:g})" if on_val else "–"
 
 
 def _price_of_removing(coarse: Sequence[Record], printed: Sequence[Record]) -> str:

@@ -1,23 +1,18 @@
-"""The exhibits and their notebooks: which there are, how each stands, what opens a page, and how one is executed."""
+"""The exhibits and their notebooks: which there are, how each stands, and what opens a page."""
 
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from IPython.display import Markdown
 
 from msrn import paths
-from msrn.errors import MsrnError
 from msrn.experiments import recorded
 from msrn.experiments.paper import TABLES
 from msrn.experiments.table import Table
 from msrn.experiments.verdicts import says_nothing
 from msrn.profiles import Request, resolve
 from msrn.report.words import duration, many, seconds_of_a_run
-from msrn.store.files import writing
 from msrn.store.results import Record
 
 NAME = re.compile(r"(table|figure|section)\d+(_\d+)*")
@@ -89,10 +84,9 @@ def foreground_header(request: Request) -> Markdown:
 def cost(request: Request, table: Table) -> str:
     """How long training takes, from recorded results of the same settings; on this data set, if there are some."""
     alike = [group for group in recorded.groups(table, recorded.pool(), None, request) if group.follows(request)]
-    alike.sort(key=lambda group: group.first.dataset == request.dataset)
     if not alike:
         return "How long that takes has not been recorded."
-    group = alike[-1]
+    group = max(alike, key=lambda group: group.first.dataset == request.dataset)
     times = seconds_of_a_run(group.models).items()
     each = [f"{duration(time)} on {device} ({group.steps / time:.2g} steps a second)" for device, time in times]
     rows = f"each of the {many(len(table.trained), 'trained row')} of a seed"
@@ -107,32 +101,6 @@ def _data(request: Request) -> str:
 
 def _warning(request: Request) -> str:
     """What nobody should conclude from a profile that trains next to nothing."""
-    if not says_nothing(request.profile):
-        return ""
-    return (
-        f"\n\n**What follows was made at profile {request.profile}: the pictures and numbers below prove that the "
-        "code runs, and reproduce nothing.**"
-    )
-
-
-def execute(source: Path, parameters: dict[str, Any]) -> Path:
-    """A notebook with its outputs, written into the store of runs; one that fails stays there under another name, with
-    the traceback in it."""
-    import papermill  # here, since the list of notebooks needs neither
-    from traitlets.config import Config
-
-    output = paths.runs_folder() / source.name
-    unfinished = output.with_suffix(".unfinished.ipynb")
-    with writing(output.parent), tempfile.TemporaryDirectory(prefix="msrn-") as sockets:
-        # Sockets in files need no free port and are nobody else's to read; Windows has none.
-        transport = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
-        options = {"cwd": source.parent, "progress_bar": {"desc": source.name}}
-        try:
-            papermill.execute_notebook(
-                source, unfinished, parameters, config=Config({"KernelManager": transport}), **options
-            )
-        except papermill.PapermillExecutionError as error:
-            reason = f"{error.ename}: {error.evalue}".splitlines()[0]
-            raise MsrnError(f"{source.name}: cell {error.exec_count} failed ({reason}); see {unfinished}") from None
-        unfinished.replace(output)
-    return output
+    words = "the pictures and numbers below prove that the code runs, and reproduce nothing."
+    text = f"\n\n**What follows was made at profile {request.profile}: {words}**"
+    return text if says_nothing(request.profile) else ""

@@ -117,8 +117,7 @@ def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: fl
 
 
 def typical_objects(result: Result, count: int = 6) -> np.ndarray:
-    """Images of ``result.test``, one per category: the object whose CD under the whole network is the
-    category's median, neither the best nor the worst."""
+    """Images of ``result.test``, one per category: the object whose CD under the whole network is the median."""
     objects, test = result.of(result.table.ours)[0].record.objects, result.test
     row_of = {str(test.object_id[row]): row for row in test.evaluation_index}
     rows = []

@@ -19,7 +19,7 @@ from msrn.report.words import many, mean_of, two_decimals
 from msrn.store import results
 from msrn.store.results import Record
 
-MEASURES = {"cd": "Chamfer distance ↓", "f": "F-score@0.01 ↑", "mask_iou": "mask IoU ↑"}
+MEASURES = {"cd": "CD ↓", "f": "F ↑", "mask_iou": "IoU ↑"}
 RETRIEVAL = "retrieval, category known"
 NOTHING = "Nothing is recorded yet: msrn record {} does it."
 
@@ -73,17 +73,14 @@ def density(records: Sequence[Record]) -> HTML:
     """How near the neighbours of each data set are: a row for each recorded density."""
     densities = sorted(results.recorded("density"), key=lambda record: _place(record.dataset))
     if not densities:
-        how = "msrn record density --dataset homeware"
-        return HTML(note_html(f"No density is recorded yet: {how} measures one."))
+        return HTML(note_html("No density is recorded yet: msrn record density --dataset homeware measures one."))
     columns = "CD to candidates|to random others|other view|sides of fronts|distinct objects|retrieval".split("|")
     note = (
         "CD between a training object and the objects that its images' candidates show, and between it and random "
-        "other objects of its category: medians in a category, means over categories, from "
-        f"{densities[0].points:,} points on each of two true surfaces in their true pose. Other view: the share of "
-        "candidates seen from an azimuth more than 30° away. Sides of fronts: of images within 15° of the front or the "
-        "back, the share of candidates at least 60° off, where depth shows; a third by chance. Distinct objects: those "
-        "among an image's candidates. Retrieval: CD of the row above, on test images. True shapes and poses are read "
-        "for evaluation alone."
+        f"other objects of its category: medians in a category, means over categories, {densities[0].points:,} points "
+        "a surface, true poses. Other view: the share of candidates seen from an azimuth more than 30° away. Sides of "
+        "fronts: of images within 15° of the front or the back, the share of candidates at least 60° off, where depth "
+        "shows; a third by chance. Distinct objects: among an image's candidates. Retrieval: CD of the row above."
     )
     lines = [_density_line(record, records) for record in densities]
     return HTML(plain_html("How dense the data sets are", ["", *columns], lines, note))
@@ -105,20 +102,14 @@ def _density_line(record: Record, records: Sequence[Record]) -> list[str]:
 
 
 def _source(group: Group) -> str:
+    folders = ", ".join(f"results/{name}" for name in sorted({record.experiment for record in group.models}))
     days = sorted({record.created[:10] for record in group.models})
     seeds = {name: ", ".join(str(r.seed) for r in rows) or "none" for name, rows in group.trained.items()}
-    alike = len(set(seeds.values())) == 1
-    parts = (
-        f"Source: results/{', results/'.join(sorted({record.experiment for record in group.models}))}",
-        origin(group),
-        f"commit {', '.join(sorted({record.commit for record in group.models}))}",
-        " to ".join(dict.fromkeys((days[0], days[-1]))),
-        f"seeds: {next(iter(seeds.values())) if alike else ', '.join(f'{k} {v}' for k, v in seeds.items())}",
-    )
-    return "; ".join(parts) + "."
+    words = {*seeds.values()} if len({*seeds.values()}) == 1 else [f"{name} {some}" for name, some in seeds.items()]
+    dates = " to ".join(dict.fromkeys((days[0], days[-1])))
+    return f"Source: {folders}; {origin(group)}; {dates}; seeds: {', '.join(words)}."
 
 
 def _place(dataset: str) -> tuple[int, str]:
     """The order of data sets on a page: those with a question first, in its order."""
-    names = list(QUESTIONS)
-    return names.index(dataset) if dataset in names else len(names), dataset
+    return [*QUESTIONS, dataset].index(dataset), dataset

@@ -3,6 +3,8 @@
 Words about results are made from numbers here and in ``conclusions``, never written into a notebook.
 """
 
+from collections.abc import Iterable, Sequence
+
 from IPython.display import HTML
 
 from msrn.experiments import recorded
@@ -13,7 +15,7 @@ from msrn.profiles import profiles, resolve
 from msrn.report.html import sheet_html
 from msrn.report.sheet import Sheet, make_sheet
 from msrn.report.words import duration, many, seconds_of_a_run
-from msrn.store.results import source_state
+from msrn.store.results import Record, source_state
 
 
 def show(result: Result) -> HTML:
@@ -30,7 +32,7 @@ def sheet_of(result: Result) -> Sheet:
     seeds = f"{many(len(request.seeds), 'seed')} ({', '.join(map(str, request.seeds))})"
     where = f"on {request.dataset}, profile {request.profile}, {seeds}"
     caption = f"{table.title}, {table.caption} (§{table.section}): {where}"
-    return make_sheet(table, caption, sources, request.profile, _notes(result, past, files))
+    return make_sheet(table, caption, sources, request.profile, _notes(result, [past] if past else [], files))
 
 
 def rows_of(made: Result | Group) -> dict[str, list]:
@@ -49,14 +51,14 @@ def missing_words(rows: Rows) -> list[str]:
 
 
 def origin(group: Group) -> str:
-    """How a group was made: profile, seeds, devices with the time of a run."""
+    """How a group was made: profile, seeds, devices with the time of a run, commits."""
     name, known = group.first.profile, group.first.profile in profiles()
     then = known and not group.follows(resolve(name, group.first.dataset, device="cpu"))
-    seeds = many(len(group.some_seeds), "seed")
-    return f"profile {name}{' as it was then' * then}, {seeds}, {training_time(group.models)}"
+    seeds, commits = many(len(group.some_seeds), "seed"), ", ".join(sorted({r.commit for r in group.models}))
+    return f"profile {name}{' as it was then' * then}, {seeds}, {training_time(group.models)}, commit {commits}"
 
 
-def training_time(models: list) -> str:
+def training_time(models: Iterable[Record]) -> str:
     return ", ".join(f"{duration(seconds)} a run on {device}" for device, seconds in seconds_of_a_run(models).items())
 
 
@@ -68,23 +70,20 @@ def _from_files(result: Result) -> Rows:
     return {record.variant: [record] for record in mine if (record.dataset, record.fingerprint, record.points) == same}
 
 
-def _notes(result: Result, past: Group | None, files: Rows) -> list[str]:
+def _notes(result: Result, past: Sequence[Group], files: Rows) -> list[str]:
     """Unit, rule and source, a paragraph each."""
     table, dataset = result.table, result.request.dataset
-    comparable = f"here are {len(set(result.test.category.tolist()))} of its categories"
-    if dataset != table.data:
-        comparable = f"on {dataset} compare signs, not values"
-    cd = (
+    here = f"here are {len(set(result.test.category.tolist()))} of its categories"
+    comparable = here if dataset == table.data else f"on {dataset} compare signs, not values"
+    unit = (
         "CD: 100 × half-sum of mean nearest distances, longest true edge = 1, after a search over turns about the "
         "vertical and rigid ICP. "
+        * ("cd" in table.metrics)
+        + f"Means over categories, [95 % bootstrap interval over objects]. The paper's values are for {table.data}: "
+        f"{comparable}."
     )
-    unit = (
-        f"{cd if 'cd' in table.metrics else ''}Means over categories, [95 % bootstrap interval over objects]. The "
-        f"paper's values are for {table.data}: {comparable}."
-    )
-    commits = ", ".join(sorted({record.commit for record in past.models})) if past else ""
-    before = [f"Recorded on {past.first.dataset}: {origin(past)}, commit {commits}."] if past else []
-    return [unit, *([table.note] if table.note else []), RULE, *before, *missing_words(files), source_line(result)]
+    recording = [f"Recorded on {group.first.dataset}: {origin(group)}." for group in past]
+    return [unit, *([table.note] if table.note else []), RULE, *recording, *missing_words(files), source_line(result)]
 
 
 def source_line(result: Result) -> str:

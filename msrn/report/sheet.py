@@ -57,23 +57,19 @@ class Sheet:
 def make_sheet(table: Table, caption: str, sources: Mapping[str, Rows], profile: str, notes: Sequence[str]) -> Sheet:
     """Published values and those of ``sources`` by their names, the last of which is judged under ``profile``. Its rows
     that the table does not have are those that train nothing."""
-    names, judged, wide = (
-        [row.name for row in table.rows],
-        list(sources.values())[-1],
-        len(table.columns) > MOST_COLUMNS,
-    )
+    names, wide = [row.name for row in table.rows], len(table.columns) > MOST_COLUMNS
+    *_, judged = sources.values()
     verdicts, lines = _verdicts(table, judged, profile), []
     for row in (*table.rows, *(Row(name) for name in judged if name not in names)):
         cells, baseline = _cells(table, sources, row), row.name not in names
-        words = [_yardstick(table, judged, row.name, profile)] if baseline else verdicts.get(row.name, ())
+        words = _yardstick(table, judged, row.name, profile) if baseline else verdicts.get(row.name, ())
         if wide:
             lines += _by_source(row, cells, tuple(words), baseline)
         else:
             joined = sum(zip(*cells.values(), strict=True), ())
             lines.append(Line(row.name, joined, tuple(words), baseline, row.supervision))
-    return Sheet(
-        table.name, caption, table.columns, ("",) if wide else (PUBLISHED, *sources), tuple(lines), tuple(notes)
-    )
+    titles = ("",) if wide else (PUBLISHED, *sources)
+    return Sheet(table.name, caption, table.columns, titles, tuple(lines), tuple(notes))
 
 
 def cell_of(records: Sequence[Record], column: Column, expected: bool = True) -> Cell:
@@ -104,12 +100,12 @@ def _printed(row: Row, column: Column) -> Cell:
     return Cell("not legible") if value is None else Cell(unsigned(value, column.metric), Estimate(value, value, value))
 
 
-def _yardstick(table: Table, rows: Rows, name: str, profile: str) -> tuple[str, str]:
+def _yardstick(table: Table, rows: Rows, name: str, profile: str) -> list[tuple[str, str]]:
     """Where the whole network stands against a row that trains nothing, on which the paper claims nothing."""
-    ours, words = rows.get(table.ours), "no claim of the paper"
-    if says_nothing(profile) or not ours:
-        return words, ""
-    return words, f"CD, {table.ours} − this: {difference(ours, rows[name], 'cd').text('cd', sign=True)}"
+    if says_nothing(profile) or not rows.get(table.ours):
+        return []
+    gap = difference(rows[table.ours], rows[name], "cd").text("cd", sign=True)
+    return [("no claim of the paper", f"CD, {table.ours} − this: {gap}")]
 
 
 def _by_source(row: Row, cells: Mapping[str, tuple[Cell, ...]], verdicts: tuple, baseline: bool) -> list[Line]:

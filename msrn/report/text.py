@@ -29,7 +29,6 @@ def sheet_text(sheet: Sheet) -> str:
         f"{line.title:<{widths[0]}}  {verdict}{f'; {detail}' if detail else ''}"
         for line in sheet.lines
         for verdict, detail in line.verdicts
-        if detail or not line.baseline
     ]
     return "\n".join(
         [sheet.caption, "", *block, ruler, "", *verdicts, "", *(textwrap.fill(note, WIDTH) for note in sheet.notes)]

@@ -1,8 +1,7 @@
 """One mesh that turns in the browser, with a still picture for where nothing turns.
 
-In the book (``MSRN_BOOK=1``) the page brings plotly.js itself, once and from a local file, so the output is HTML
-without any library in it. Elsewhere, in JupyterLab for one, plotly's own MIME type is shown by the renderer that plotly
-installs.
+In the book (``MSRN_BOOK=1``) the page brings plotly.js itself, from a local file, so the output is HTML without any
+library in it. Elsewhere, as in JupyterLab, plotly's own MIME type is shown by the renderer that plotly installs.
 """
 
 import html
@@ -70,9 +69,8 @@ def _figure(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: floa
     clear = "rgba(0,0,0,0)"
     scene = {"aspectmode": "data", "bgcolor": clear, "dragmode": "orbit", "camera": view}
     scene |= {f"{axis}axis": {"visible": False} for axis in "xyz"}
-    return go.Figure(
-        shape, {"height": HEIGHT, "margin": dict.fromkeys("lrtb", 0), "paper_bgcolor": clear, "scene": scene}
-    )
+    page = {"height": HEIGHT, "margin": dict.fromkeys("lrtb", 0), "paper_bgcolor": clear}
+    return go.Figure(shape, page | {"scene": scene})
 
 
 def _save_obj(run: Run, name: str, mesh: Mesh, face_colors: np.ndarray) -> str:

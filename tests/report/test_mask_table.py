@@ -106,14 +106,6 @@ def test_data_without_val_have_no_best_threshold():
     assert rows[1][8] == "–"
 
 
-def test_the_thresholds_picture_shows_each_kind_of_cues_once():
-    records = [measured(COARSE, LOW), *three(REFINED, HIGH)]
-    picture = mask_pictures.thresholds([*records, *three(PRINTED, LOW)])
-    labels = [line.get_label() for line in picture.figure.axes[0].lines]
-    assert labels == [REFINED, COARSE]  # Eq. 18 as printed has the same cues
-    assert "highest, 0.550, at 0.4" in picture.alt and f"{COARSE} 0.6" in picture.alt
-
-
 def test_pictures_of_photographs_have_words(tmp_path, monkeypatch):
     use_raw_toy(monkeypatch, tmp_path)
     request = raw_request()
