@@ -99,7 +99,7 @@ def record(exhibit: str, budget: str, only: tuple[str, ...], **options: Any) -> 
 
     _known(exhibit, (*paper.TABLES, *OTHER_RECORDS))
     table = {"masks": paper.MASKS, "density": paper.TABLES["table8"]}.get(exhibit) or paper.TABLES[exhibit]
-    request, seconds = profiles.resolve(**_parameters(options), data=table.data), recording.seconds_of(budget)
+    request, seconds = profiles.resolve(**_parameters(options), data=table.data), profiles.seconds_of(budget)
     if exhibit == "density" and only:
         raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
     if exhibit == "density":

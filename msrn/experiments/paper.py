@@ -6,7 +6,6 @@ several views, A assumptions, P a prior, 3D shapes.
 
 from dataclasses import replace
 
-from msrn.errors import MsrnError, did_you_mean
 from msrn.experiments.table import Row, Table
 from msrn.experiments.verdicts import Beats, Between, Close, Peak, Stable
 
@@ -20,14 +19,11 @@ CATEGORIES = tuple("airplane bench cabinet car chair display lamp phone rifle so
 
 def _printed(columns: str, text: str) -> tuple[Row, ...]:
     """Rows of systems as the paper prints them: name, supervision, values. All but the row Ours are quoted."""
-    rows = [line.split() for line in text.strip().splitlines()]
-    return tuple(
-        Row(name, _values(columns, cells), {} if name == "Ours" else None, letters) for name, letters, *cells in rows
-    )
-
-
-def _values(columns: str, cells: list[str]) -> dict[str, float]:
-    return {key: float(cell) for key, cell in zip(columns.split(), cells, strict=True) if cell != "-"}
+    rows = []
+    for name, letters, *cells in map(str.split, text.strip().splitlines()):
+        values = {key: float(cell) for key, cell in zip(columns.split(), cells, strict=True) if cell != "-"}
+        rows.append(Row(name, values, {} if name == "Ours" else None, letters))
+    return tuple(rows)
 
 
 def _sweep(symbol: str, setting: str, metric: str, printed: dict[int, float | None]) -> tuple[Row, ...]:
@@ -106,37 +102,19 @@ _TABLES = {
         (Beats("k_cos = 6", "k_cos = 3"), Stable("k_cos = 6", "k_cos = 8")), ("f",), ours="k_cos = 6",
         note="Printed values, metric and the third heading are not legible in the source; the text names 3, 6 and 8."),
 }
-# fmt: on
 TABLES = {name: replace(table, name=name) for name, table in _TABLES.items()}
 
 _PRINTED, _NO_CONTRAST = {"refinement": "remove"}, {"contrast_weight": 0.0}
-MASKS = Table(  # no table of the paper: what Table 7 rests on, in masks
-    "3.1",
-    "Masks before and after the foreground perception module",
-    "pascal3d",
-    (
-        Row("off-the-shelf", settings={"masks": "off-the-shelf"}, question="What the module starts from."),
-        Row("without L_for", settings=_NO_CONTRAST, question="The same without the memory, as [43]."),
-        Row("M-SRN", settings={}, question="As the settings have it."),
-        Row("Eq. 18 without L_for", settings=_NO_CONTRAST | _PRINTED, question="As printed, and without the memory."),
-        Row("Eq. 18 as printed", settings=_PRINTED, question="The cues of M-SRN, which may only remove pixels."),
-        Row("full contrast", settings={"contrast_weight": 1.0}, question="L_for with the paper's own weight."),
-        Row("gamma 0.07", settings={"temperature": 0.07}, question="The usual temperature of contrastive learning."),
-    ),
-    (
-        Beats("Eq. 18 as printed", "off-the-shelf"),
-        Beats("Eq. 18 as printed", "Eq. 18 without L_for"),
-        Beats("M-SRN", "off-the-shelf"),
-        Beats("M-SRN", "without L_for"),
-    ),
-    metrics=("iou",),
-    name="masks",
-)
-
-
-def table(name: str) -> Table:
-    """A table by its name."""
-    if name not in TABLES:
-        near = did_you_mean(name, TABLES)
-        raise MsrnError(f"unknown table {name!r}{near}: expected one of {', '.join(TABLES)}")
-    return TABLES[name]
+MASKS = Table("3.1", "Masks before and after the foreground perception module", "pascal3d", (  # what Table 7 rests on
+    Row("off-the-shelf", settings={"masks": "off-the-shelf"}, question="What the module starts from."),
+    Row("without L_for", settings=_NO_CONTRAST, question="The same without the memory, as [43]."),
+    Row("M-SRN", settings={}, question="As the settings have it."),
+    Row("Eq. 18 without L_for", settings=_NO_CONTRAST | _PRINTED, question="As printed, and without the memory."),
+    Row("Eq. 18 as printed", settings=_PRINTED, question="The cues of M-SRN, which may only remove pixels."),
+    Row("full contrast", settings={"contrast_weight": 1.0}, question="L_for with the paper's own weight."),
+    Row("gamma 0.07", settings={"temperature": 0.07}, question="The usual temperature of contrastive learning."),
+), (
+    Beats("Eq. 18 as printed", "off-the-shelf"), Beats("Eq. 18 as printed", "Eq. 18 without L_for"),
+    Beats("M-SRN", "off-the-shelf"), Beats("M-SRN", "without L_for"),
+), ("iou",), name="masks")
+# fmt: on

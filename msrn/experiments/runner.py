@@ -1,8 +1,7 @@
 """From a table and a request to records: data -> foreground -> neighbours -> training -> score.
 
 A row and a seed is one training (``Job``), or one a category where a table has a model a category. Trainings of equal
-settings, data and seed are one run of the store, whichever tables ask for it. Those of a CPU go side by side
-(``training.parallel``). Rows that train nothing are scored beside them (``baselines``).
+settings, data and seed are one run of the store, whichever tables ask for it.
 """
 
 import sys
@@ -60,6 +59,12 @@ class Experiment:
     def label(self, row: str) -> Label:
         return Label(self.table.name, row, self.request.label)
 
+    def in_time(self, row: str) -> Label:
+        """The label of a row, unless the time is over."""
+        if self.until is not None and time.monotonic() > self.until:
+            raise OutOfTime(f"{row}: the time is over before it began")
+        return self.label(row)
+
     def check(self) -> None:
         """Refuse data that the table cannot be made of, before any work."""
         test, title, name = self.open(self.table.split), self.table.title, self.request.dataset
@@ -93,8 +98,8 @@ class Job:
         return runs.folder_of(self.settings, self.train, self.seed, self.features)
 
     @property
-    def steps_left(self) -> int:
-        return self.settings.steps - runs.last_step(self.settings, self.train, self.seed, self.features)
+    def finished(self) -> bool:
+        return runs.last_step(self.settings, self.train, self.seed, self.features) >= self.settings.steps
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def outcomes(experiment: Experiment, work: Sequence[tuple[Row, int]]) -> Iterato
     jobs = {item: jobs_of(experiment, *item) for item in work}
     every = [job for row in jobs.values() for job in row]
     threads = parallel.threads_each(len(every), sum(job.settings.steps for job in every), experiment.request.device)
-    left = {job.folder: job for job in every if threads and job.steps_left}
+    left = {job.folder: job for job in every if threads and not job.finished}
     done: dict[Path, Run | Exception] = {}
 
     def ready() -> Iterator[Outcome]:
@@ -217,8 +222,7 @@ def job_of(experiment: Experiment, row: Row, seed: int, category: str = "") -> J
 
 def train(experiment: Experiment, job: Job) -> Run:
     """Neighbours -> training, or loading; a line on standard error says which and why."""
-    if experiment.until is not None and time.monotonic() > experiment.until:
-        raise OutOfTime(f"{job.label}: the time is over before it began")
+    experiment.in_time(job.label)
     neighbors, how = (
         partial(neighbors_of, experiment, job),
         (experiment.progress, job.label, experiment.until, job.features),

@@ -1,9 +1,7 @@
 """What a table claims, in a small vocabulary, and whether records carry it.
 
-Rule: ``Beats`` is **reproduced** when the difference has the paper's sign in every one of at least three seeds and the
-95 % interval of the paired differences between objects excludes zero; ``Close`` when that interval lies within
-``ALIKE`` of the other row's mean. ``Between``, ``Peak`` and ``Stable`` are made of these and reproduced when each part
-is. Else: **not reproduced**. With fewer seeds, at profile smoke, or where a row was not measured, **not evaluated**.
+``RULE`` says when ``Beats`` and ``Close`` are reproduced; ``Between``, ``Peak`` and ``Stable`` are made of these. With
+fewer seeds, at profile smoke, or where a row was not measured, a claim is not evaluated.
 """
 
 from collections.abc import Mapping, Sequence
