@@ -4,7 +4,9 @@
 table's notebook, which finds everything in the store: what ``papermill notebooks/... out.ipynb`` does, in two parts.
 """
 
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -46,7 +48,7 @@ OPTIONS = (
 )
 
 
-def options(command: Callable) -> Callable:
+def with_options(command: Callable) -> Callable:
     """Give a command the options that say how an exhibit is wanted."""
     for decorate in reversed(OPTIONS):
         command = decorate(command)
@@ -56,23 +58,25 @@ def options(command: Callable) -> Callable:
 @cli.command()
 @click.argument("exhibit", required=False)
 @click.option("--all", "every", is_flag=True, help="Every exhibit that has a notebook.")
-@options
-def run(exhibit: str | None, every: bool, **asked: Any) -> None:
-    """Make an exhibit, such as table8: train or reuse its runs, execute its notebook, print it."""
-    from msrn.report.notebooks import notebooks
+@with_options
+def run(exhibit: str | None, every: bool, **options: Any) -> None:
+    """Make an exhibit, such as table8: train or reuse its runs, print it, execute its notebook."""
+    from msrn.experiments.paper import TABLES
+    from msrn.report.notebooks import by_number, notebooks
 
-    known = notebooks()
+    pages = notebooks()
     if every == bool(exhibit):
         raise MsrnError("msrn run: expected the name of an exhibit, such as table8, or --all; msrn list names them")
-    for name in known if every else [_known(exhibit, known)]:
-        _run(name, known[name], _given(asked))
+    known = by_number({*TABLES, *pages})
+    for name in pages if every else [_known(exhibit, known)]:
+        _run(name, pages.get(name), _parameters(options))
 
 
 @cli.command("list")
 @click.option("--profile", default="auto", show_default=True, help=PROFILES)
 def list_exhibits(profile: str) -> None:
     """Every exhibit: section, rows, data, cost, and how it stands."""
-    from msrn.report.listing import listing
+    from msrn.report.notebooks import listing
 
     for line in listing(profile):
         click.echo(line)
@@ -80,10 +84,10 @@ def list_exhibits(profile: str) -> None:
 
 @cli.command()
 @click.argument("exhibit")
-@options
+@with_options
 @click.option("--budget", default="25m", show_default=True, help="Time to use, such as 90s, 25m or 8h.")
 @click.option("--only", multiple=True, metavar="ROW", help="A single row, such as M-SRN; may be repeated.")
-def record(exhibit: str, budget: str, only: tuple[str, ...], **asked: Any) -> None:
+def record(exhibit: str, budget: str, only: tuple[str, ...], **options: Any) -> None:
     """Keep results of a table, of masks or of density in results/.
 
     As many runs as fit into the budget; the next call goes on. Density trains nothing and takes minutes whatever the
@@ -95,7 +99,7 @@ def record(exhibit: str, budget: str, only: tuple[str, ...], **asked: Any) -> No
 
     _known(exhibit, (*paper.TABLES, *OTHER_RECORDS))
     table = {"masks": paper.MASKS, "density": paper.TABLES["table8"]}.get(exhibit) or paper.TABLES[exhibit]
-    request, seconds = profiles.resolve(**_given(asked), data=table.data), recording.seconds_of(budget)
+    request, seconds = profiles.resolve(**_parameters(options), data=table.data), profiles.seconds_of(budget)
     if exhibit == "density" and only:
         raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
     if exhibit == "density":
@@ -113,8 +117,8 @@ def record(exhibit: str, budget: str, only: tuple[str, ...], **asked: Any) -> No
 @click.option("--as", "row", required=True, metavar="ROW", help="The system, by the table's name for it.")
 @click.option("--table", "exhibit", required=True, help="The table, such as table4.")
 @click.option("--frame", required=True, help="y-up, z-up or camera: the axes of the predictions.")
-@options
-def score_files(folder: Path, row: str, exhibit: str, frame: str, **asked: Any) -> None:
+@with_options
+def score_files(folder: Path, row: str, exhibit: str, frame: str, **options: Any) -> None:
     """Score meshes or point clouds of another system, named by object or image, and keep the result.
 
     Under the very protocol of the other rows; objects without a prediction are named and stand in no mean.
@@ -122,8 +126,8 @@ def score_files(folder: Path, row: str, exhibit: str, frame: str, **asked: Any) 
     from msrn import profiles
     from msrn.experiments import paper, record
 
-    table = paper.table(exhibit)
-    request = profiles.resolve(**_given(asked), data=table.data)
+    table = paper.TABLES[_known(exhibit, paper.TABLES)]
+    request = profiles.resolve(**_parameters(options), data=table.data)
     for line in record.record_files(table, table.row(row), request, folder.expanduser(), frame):
         click.echo(line)
 
@@ -134,14 +138,14 @@ def status() -> None:
     from msrn.report.words import many
     from msrn.training.runs import list_runs
 
-    found = list_runs()
-    if not found:
+    stored = list_runs()
+    if not stored:
         click.echo("no runs yet: msrn run table8 makes them")
         return
     click.echo(f"{'run':<32} {'variant':<10} {'state':<22} {'step':>17} {'time':>12} {'MB':>6}")
-    for entry in found:
+    for entry in stored:
         click.echo(_status_line(entry))
-    click.echo(f"{many(len(found), 'run')}, {sum(entry['bytes'] for entry in found) / 2**20:,.0f} MB")
+    click.echo(f"{many(len(stored), 'run')}, {sum(entry['bytes'] for entry in stored) / 2**20:,.0f} MB")
 
 
 @cli.group()
@@ -170,25 +174,47 @@ def check_archive(name: str, root: Path) -> None:
         click.echo(line)
 
 
-def _run(name: str, notebook: Path, given: dict[str, Any]) -> None:
+def _run(name: str, notebook: Path | None, parameters: dict[str, Any]) -> None:
     """A table first in this process, where its progress bars reach the terminal; its notebook then finds all of it."""
     started = time.monotonic()
-    from msrn.profiles import resolve  # torch loads with these: seconds, so not for --help
-    from msrn.report.notebooks import execute
+    from msrn import profiles  # torch loads with these: seconds, so not for --help
+    from msrn.experiments import paper, runner
+    from msrn.report import results_table, text
     from msrn.report.words import duration
 
-    if name.startswith("table"):
-        from msrn.experiments import paper, runner
-        from msrn.report import results_table, text
-
-        table = paper.table(name)
-        request = resolve(**given, data=table.data)
-        given = {**given, "profile": request.profile}
-        sheet = results_table.sheet_of(runner.make(table, request))
-        click.echo(text.sheet_text(sheet))
-    output = execute(notebook, given)
-    click.echo(f"\nNotebook with figures: {output}")
+    table = paper.TABLES.get(name)
+    request = profiles.resolve(**parameters, data=(table or paper.MASKS).data)  # refused now, not in a notebook's cell
+    if table:
+        click.echo(text.sheet_text(results_table.sheet_of(runner.make(table, request))) + "\n")
+    if notebook:
+        output = execute(notebook, {**parameters, "profile": request.profile})
+        click.echo(f"Notebook with figures: {output}")
     click.echo(f"All of it took {duration(time.monotonic() - started)}.")
+
+
+def execute(source: Path, parameters: dict[str, Any]) -> Path:
+    """A notebook with its outputs, written into the store of runs; one that fails stays there under another name, with
+    the traceback in it."""
+    import papermill
+    from traitlets.config import Config
+
+    from msrn.store.files import writing
+
+    output = paths.runs_folder() / source.name
+    unfinished = output.with_suffix(".unfinished.ipynb")
+    with writing(output.parent), tempfile.TemporaryDirectory(prefix="msrn-") as sockets:
+        # Sockets in files need no free port and are nobody else's to read; Windows has none.
+        transport = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
+        options = {"cwd": source.parent, "progress_bar": {"desc": source.name}}
+        try:
+            papermill.execute_notebook(
+                source, unfinished, parameters, config=Config({"KernelManager": transport}), **options
+            )
+        except papermill.PapermillExecutionError as error:
+            reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+            raise MsrnError(f"{source.name}: cell {error.exec_count} failed ({reason}); see {unfinished}") from None
+        unfinished.replace(output)
+    return output
 
 
 def _status_line(entry: dict[str, Any]) -> str:
@@ -216,15 +242,15 @@ def _known(name: str, known: Iterable[str]) -> str:
     return name
 
 
-def _given(asked: dict[str, Any]) -> dict[str, Any]:
+def _parameters(options: dict[str, Any]) -> dict[str, Any]:
     """The options as ``profiles.resolve`` and a notebook's parameters cell take them."""
     # A relative path is the caller's; the notebook runs in another folder.
-    root = asked["data_root"] and str(Path(asked["data_root"]).expanduser().resolve())
+    root = options["data_root"] and str(Path(options["data_root"]).expanduser().resolve())
     files = {
-        name: str(Path(path).expanduser().resolve()) for name, path in _pairs("--weights", asked["weights"]).items()
+        name: str(Path(path).expanduser().resolve()) for name, path in _pairs("--weights", options["weights"]).items()
     }
-    settings = {name: _value(name, text) for name, text in _pairs("--set", asked["settings"]).items()}
-    return {**asked, "data_root": root, "seeds": seeds_of(asked["seeds"]), "settings": settings, "weights": files}
+    settings = {name: _value(name, text) for name, text in _pairs("--set", options["settings"]).items()}
+    return {**options, "data_root": root, "seeds": seeds_of(options["seeds"]), "settings": settings, "weights": files}
 
 
 def seeds_of(text: str | None) -> list[int] | None:

@@ -6,6 +6,7 @@ The settings are in ``settings.py``.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,3 +230,11 @@ def _check_seeds(seeds: Any) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise MsrnError(f"seeds = {seeds!r}: expected different numbers; the same seed gives the same run")
     return tuple(seeds)
+
+
+def seconds_of(budget: str) -> float:
+    """Seconds of a budget such as ``90s``, ``25m`` or ``8h``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", budget.strip())
+    if not match or float(match[1]) == 0:
+        raise MsrnError(f"--budget {budget}: expected a number and a unit, s, m or h, such as 25m")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

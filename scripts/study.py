@@ -85,8 +85,8 @@ def cli() -> None:
 @click.option("--only", multiple=True, metavar="ROW", help="A single row, such as laptop; may be repeated.")
 def record(dataset: str, profile: str, seeds: str, budget: str, only: tuple[str, ...]) -> None:
     """Keep results of the rows in results/study; the next call goes on."""
-    from msrn.experiments.record import record_table, seconds_of
-    from msrn.profiles import resolve
+    from msrn.experiments.record import record_table
+    from msrn.profiles import resolve, seconds_of
 
     request = resolve(profile, dataset, seeds=seeds_of(seeds))
     for line in record_table(TABLE, request, seconds_of(budget), only=only):

@@ -15,7 +15,7 @@ import companion
 import pytest
 
 from msrn import paths, profiles
-from msrn.experiments.table import TABLE8
+from msrn.experiments.paper import TABLES
 
 CHROMIUM = shutil.which("chromium")
 QUIET = (
@@ -231,13 +231,15 @@ def test_a_failed_build_is_not_remembered(build, tmp_path):
 def test_the_book_shows_a_laptop_run_only_when_it_is_whole(tmp_path, monkeypatch):
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path))
     monkeypatch.setattr(companion, "open_collection", lambda *_: None)
-    monkeypatch.setattr(companion.runs, "run_name", lambda settings, _, seed: f"homeware-{hash(settings)}-{seed}")
+    monkeypatch.setattr(
+        companion.runs, "folder_of", lambda settings, _, seed: tmp_path / f"homeware-{hash(settings)}-{seed}"
+    )
     assert companion.stored_profile() == "smoke"
     request = profiles.resolve("laptop", device="cpu")
-    for row in TABLE8:
+    for row in TABLES["table8"].trained:
         assert companion.stored_profile() == "smoke"
         for seed in request.seeds:
-            folder = tmp_path / f"homeware-{hash(row.settings(request.settings))}-{seed}"
+            folder = tmp_path / f"homeware-{hash(row.settings_on(request.settings))}-{seed}"
             folder.mkdir()
             (folder / "result.json").write_text("{}")
     assert companion.stored_profile() == "laptop"

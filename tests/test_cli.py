@@ -10,8 +10,8 @@ import msrn.__main__ as command
 from msrn import profiles
 from msrn.doctor import optional_parts
 from msrn.errors import MsrnError
-from msrn.evaluation import masks
-from msrn.experiments import ablation, densities, paper
+from msrn.experiments import paper, record, runner
+from msrn.report import notebooks
 from msrn.training import runs
 
 
@@ -37,20 +37,27 @@ def store(tmp_path, monkeypatch):
 
 def test_help_names_the_commands(call):
     code, out, _ = call("--help")
-    assert code == 0 and all(name in out for name in ("doctor", "run", "status"))
+    assert code == 0 and all(name in out for name in "doctor run list record score status data".split())
     code, out, _ = call("run", "--help")
     assert code == 0 and all(
         f"--{option}" in out for option in "profile dataset data-root seeds device set weights".split()
     )
 
 
+SCORE = ["score", "/nowhere", "--frame", "y-up", "--table"]
+
+
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "reason"),
     [
-        (["run", "table9"], "unknown experiment 'table9' (did you mean table8?)"),
+        (["run"], "msrn run: expected the name of an exhibit, such as table8, or --all; msrn list names them"),
+        (["run", "table8", "--all"], "msrn run: expected the name of an exhibit, such as table8, or --all"),
+        (["run", "nonsense"], "unknown exhibit 'nonsense': expected one of figure8, section3_1, table2, "),
+        (["run", "table88"], "unknown exhibit 'table88' (did you mean table8?)"),
+        (["run", "figure8", "--profile", "labtop"], "unknown profile 'labtop' (did you mean laptop?)"),
         (["run", "table8", "--profile", "labtop"], "unknown profile 'labtop' (did you mean laptop?)"),
         (["run", "table8", "--dataset", "homewear"], "unknown dataset 'homewear' (did you mean homeware?)"),
-        (["run", "table8", "--data-root", "/nowhere"], "data_root is '/nowhere'"),
+        (["run", "table8", "--data-root", "/nowhere"], "data_root of shapenet is '/nowhere': expected a folder"),
         (["run", "table8", "--set", "prototype=5"], "unknown setting 'prototype' (did you mean prototypes?)"),
         (["run", "table8", "--set", "prototypes=many"], "setting prototypes = 'many'"),
         (["run", "table8", "--set", "prototypes"], "--set prototypes: expected NAME=VALUE"),
@@ -62,18 +69,29 @@ def test_help_names_the_commands(call):
         (["run", "table8", "--seeds", "0,one"], "--seeds 0,one: expected whole numbers"),
         (["run", "table8", "--seeds", "-1"], "seeds = [-1]"),
         (["run", "table8", "--device", "gpu"], "device = 'gpu'"),
-        (["run", "study"], "unknown experiment 'study': expected one of table7, table8"),
-        (["record", "studdy"], "unknown experiment 'studdy' (did you mean study?)"),
+        (["record", "densty"], "unknown exhibit 'densty' (did you mean density?)"),
+        (["record", "figure8"], "unknown exhibit 'figure8'"),
+        (["record", "table8", "--budget", "soon"], "--budget soon: expected a number and a unit"),
         (["record", "density", "--only", "M-SRN"], "density has no rows"),
         (["data", "check", "shapnet", "--root", "/nowhere"], "unknown archive 'shapnet' (did you mean shapenet?)"),
         (["data", "check", "pix3d", "--root", "/nowhere"], "expected a folder, found nothing"),
         (["data", "describe", "homeware"], "unknown archive 'homeware'"),
-        (["record", "table8", "--only", "MSRN"], "unknown variant 'MSRN' of table8 (did you mean M-SRN?)"),
+        (["record", "table8", "--only", "MSRN"], "unknown row 'MSRN' of table8 (did you mean M-SRN?)"),
+        (["record", "masks", "--only", "M-SNR"], "unknown row 'M-SNR' of masks (did you mean M-SRN?)"),
+        (
+            ["record", "table4", "--only", "ZeroShape"],
+            "row 'ZeroShape' of table4 is quoted, nobody trains it here: "
+            'msrn score FOLDER --as "ZeroShape" --table table4 scores its predictions',
+        ),
+        ([*SCORE, "table44", "--as", "ZeroShape"], "unknown exhibit 'table44' (did you mean table4?)"),
+        ([*SCORE, "table4", "--as", "ZeroShapes"], "unknown row 'ZeroShapes' of table4 (did you mean ZeroShape?)"),
+        ([*SCORE, "table4", "--as", "ZeroShape"], "/nowhere is no folder: expected one with predictions"),
+        ([*SCORE, "table4", "--as", "ZeroShape", "--frame", "x-up"], "frame 'x-up'"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing_behind(call, store, words, said):
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(call, store, words, reason):
     code, out, err = call(*words)
-    assert code == 2 and out == "" and said in err
+    assert code == 2 and out == "" and reason in err
     assert err.startswith("msrn: ") and err.count("\n") == 1
     assert not store.exists() or not any(store.iterdir())
 
@@ -97,60 +115,95 @@ def test_cuda_is_refused_without_one(call, monkeypatch, store):
 @pytest.fixture
 def toy_run(toy_data, monkeypatch, tmp_path, toy_result):
     """``run`` on toy data; the notebook is left out."""
-    monkeypatch.setattr(profiles, "resolve", lambda **given: toy_request())
-    monkeypatch.setattr(command, "execute_notebook", lambda name, given: tmp_path / f"{name}.ipynb")
+    monkeypatch.setattr(profiles, "resolve", lambda **options: toy_request())
+    monkeypatch.setattr(command, "execute", lambda source, parameters: tmp_path / source.name)
 
 
-def test_every_experiment_can_be_recorded():
-    assert set(command.RECORDED) == {*paper.EXPERIMENTS, densities.EXPERIMENT, masks.EXPERIMENT}
+def test_every_exhibit_is_listed_with_its_state(call):
+    code, out, err = call("list", "--profile", "laptop")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert code == 0 and not err and set(lines) >= {"exhibit", *paper.TABLES, *notebooks.notebooks()}
+    names = list(lines)
+    assert names.index("figure8") < names.index("table2") < names.index("table8") < names.index("table11")
+    assert "4.5.1  3 trained " in lines["table8"] and "homeware for shapenet" in lines["table8"]
+    assert "3 seeds recorded" in lines["table8"] and "no notebook" not in lines["table8"]
+    assert "1 trained, 5 quoted" in lines["table4"] and lines["table4"].endswith("; no notebook yet")
+    assert lines["figure8"].endswith("figure8_foreground_masks.ipynb")
+    places = {line.index(words) for line, words in ((lines["table8"], "homeware"), (lines["table7"], "homeware"))}
+    assert len(places) == 1
 
 
-def test_density_is_recorded_by_its_own_name(call, monkeypatch):
-    monkeypatch.setattr(densities, "record", lambda request: iter([f"density of {request.dataset}"]))
+def test_the_list_follows_the_profile(call):
+    laptop, smoke = (call("list", "--profile", name)[1] for name in ("laptop", "smoke"))
+    line = next(line for line in smoke.splitlines() if line.startswith("table8"))
+    assert "–" in line and line.endswith("3 seeds recorded at profile laptop") and "3 trained" in laptop
+    code, _, err = call("list", "--profile", "labtop")
+    assert code == 2 and err.count("\n") == 1 and "did you mean laptop?" in err
+
+
+def test_density_and_masks_are_recorded_by_their_own_names(call, monkeypatch):
+    monkeypatch.setattr(record, "record_density", lambda table, request: iter([f"density of {request.dataset}"]))
+    monkeypatch.setattr(record, "record_masks", lambda request, seconds, only: iter([f"{only} of {request.dataset}"]))
     assert call("record", "density", "--profile", "smoke")[:2] == (0, "density of homeware\n")
+    code, out, _ = call("record", "masks", "--profile", "smoke", "--only", "M-SRN")
+    assert code == 0 and out.startswith("('M-SRN',) of homeware-wild")
 
 
 def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result):
     code, out, err = call("run", "table8")
     assert code == 0 and err.count("reused toy-seed0-") == 3 and err.count("are unchanged") == 3
     assert "w/o FC" in out and "starting ellipsoid" in out and "not evaluated: needs three seeds" in out
-    assert "table8_ablation.ipynb" in out and toy_result.outcomes[0].run.folder.name in out
+    assert "Notebook with figures: " in out and "table8_ablation.ipynb" in out
+    assert toy_result.outcomes[0].run.folder.name in err
+
+
+def test_a_table_without_a_notebook_is_printed_alone(call, toy_run):
+    code, out, _ = call("run", "table2")
+    assert code == 0 and out.startswith("Table 2, ") and "Splatter" in out and "Notebook" not in out
+
+
+def test_a_figure_is_its_notebook(call, toy_run):
+    code, out, _ = call("run", "figure8")
+    assert code == 0 and out.startswith("Notebook with figures: ") and "figure8_foreground_masks.ipynb" in out
+
+
+def test_all_are_the_exhibits_that_have_a_notebook(call, monkeypatch):
+    exhibits = []
+    monkeypatch.setattr(command, "_run", lambda name, *_: exhibits.append(name))
+    assert call("run", "--all")[0] == 0 and exhibits == list(notebooks.notebooks())
 
 
 def test_a_relative_folder_is_the_callers(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    asked = {"data_root": "data", "seeds": "0,1", "settings": ("steps=5",), "weights": ("cue=a=b.pt",)}
-    given = command._given("table8", asked, ("table8",))
-    assert given == {
+    options = {"data_root": "data", "seeds": "0,1", "settings": ("steps=5",), "weights": ("cue=a=b.pt",)}
+    assert command._parameters(options) == {
         "data_root": str(tmp_path / "data"),
         "seeds": [0, 1],
         "settings": {"steps": 5},
         "weights": {"cue": str(tmp_path / "a=b.pt")},
     }
-    assert command._given("table8", {**asked, "data_root": None}, ("table8",))["data_root"] is None
+    assert command._parameters({**options, "data_root": None})["data_root"] is None
 
 
 def test_an_interruption_says_how_to_go_on(call, toy_run, monkeypatch):
-    def interrupted(request):
+    def interrupted(table, request):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ablation, "table8", interrupted)
+    monkeypatch.setattr(runner, "make", interrupted)
     code, out, err = call("run", "table8")
     assert code == 130 and out == "" and "the same command goes on" in err and "Traceback" not in err
 
 
-def test_a_notebook_that_fails_is_kept_and_named(store, monkeypatch, tmp_path):
+def test_a_notebook_that_fails_is_kept_and_named(store, tmp_path):
     import nbformat
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("raise ValueError('so it goes')")])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, tmp_path / "sad.ipynb")
-    monkeypatch.setattr(command.paths, "NOTEBOOKS", tmp_path)
     store.mkdir()
-    with pytest.raises(
-        MsrnError, match=r"sad.ipynb: cell 1 failed \(ValueError: so it goes\); see .*sad.unfinished.ipynb"
-    ):
-        command.execute_notebook("sad", {})
+    reason = r"sad.ipynb: cell 1 failed \(ValueError: so it goes\); see .*sad.unfinished.ipynb"
+    with pytest.raises(MsrnError, match=reason):
+        command.execute(tmp_path / "sad.ipynb", {})
     assert [file.name for file in store.iterdir()] == ["sad.unfinished.ipynb"]
 
 

@@ -10,7 +10,7 @@ from msrn import paths, profiles
 from msrn.data import DATASETS, STAND_INS, open_collection
 from msrn.errors import MsrnError
 from msrn.experiments.paper import TABLES
-from msrn.report.header import header
+from msrn.report.notebooks import header
 from msrn.settings import REMOVED, current_settings
 
 
@@ -276,3 +276,14 @@ def test_a_page_says_what_stands_in(cuda):
     assert "data set homeware **in place of shapenet, for which no data_root is given**" in page
     own = profiles.resolve(profile="smoke", dataset="homeware")
     assert "in place of" not in header(own, TABLES["table8"]).data
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("25m", 1500), ("1.5h", 5400), (" 2m ", 120)])
+def test_budgets(text, seconds):
+    assert profiles.seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["25", "m", "0m", "-5m", "5 min", ""])
+def test_a_budget_that_is_none(text):
+    with pytest.raises(MsrnError, match="expected a number and a unit"):
+        profiles.seconds_of(text)

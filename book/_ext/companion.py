@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 
 from msrn import paths, profiles
 from msrn.data import open_collection
-from msrn.experiments.table import TABLE8
+from msrn.experiments.paper import TABLES
 from msrn.training import runs
 
 # Not under html_static_path: jupyter-book loads every script found there on every page.
@@ -28,7 +28,7 @@ CHOICES_PAGE, CHOICES_MARK = "book/choices", "<!-- settings -->"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    # Executed notebooks inherit both: MSRN_BOOK tells msrn.report.results_table that the page brings plotly.js.
+    # Executed notebooks inherit both: MSRN_BOOK tells msrn.report.viewer that the page brings plotly.js.
     os.environ["MSRN_BOOK"] = "1"
     os.environ["MSRN_PROFILE"] = os.environ.get("MSRN_PROFILE") or stored_profile()
     app.connect("builder-inited", copy_libraries)
@@ -41,13 +41,17 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def stored_profile() -> str:
     """``laptop`` when Table 8 lies trained and scored in the store of runs, else ``smoke``, which takes seconds."""
-    request = profiles.resolve("laptop", device="cpu")
+    table = TABLES["table8"]
+    request = profiles.resolve("laptop", device="cpu", data=table.data)
     if not any(paths.runs_folder().glob(f"{request.dataset}-*/result.json")):
         return "smoke"  # without opening the images, which are rendered on first use
     images = open_collection(request.dataset, "train", request.data_root)
-    needed = [runs.run_name(row.settings(request.settings), images, seed) for row in TABLE8 for seed in request.seeds]
-    scored = all((paths.runs_folder() / name / "result.json").exists() for name in needed)
-    return "laptop" if scored else "smoke"
+    needed = [
+        runs.folder_of(row.settings_on(request.settings), images, seed)
+        for row in table.trained
+        for seed in request.seeds
+    ]
+    return "laptop" if all((folder / "result.json").exists() for folder in needed) else "smoke"
 
 
 def copy_libraries(app: Sphinx) -> None:

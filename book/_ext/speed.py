@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from msrn import paths
 from msrn.errors import MsrnError
 from msrn.report import html
-from msrn.report.results_table import duration, many
+from msrn.report.words import duration, many
 
 PAGE = "book/speed"
 RASTERISERS = {
@@ -161,21 +161,21 @@ def renderer(report: dict) -> str:
     """The CPU renderer beside PyTorch3D's, and alone on scenes of training."""
     shown = ""
     if "versus" in report:
-        found = report["versus"]
+        versus = report["versus"]
         lines = [
             [
                 name.replace("pytorch3d", "PyTorch3D").replace("numba", "Numba"),
                 _milliseconds(wall),
-                f"{found['ratio_wall'][name]:.0f} ×",
-                f"{found['ratio_processor'][name]:.0f} ×",
+                f"{versus['ratio_wall'][name]:.0f} ×",
+                f"{versus['ratio_processor'][name]:.0f} ×",
             ]
-            for name, wall in found["wall"].items()
+            for name, wall in versus["wall"].items()
         ]
         header = ["", "ms", "faster", "faster, processor time"]
         caption = f"The same meshes, forward and backward: {_device(report)}"
         note = (
-            f"{_scene(found)}, {found['faces_per_pixel']} faces per pixel in PyTorch3D; medians of interleaved calls. "
-            f"{_load(report)}."
+            f"{_scene(versus)}, {versus['faces_per_pixel']} faces per pixel in PyTorch3D; "
+            f"medians of interleaved calls. {_load(report)}."
         )
         shown += html.plain_html(caption, header, lines, note)
     lines = [
@@ -189,11 +189,11 @@ def renderer(report: dict) -> str:
 def candidates(report: dict) -> str:
     """The search over growing subsets, and what that says of the paper's number of images."""
     lines, notes = [], []
-    for rule, found in report["rules"].items():
-        for row in found["rows"]:
+    for rule, search in report["rules"].items():
+        for row in search["rows"]:
             speed = [f"{row['seconds']:.2f}", f"{row['seconds'] / row['floor']:.1f} ×", f"{row['memory'] / 2**20:,.0f}"]
             lines.append([f"{row['images']:,} images, {rule}", *speed])
-        fits = found["fits"]
+        fits = search["fits"]
         whole = fits["one scope"]
         notes.append(
             f"{rule}: time grows as N^{fits['exponent']:.2f} ± {fits['exponent_error']:.2f}, between the two largest "

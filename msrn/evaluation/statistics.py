@@ -38,8 +38,8 @@ METRICS = {
 
 
 def unsigned(value: float, metric: str) -> str:
-    """The value in the metric's decimals."""
-    return f"{value:.{METRICS[metric].decimals}f}".replace("-", "−")
+    """The value in the metric's decimals; what rounds to zero has no sign."""
+    return f"{value:z.{METRICS[metric].decimals}f}".replace("-", "−")
 
 
 def signed(value: float, metric: str) -> str:

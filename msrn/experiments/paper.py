@@ -1,14 +1,13 @@
 """The tables of the paper as they are printed (§4.4 and §4.5), and what they claim.
 
-A dash is a value that the paper does not have. Supervision: I image alone, S silhouettes, K keypoints, C pose, M several
-views, A assumptions, P a prior, 3D shapes.
+A dash is a value that the paper does not have. Supervision: I image alone, S silhouettes, K keypoints, C pose, M
+several views, A assumptions, P a prior, 3D shapes.
 """
 
 from dataclasses import replace
 
-from msrn.errors import MsrnError, did_you_mean
 from msrn.experiments.table import Row, Table
-from msrn.experiments.verdicts import Beats, Between, Close, Peak
+from msrn.experiments.verdicts import Beats, Between, Close, Peak, Stable
 
 PARAMETERS = {  # Table 1, by the names of settings
     "memory_slots": 500, "prototypes": 10, "neighbor_prototypes": 5, "cue_threshold": 0.4, "candidates": 6,
@@ -20,14 +19,11 @@ CATEGORIES = tuple("airplane bench cabinet car chair display lamp phone rifle so
 
 def _printed(columns: str, text: str) -> tuple[Row, ...]:
     """Rows of systems as the paper prints them: name, supervision, values. All but the row Ours are quoted."""
-    rows = [line.split() for line in text.strip().splitlines()]
-    return tuple(
-        Row(name, _values(columns, cells), {} if name == "Ours" else None, letters) for name, letters, *cells in rows
-    )
-
-
-def _values(columns: str, cells: list[str]) -> dict[str, float]:
-    return {key: float(cell) for key, cell in zip(columns.split(), cells, strict=True) if cell != "-"}
+    rows = []
+    for name, letters, *cells in map(str.split, text.strip().splitlines()):
+        values = {key: float(cell) for key, cell in zip(columns.split(), cells, strict=True) if cell != "-"}
+        rows.append(Row(name, values, {} if name == "Ours" else None, letters))
+    return tuple(rows)
 
 
 def _sweep(symbol: str, setting: str, metric: str, printed: dict[int, float | None]) -> tuple[Row, ...]:
@@ -95,41 +91,30 @@ _TABLES = {
         Row("M-SRN/SC", {"cd": 3.68, "f": 0.163}),
         Row("M-SRN", {"cd": 3.41, "f": 0.173}, {}),
     ), (Beats("M-SRN", "M-SRN/Un"), Beats("M-SRN", "M-SRN/SC"), Beats("M-SRN/SC", "M-SRN/Un"))),
+    "table10": Table("4.5.2", "K' prototypes a category for compensation, on ShapeNet", "shapenet",
+        _sweep("K'", "prototypes", "f", {5: 0.360, 10: 0.365, 20: 0.363}),
+        (Beats("K' = 10", "K' = 5"),), ("f",), ours="K' = 10"),
     "table11": Table("4.5.2", "K'' prototypes a category in the choice of neighbours, on Pascal3D+", "pascal3d",
         _sweep("K''", "neighbor_prototypes", "f", {2: 0.170, 5: 0.173, 8: 0.166}),
         (Peak("K'' = 5", "K'' = 2", "K'' = 8"),), ("f",), ours="K'' = 5"),
+    "table12": Table("4.5.2", "k_cos candidate neighbours of an image, on Pascal3D+", "pascal3d",
+        _sweep("k_cos", "candidates", "f", {3: None, 6: None, 8: None}),
+        (Beats("k_cos = 6", "k_cos = 3"), Stable("k_cos = 6", "k_cos = 8")), ("f",), ours="k_cos = 6",
+        note="Printed values, metric and the third heading are not legible in the source; the text names 3, 6 and 8."),
 }
-# fmt: on
 TABLES = {name: replace(table, name=name) for name, table in _TABLES.items()}
 
 _PRINTED, _NO_CONTRAST = {"refinement": "remove"}, {"contrast_weight": 0.0}
-MASKS = Table(  # no table of the paper: what Table 7 rests on, in masks
-    "3.1",
-    "Masks before and after the foreground perception module",
-    "pascal3d",
-    (
-        Row("off-the-shelf", settings={"masks": "off-the-shelf"}, question="What the module starts from."),
-        Row("without L_for", settings=_NO_CONTRAST, question="The same without the memory, as [43]."),
-        Row("M-SRN", settings={}, question="As the settings have it."),
-        Row("Eq. 18 without L_for", settings=_NO_CONTRAST | _PRINTED, question="As printed, and without the memory."),
-        Row("Eq. 18 as printed", settings=_PRINTED, question="The cues of M-SRN, which may only remove pixels."),
-        Row("full contrast", settings={"contrast_weight": 1.0}, question="L_for with the paper's own weight."),
-        Row("gamma 0.07", settings={"temperature": 0.07}, question="The usual temperature of contrastive learning."),
-    ),
-    (
-        Beats("Eq. 18 as printed", "off-the-shelf"),
-        Beats("Eq. 18 as printed", "Eq. 18 without L_for"),
-        Beats("M-SRN", "off-the-shelf"),
-        Beats("M-SRN", "without L_for"),
-    ),
-    metrics=("iou",),
-    name="masks",
-)
-
-
-def table(name: str) -> Table:
-    """A table by its name."""
-    if name not in TABLES:
-        near = did_you_mean(name, TABLES)
-        raise MsrnError(f"unknown table {name!r}{near}: expected one of {', '.join(TABLES)}")
-    return TABLES[name]
+MASKS = Table("3.1", "Masks before and after the foreground perception module", "pascal3d", (  # what Table 7 rests on
+    Row("off-the-shelf", settings={"masks": "off-the-shelf"}, question="What the module starts from."),
+    Row("without L_for", settings=_NO_CONTRAST, question="The same without the memory, as [43]."),
+    Row("M-SRN", settings={}, question="As the settings have it."),
+    Row("Eq. 18 without L_for", settings=_NO_CONTRAST | _PRINTED, question="As printed, and without the memory."),
+    Row("Eq. 18 as printed", settings=_PRINTED, question="The cues of M-SRN, which may only remove pixels."),
+    Row("full contrast", settings={"contrast_weight": 1.0}, question="L_for with the paper's own weight."),
+    Row("gamma 0.07", settings={"temperature": 0.07}, question="The usual temperature of contrastive learning."),
+), (
+    Beats("Eq. 18 as printed", "off-the-shelf"), Beats("Eq. 18 as printed", "Eq. 18 without L_for"),
+    Beats("M-SRN", "off-the-shelf"), Beats("M-SRN", "without L_for"),
+), ("iou",), name="masks")
+# fmt: on

@@ -1,12 +1,9 @@
 """Recorded results: ``results/<exhibit>/*.json``, made in as many portions as machine time comes in.
 
-``record_table`` does what is still missing of a table's rows and seeds, the longest first, until the time is over. With
-names of rows it does those alone, in the order of the table. Every result is written as soon as it is measured; a run
-that did not finish has a checkpoint and goes on next time. ``record_masks`` and ``record_density`` measure what tables
-7 and 8 are explained by, and ``record_files`` scores predictions of another system.
+Every result is written as soon as it is measured; a run that did not finish has a checkpoint and goes on next time.
 """
 
-import re
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,53 +21,31 @@ from msrn.foreground.pipeline import Foreground
 from msrn.profiles import Request
 from msrn.store import files, results
 from msrn.store.checkpointing import OutOfTime
-from msrn.store.results import Record
-
-UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def seconds_of(budget: str) -> float:
-    """Seconds of a text such as ``90s``, ``25m`` or ``8h``."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", budget.strip())
-    if not match or float(match[1]) == 0:
-        raise MsrnError(f"--budget {budget}: expected a number and a unit, s, m or h, such as 25m")
-    return float(match[1]) * UNITS[match[2]]
 
 
 def record_table(
     table: Table, request: Request, seconds: float, progress: bool = True, only: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Do what fits into ``seconds``; a line for each result that was written and one on what is left."""
+    """Do what fits into ``seconds`` of a table's rows and seeds, the longest first, or of the rows ``only``; a line for
+    each result that was written and one on what is left."""
     experiment = Experiment(table, request, progress, time.monotonic() + seconds)
+    rows = [table.row(name) for name in only if name not in baselines.BASELINES] if only else table.trained
+    work = [(_trained(row, table), seed) for seed in request.seeds for row in rows]  # refused before any work
     experiment.check()
     given = experiment.given(job_of(experiment, WHOLE, request.seeds[0]))
-    yardsticks = [name for name in baselines.possible(given) if not only or name in only]
-    rows = [table.row(name) for name in only if name not in yardsticks] if only else table.trained
-    work = [(_trained(row, table), seed) for seed in request.seeds for row in rows]
+    yardsticks = [name for name in baselines.BASELINES if name in (only or baselines.possible(given))]
     if not only:  # of rows of as many steps the whole network, which has no part left out, takes longer
-        work.sort(
-            key=lambda item: item[0].settings_on(request.settings).steps - 0.1 * len(item[0].settings), reverse=True
-        )
+        work.sort(key=lambda item: 0.1 * len(item[0].settings) - item[0].settings_on(request.settings).steps)
     every = left = len(yardsticks) + len(work)
     try:
-        for record in _measured(experiment, given, yardsticks, work):
+        first = (baselines.score(name, given, experiment.in_time(name)) for name in yardsticks)
+        for record in itertools.chain(first, (outcome.record for outcome in outcomes(experiment, work))):
             left -= 1
             yield results.write(record)
     except OutOfTime as stopped:
         yield str(stopped)
     done = "everything is recorded" if not left else f"{left} of {every} left: the same command goes on"
     yield f"{table.name}, profile {request.label}, on {request.dataset}: {done}"
-
-
-def _measured(
-    experiment: Experiment, given: baselines.Given, yardsticks: Sequence[str], work: Sequence[tuple[Row, int]]
-) -> Iterator[Record]:
-    for name in yardsticks:
-        if time.monotonic() > experiment.until:
-            raise OutOfTime(f"{name}: the time is over before it began")
-        yield baselines.score(name, given, experiment.label(name))
-    for outcome in outcomes(experiment, work):
-        yield outcome.record
 
 
 def _trained(row: Row, table: Table) -> Row:

@@ -1,15 +1,12 @@
 """Recorded results put together: which of them were made alike and may be compared.
 
-A group is one data set and one state of the settings that a table's rows share. A record belongs to a row by what it
-was trained with, whichever table it was kept under: a run that several tables ask for is recorded once. Results from
-before a profile changed are a group of their own, so that no table mixes them.
+A group is one data set and one state of the settings that a table's rows share; results from before a profile changed
+are another. A record belongs to a row by what it was trained with, whichever table it was kept under.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from msrn.baselines import BASELINES
 from msrn.data.collection import ImageCollection
@@ -82,14 +79,8 @@ class Group:
 
     def follows(self, request: Request) -> bool:
         """Whether it was made with the settings that a request has now."""
-        asked = request.settings.model_dump(mode="json")
-        return _shared(asked, self.first.masks, self.table) == _shared(
-            self.first.settings, self.first.masks, self.table
-        )
-
-    def mean(self, row: str, metric: str) -> float:
-        """The mean over a row's seeds."""
-        return float(np.mean([record.metrics[metric] for record in self.trained[row]]))
+        now = request.settings.model_dump(mode="json")
+        return _shared(now, self.first.masks, self.table) == _base(self.first, self.table)
 
 
 def pool(names: Iterable[str] = TABLES) -> list[Record]:
@@ -106,20 +97,11 @@ def groups(
     for record in records:
         alike_trained = TABLES.get(record.experiment, table).scope == table.scope
         if record.kind == "model" and dataset in (None, record.dataset) and alike_trained:
-            key = (
-                record.dataset,
-                record.fingerprint,
-                record.profile,
-                record.points,
-                _shared(record.settings, record.masks, table),
-            )
+            key = record.dataset, record.fingerprint, record.profile, record.points, _base(record, table)
             alike.setdefault(digest_of(*key), []).append(record)
-    found = [group for models in alike.values() if (group := _group(table, models, records))]
-    own = [
-        group
-        for group in found
-        if any(record.experiment == table.name for record in group.models) or (request and group.follows(request))
-    ]
+    every = [group for models in alike.values() if (group := _group(table, models, records))]
+    names = [{record.experiment for record in group.models} for group in every]
+    own = [g for g, of in zip(every, names, strict=True) if table.name in of or (request and g.follows(request))]
     return sorted(own, key=lambda group: (group.first.dataset, group.steps, group.first.created))
 
 
@@ -132,21 +114,8 @@ def beside(table: Table, records: Sequence[Record], request: Request) -> Group |
 
 def best(found: Sequence[Group]) -> Group | None:
     """The group that says most: one with seeds enough for a verdict, then a complete one, then the longest trained."""
-
-    def worth(group: Group) -> tuple:
-        return len(group.seeds) >= SEEDS_FOR_A_VERDICT, group.complete, group.steps, group.first.created
-
-    return max(found, key=worth, default=None)
-
-
-def families(found: Sequence[Group]) -> list[list[Group]]:
-    """Groups that differ in the number of training steps alone (and in the profile that names them), a list each."""
-    alike: dict[str, list[Group]] = {}
-    for group in found:
-        one = group.first
-        key = one.dataset, one.fingerprint, one.points, _shared(one.settings, one.masks, group.table) | {"steps": 0}
-        alike.setdefault(digest_of(*key), []).append(group)
-    return list(alike.values())
+    worth = {id(g): (len(g.seeds) >= SEEDS_FOR_A_VERDICT, g.complete, g.steps, g.first.created) for g in found}
+    return max(found, key=lambda group: worth[id(group)], default=None)
 
 
 def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) -> Group | None:
@@ -174,6 +143,10 @@ def _of_row(row: Row, table: Table, models: Sequence[Record], neutral: Settings)
 def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they would be written today; one that was added since then had its default."""
     return {**Settings().model_dump(mode="json"), **current_settings(settings)}
+
+
+def _base(record: Record, table: Table) -> dict[str, Any]:
+    return _shared(record.settings, record.masks, table)
 
 
 def _shared(settings: dict[str, Any], masks: str, table: Table) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """From a table and a request to records: data -> foreground -> neighbours -> training -> score.
 
 A row and a seed is one training (``Job``), or one a category where a table has a model a category. Trainings of equal
-settings, data and seed are one run of the store, whichever tables ask for it. Those of a CPU go side by side
-(``training.parallel``). Rows that train nothing are scored beside them (``baselines``).
+settings, data and seed are one run of the store, whichever tables ask for it.
 """
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -60,6 +59,12 @@ class Experiment:
     def label(self, row: str) -> Label:
         return Label(self.table.name, row, self.request.label)
 
+    def in_time(self, row: str) -> Label:
+        """The label of a row, unless the time is over."""
+        if self.until is not None and time.monotonic() > self.until:
+            raise OutOfTime(f"{row}: the time is over before it began")
+        return self.label(row)
+
     def check(self) -> None:
         """Refuse data that the table cannot be made of, before any work."""
         test, title, name = self.open(self.table.split), self.table.title, self.request.dataset
@@ -93,8 +98,8 @@ class Job:
         return runs.folder_of(self.settings, self.train, self.seed, self.features)
 
     @property
-    def steps_left(self) -> int:
-        return self.settings.steps - runs.last_step(self.settings, self.train, self.seed, self.features)
+    def finished(self) -> bool:
+        return runs.last_step(self.settings, self.train, self.seed, self.features) >= self.settings.steps
 
 
 @dataclass(frozen=True)
@@ -148,24 +153,24 @@ def make(table: Table, request: Request, progress: bool = True) -> Result:
 
 def outcomes(experiment: Experiment, work: Sequence[tuple[Row, int]]) -> Iterator[Outcome]:
     """Every row and seed of ``work``, each as it is done. Of trainings side by side one that cannot go on stops no
-    other; what they said is raised at the end."""
+    other; what stopped it is raised at the end."""
     jobs = {item: jobs_of(experiment, *item) for item in work}
-    every = [job for mine in jobs.values() for job in mine]
+    every = [job for row in jobs.values() for job in row]
     threads = parallel.threads_each(len(every), sum(job.settings.steps for job in every), experiment.request.device)
-    left = {job.folder: job for job in every if threads and job.steps_left}
+    left = {job.folder: job for job in every if threads and not job.finished}
+    done: dict[Path, Run | Exception] = {}
 
     def ready() -> Iterator[Outcome]:
-        for item in [item for item, mine in jobs.items() if not any(job.folder in left for job in mine)]:
-            yield outcome(experiment, jobs.pop(item))
+        for item in [item for item, row in jobs.items() if not any(job.folder in left for job in row)]:
+            yield outcome(experiment, jobs.pop(item), done)
 
     yield from ready()
-    stopped: list[Exception] = []
-    for folder, error in _side_by_side(experiment, dict(left), threads):
-        if error:
-            stopped.append(error)
-        else:
+    for folder, run in parallel.train(_work(experiment, left.values()), threads, experiment.progress):
+        done[folder] = run
+        if not isinstance(run, Exception):
             del left[folder]
             yield from ready()
+    stopped = [run for run in done.values() if isinstance(run, Exception)]
     for error in stopped:
         if isinstance(error, MsrnError):
             raise error
@@ -173,13 +178,15 @@ def outcomes(experiment: Experiment, work: Sequence[tuple[Row, int]]) -> Iterato
         raise OutOfTime("\n".join(map(str, stopped)))
 
 
-def outcome(experiment: Experiment, jobs: Sequence[Job]) -> Outcome:
-    """Training -> score, for a row with one seed."""
-    row, trained = jobs[0].row, tuple(train(experiment, job) for job in jobs)
-    label = experiment.label(row.name)
+def outcome(experiment: Experiment, jobs: Sequence[Job], done: Mapping[Path, Run]) -> Outcome:
+    """Training -> score, for a row with one seed; ``done`` holds the runs that were trained side by side."""
+    label, trained = (
+        experiment.label(jobs[0].row.name),
+        [done.get(job.folder) or train(experiment, job) for job in jobs],
+    )
     pairs = zip(trained, jobs, strict=True)
     records = [score.score_run(run, label, job.test, experiment.progress) for run, job in pairs]
-    return Outcome(row, trained, score.joined(records) if len(records) > 1 else records[0])
+    return Outcome(jobs[0].row, tuple(trained), score.joined(records) if len(records) > 1 else records[0])
 
 
 def jobs_of(experiment: Experiment, row: Row, seed: int) -> list[Job]:
@@ -215,8 +222,7 @@ def job_of(experiment: Experiment, row: Row, seed: int, category: str = "") -> J
 
 def train(experiment: Experiment, job: Job) -> Run:
     """Neighbours -> training, or loading; a line on standard error says which and why."""
-    if experiment.until is not None and time.monotonic() > experiment.until:
-        raise OutOfTime(f"{job.label}: the time is over before it began")
+    experiment.in_time(job.label)
     neighbors, how = (
         partial(neighbors_of, experiment, job),
         (experiment.progress, job.label, experiment.until, job.features),
@@ -237,28 +243,17 @@ def neighbors_of(experiment: Experiment, job: Job) -> np.ndarray:
     )
 
 
-def _side_by_side(
-    experiment: Experiment, jobs: dict[Path, Job], threads: int
-) -> Iterator[tuple[Path, Exception | None]]:
-    """The folder of each training as it is done, with what stopped it. What all of them read is in the caches when
-    they start."""
-    for job in jobs.values():
+def _work(experiment: Experiment, jobs: Iterable[Job]) -> list[parallel.Work]:
+    """Trainings for processes of their own. What all of them read is in the caches when they start."""
+    work, quiet = [], replace(experiment, progress=False)
+    for job in jobs:
         if job.settings.neighbor_consistency:
             experiment.given(job).features(job.train)
-    quiet = replace(experiment, progress=False)
-    calls = [partial(_train_apart, quiet, job.row, job.seed, job.category) for job in jobs.values()]
-    work = [
-        parallel.Work(job.label, folder, job.settings.steps, call)
-        for (folder, job), call in zip(jobs.items(), calls, strict=True)
-    ]
-    for place, error in parallel.train(work, threads, experiment.progress) if work else ():
-        yield work[place].folder, error
+        call = partial(_train_apart, quiet, job.row, job.seed, job.category)
+        work.append(parallel.Work(job.label, job.folder, job.settings.steps, call))
+    return work
 
 
-def _train_apart(experiment: Experiment, row: Row, seed: int, category: str) -> Exception | None:
-    """``train`` in a process of its own; what stopped it is returned, so that the others go on."""
-    try:
-        train(experiment, job_of(experiment, row, seed, category))
-    except (MsrnError, OutOfTime) as stopped:
-        return stopped
-    return None
+def _train_apart(experiment: Experiment, row: Row, seed: int, category: str) -> Run:
+    """In its own process, which opens its images itself."""
+    return train(experiment, job_of(experiment, row, seed, category))

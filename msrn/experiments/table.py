@@ -1,9 +1,8 @@
 """What a table of the paper is made of: rows, columns and claims, all of it data (``paper`` declares them).
 
-A row is *quoted* (``settings`` None: somebody else's system, with its supervision letters and its printed values, which
-nobody trains here) or *trained* (what it changes in the settings of a profile, ``{}`` for nothing). A quoted row whose
-predictions were scored from files has measured values as well. Order, colours, captions, verdicts, downloads and the
-command line follow from the entry.
+A row is *quoted* (``settings`` None: another system with its printed values, which nobody trains here) or *trained*
+(what it changes in the settings of a profile). A quoted row whose predictions were scored from files has measured
+values too. Order, colours, captions, verdicts, downloads and the command line follow from the entry.
 """
 
 from collections.abc import Mapping

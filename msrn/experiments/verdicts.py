@@ -1,9 +1,7 @@
 """What a table claims, in a small vocabulary, and whether records carry it.
 
-Rule: ``Beats`` is **reproduced** when the difference has the paper's sign in every one of at least three seeds and the
-95 % interval of the paired differences between objects excludes zero; ``Close`` when that interval lies within
-``ALIKE`` of the other row's mean. ``Between``, ``Peak`` and ``Stable`` are made of these and reproduced when each part
-is. Else: **not reproduced**. With fewer seeds, at profile smoke, or where a row was not measured, **not evaluated**.
+``RULE`` says when ``Beats`` and ``Close`` are reproduced; ``Between``, ``Peak`` and ``Stable`` are made of these. With
+fewer seeds, at profile smoke, or where a row was not measured, a claim is not evaluated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,7 +70,7 @@ class Verdict:
     claim: Claim
     metric: str
     parts: tuple[Comparison, ...]  # none where a row was not measured, or rows share no seed
-    missing: tuple[str, ...] = ()  # rows that were not measured
+    missing: tuple[str, ...] = ()  # rows that were not measured, or not on all objects, with these words
 
     @property
     def short(self) -> str:
@@ -82,7 +80,7 @@ class Verdict:
     def text(self, profile: str) -> str:
         """Reproduced, not reproduced, or not evaluated and why."""
         if self.missing:
-            return f"not evaluated: {', '.join(self.missing)} not measured"
+            return f"not evaluated: {', '.join(self.missing)}"
         if says_nothing(profile):
             return SILENT
         if not self.parts or any(len(part.per_seed) < SEEDS_FOR_A_VERDICT for part in self.parts):
@@ -106,13 +104,20 @@ def judge(
 
 
 def _verdict(claim: Claim, metric: str, rows: Rows, printed: Mapping[str, Mapping[str, float]]) -> Verdict:
-    measured = {name for name, records in rows.items() if records and all(metric in r.objects for r in records)}
-    missing = tuple(sorted(claim.rows() - measured))
+    lacks = {name: _lack(rows.get(name, ()), metric) for name in sorted(claim.rows())}
+    missing = tuple(f"{name} {lack}" for name, lack in lacks.items() if lack)
     sides = {} if missing else {pair: pairs_by_seed(*(rows[name] for name in pair)) for pair in claim.pairs}
     if missing or not all(sides.values()):
         return Verdict(claim, metric, (), missing)
     parts = (compare(metric, *names, pairs, claim.close, printed) for names, pairs in sides.items())
     return Verdict(claim, metric, tuple(parts))
+
+
+def _lack(records: Sequence[Record], metric: str) -> str:
+    """Why no verdict can be given on a row, in words; empty where one can."""
+    if not records or any(metric not in record.objects for record in records):
+        return "not measured"
+    return "measured in part" if any(record.missing for record in records) else ""
 
 
 def subject(claim: Claim, ours: str) -> str:

@@ -1,61 +1,73 @@
-"""What the runs behind a table learned: by category, by pose and by alignment."""
+"""What the runs behind a table learned, by category, by pose and by alignment, and why: a diagnosis per row, and seeds
+against effects."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from IPython.display import HTML
 
+from msrn.evaluation.diagnosis import Diagnosis, Measure, diagnose
 from msrn.evaluation.inference import TURNS
 from msrn.evaluation.protocol import ALIGNMENTS
-from msrn.experiments.runner import Result
-from msrn.report.html import plain_html
+from msrn.evaluation.statistics import signed
+from msrn.experiments import recorded
+from msrn.experiments.runner import WHOLE, Experiment, Result, job_of, neighbors_of
+from msrn.experiments.table import Table
+from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of, two_decimals
 from msrn.store.results import Record
 
-ALIGNMENT_TITLES = {
-    "none": "none",
-    "icp": "rigid ICP",
-    "search": "turn search",
-    "search_icp": "search + ICP (headline)",
-    "search_icp_axes": "+ scale of each axis",
+ALIGNMENT_TITLES = "none|rigid ICP|turn search|search + ICP (headline)|+ scale of each axis".split("|")
+MOST_IMAGES = 50_000  # beyond, candidates are not searched for a page
+SHARE, PLAIN = "{:.0%}", "{:.2f}"
+LINES = {  # field of a diagnosis -> name, what it is, format
+    "chosen": ("candidates chosen", "their code falls to the same prototype", SHARE),
+    "same_category": ("… of the image's category", "chance: of all candidates", SHARE),
+    "other_view": ("… from another side", "azimuth more than 30° away; chance: of all candidates", SHARE),
+    "agrees": ("… whose pose agrees", "predicted turn between both within 30° of the true one", SHARE),
+    "agrees_by_halves": ("… up to half turns", "front may be taken for back", SHARE),
+    "sides": ("sides from which a category is seen", "effective number of 12 sectors of azimuth", "{:.1f}"),
+    "fronts": ("fronts told by other shapes", "they fit the way round on which both poses agree", SHARE),
+    "told": ("codes that tell the category", "nearest prototype of all is one of its own", SHARE),
+    "one_domain": ("views of an object in one domain", "that of the prototype which has most of them", SHARE),
+    "directions": ("direction in a domain", "resultant length of true azimuths: 1 is a single one", PLAIN),
+    "shapes": ("shape in a domain", "CD of two of its objects over two of the category", PLAIN),
+    "attention": ("attention on the own category", "Eq. 24, over the prototypes of all", SHARE),
+    "attended": ("prototypes attended to", "effective number", "{:.1f}"),
+    "change": ("change of the code", "by compensation, relative", PLAIN),
 }
 
 
 def learned_table(result: Result) -> HTML:
     """Mask IoU and pose consistency on all test views, per row: over all categories, and m = 2 in each."""
-    names = categories_of(result)
-    keys = ["mask_iou", *(f"pose_m{m}" for m in TURNS), *(f"pose_m2.category.{name}" for name in names)]
-    lines = [_line(name, records, keys) for name, records in result.rows.items() if records]
-    header = ["", "mask IoU", *(f"pose, m = {m}" for m in TURNS), *(f"{name}, m = 2" for name in names)]
+    columns = {"mask_iou": "mask IoU", **{f"pose_m{m}": f"pose, m = {m}" for m in TURNS}}
+    columns |= {f"pose_m2.category.{name}": f"{name}, m = 2" for name in categories_of(result)}
     note = (
         "Pose consistency is the resultant length of m × (predicted − true azimuth): 1 is right up to a constant turn, "
         "0 is random; m = 2 forgives half turns (front for back), m = 4 quarter turns."
     )
-    return HTML(plain_html("What the networks learned: all test views", header, lines, note))
+    return _table(result, "What the networks learned: all test views", columns, note, baselines=False)
 
 
 def category_table(result: Result) -> HTML:
     """CD in each category, for every row."""
     names = categories_of(result)
-    keys = [*(f"cd.category.{name}" for name in names), "cd", "cd.micro"]
-    lines = [_line(name, records, keys) for name, records in _every_row(result)]
-    header = ["", *names, "macro mean", "mean over objects"]
+    columns = {f"cd.category.{name}": name for name in names} | {"cd": "macro mean", "cd.micro": "mean over objects"}
     counts = Counter(result.outcomes[0].record.objects["category"])
     note = "Test objects: " + ", ".join(f"{name} {counts[name]}" for name in names) + "."
-    return HTML(plain_html("Chamfer distance by category", header, lines, note))
+    return _table(result, "Chamfer distance by category", columns, note)
 
 
 def alignment_table(result: Result) -> HTML:
     """CD under every alignment, and Eq. 46's own value."""
-    header = ["", *(ALIGNMENT_TITLES[name] for name in ALIGNMENTS), "Eq. 46"]
-    keys = [*(f"cd.{name}" for name in ALIGNMENTS), "eq46"]
-    lines = [_line(name, records, keys) for name, records in _every_row(result)]
-    points = result.request.settings.eval_points
+    titles = zip(ALIGNMENTS, ALIGNMENT_TITLES, strict=True)
+    columns = {f"cd.{name}": title for name, title in titles} | {"eq46": "Eq. 46"}
     note = (
         "Macro means. The last column is Eq. 46 as printed, after the headline alignment: a sum of squared distances "
-        f"over {points:,} points of each surface, with the longest true edge = 1."
+        f"over {result.request.settings.eval_points:,} points of each surface, with the longest true edge = 1."
     )
-    return HTML(plain_html("Chamfer distance by alignment", header, lines, note))
+    return _table(result, "Chamfer distance by alignment", columns, note)
 
 
 def categories_of(result: Result) -> list[str]:
@@ -63,10 +75,54 @@ def categories_of(result: Result) -> list[str]:
     return [name for name in result.test.categories if f"cd.category.{name}" in result.outcomes[0].record.metrics]
 
 
-def _every_row(result: Result) -> list[tuple[str, list[Record]]]:
-    models = [(name, records) for name, records in result.rows.items() if records]
-    return [*models, *((record.variant, [record]) for record in result.baselines)]
+def _table(result: Result, caption: str, columns: Mapping[str, str], note: str, baselines: bool = True) -> HTML:
+    """A line for each row that was measured; ``columns`` gives the metrics their titles."""
+    rows = {name: records for name, records in result.rows.items() if records}
+    rows |= {record.variant: [record] for record in result.baselines if baselines}
+    lines = [[name, *(two_decimals(mean_of(records, key)) for key in columns)] for name, records in rows.items()]
+    return HTML(plain_html(caption, ["", *columns.values()], lines, note))
 
 
-def _line(name: str, records: Sequence[Record], keys: Sequence[str]) -> list[str]:
-    return [name, *(two_decimals(mean_of(records, key)) for key in keys)]
+def diagnosis_table(result: Result) -> HTML:
+    """A column for every trained row of the table (first seed), and what chance would give."""
+    experiment = Experiment(result.table, result.request, progress=False)
+    job = job_of(experiment, WHOLE, result.request.seeds[0])
+    if len(job.train) > MOST_IMAGES:
+        return HTML(note_html(f"Left out: {len(job.train):,} images are too many to search for a page."))
+    candidates, names = neighbors_of(experiment, job), [row.name for row in result.table.trained]
+    rows = [diagnose(result.of(name)[0].run.network(), job.train, candidates) for name in names]
+    note = (
+        "On some training images of every category, first seed, against true poses and shapes. By chance, for domains: "
+        "the same sizes dealt out at random. A dash: nothing to ask, such as attention without compensation."
+    )
+    caption, header = "Neighbours, prototypes and attention, held against the truth", ["", *names, "by chance"]
+    return HTML(plain_html(caption, header, [_diagnosis_line(key, rows) for key in LINES], note))
+
+
+def seeds_table(table: Table, records: Sequence[Record]) -> HTML:
+    """For each claim of recorded results, its effect beside the spread between seeds."""
+    lines = []
+    for group in recorded.groups(table, records):
+        parts = {(p.first, p.second): p for v in group.verdicts for p in v.parts if p.metric == "cd"}
+        for part in (part for part in parts.values() if len(part.per_seed) > 1):
+            spread, effect = float(np.std(part.per_seed, ddof=1)), part.measured
+            ratio = f"{abs(effect.mean) / spread:.1f}" if spread > 0 else "–"
+            by_seed = ", ".join(signed(value, "cd") for value in part.per_seed)
+            title = f"{group.title}: {part.first} − {part.second}"
+            lines.append([title, effect.text("cd", sign=True), f"{spread:.2f}", ratio, by_seed])
+    if not lines:
+        return HTML(note_html("Seeds cannot be compared yet: no row is recorded with two of them."))
+    header = ["", "CD difference", "spread of seeds", "effect over spread", "by seed"]
+    note = (
+        "Difference: with its 95 % interval over objects, seeds averaged. Spread: the standard deviation of the "
+        "difference between seeds; an effect no larger than that may turn with the next seed."
+    )
+    return HTML(plain_html("Seeds against effects", header, lines, note))
+
+
+def _diagnosis_line(key: str, rows: Sequence[Diagnosis]) -> list[str]:
+    name, meaning, form = LINES[key]
+    measures: list[Measure] = [getattr(row, key) for row in rows]
+    chances = [measure.chance for measure in measures if np.isfinite(measure.chance)]
+    values = [*(measure.value for measure in measures), float(np.mean(chances)) if chances else float("nan")]
+    return [f"{name} [{meaning}]", *(form.format(value) if np.isfinite(value) else "–" for value in values)]

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from IPython.display import HTML
 
-from msrn.evaluation.statistics import Estimate, difference, signed
-from msrn.experiments import recorded
+from msrn.evaluation.statistics import difference, signed
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Result
 from msrn.experiments.table import Table
 from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, Verdict, judge, says_nothing
 from msrn.report.breakdown import categories_of
+from msrn.report.recorded_tables import best_groups
 from msrn.report.words import many, mean_of
 from msrn.store.results import Record
 
@@ -39,51 +39,53 @@ def conclusions(result: Result) -> list[str]:
             *before,
         ]
     ours = result.rows[table.ours]
-    sentences = [_silhouettes(ours, table.ours), _directions(ours, categories_of(result))]
-    sentences += [_against(record, ours, table.ours) for record in result.baselines]
     verdicts = judge(table.claims, table.metrics, result.rows, table.printed)
-    sentences += [_claimed(verdict, request.profile) for verdict in verdicts]
-    sentences += _what_nc_is(result)
-    if len(request.seeds) < SEEDS_FOR_A_VERDICT:
-        sentences.append(
-            "A difference in one seed is not a finding: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
-        )
-    return sentences + before
+    few = "A difference in one seed proves nothing: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
+    return [
+        _silhouettes(ours, table.ours),
+        _directions(ours, categories_of(result)),
+        *_beaten(ours, result.baselines),
+        *(claimed(verdict, request.profile) for verdict in verdicts),
+        *_choice_of_neighbors(result),
+        *([few] if len(request.seeds) < SEEDS_FOR_A_VERDICT else []),
+        *before,
+    ]
 
 
 def recorded_conclusions(table: Table, records: Sequence[Record]) -> list[str]:
     """A sentence for each recorded data set: the claims, and the rows that train nothing."""
-    groups = recorded.groups(table, records)
-    names = sorted({group.first.dataset for group in groups})
-    found = [recorded.best([group for group in groups if group.first.dataset == name]) for name in names]
-    return [_as_recorded(group) for group in found if group and group.complete]
+    return [_as_recorded(group) for group in best_groups(table, records) if group.complete]
+
+
+def claimed(verdict: Verdict, profile: str) -> str:
+    """A claim, its verdict, where the difference stands, and where the paper's does."""
+    text = f"{verdict.short}, {verdict.claim.words}: {verdict.text(profile)}."
+    printed = [f"the paper has {signed(p.published, p.metric)}" for p in verdict.parts if p.published is not None]
+    return " ".join([text, *([f"{'; '.join([verdict.standing(), *printed])}."] if verdict.parts else [])])
 
 
 def _as_recorded(group: Group) -> str:
-    metric = group.table.metrics[0]
     parts = [
         f"{verdict.claim.words}: {verdict.text(group.first.profile)} ({verdict.standing()})"
         for verdict in group.verdicts
-        if verdict.metric == metric and verdict.parts
+        if verdict.metric == group.table.metrics[0] and verdict.parts
     ]
-    seeds = many(len(group.some_seeds), "seed")
-    where = f"On {group.first.dataset} as recorded ({seeds} of {group.steps:,} steps)"
-    return f"{where}: {'; '.join(parts) or 'no claim could be judged'}.{_beaten(group)}"
+    where = f"On {group.first.dataset} as recorded ({many(len(group.some_seeds), 'seed')} of {group.steps:,} steps)"
+    beaten = _beaten(group.rows[group.table.ours], group.baselines)
+    return " ".join([f"{where}: {'; '.join(parts) or 'no claim could be judged'}.", *beaten])
 
 
-def _beaten(group: Group) -> str:
-    """Which of the recorded rows that train nothing the whole network beats in CD."""
-    ours = group.rows[group.table.ours]
-    if not group.baselines or not ours:
-        return ""
-    gaps = {row.variant: difference(ours, [row], "cd") for row in group.baselines}
-    beaten = [f"“{name}”" for name, gap in gaps.items() if gap.high < 0]
-    others = [f"“{name}”" for name, gap in gaps.items() if gap.high >= 0]
-    rest = f"; not {', '.join(others)}" if beaten and others else ""
-    return f" Of the rows that train nothing, {group.table.ours} surely beats {', '.join(beaten) or 'none'}{rest}."
+def _beaten(ours: Sequence[Record], baselines: Sequence[Record]) -> list[str]:
+    """Which of the rows that train nothing the whole network beats in CD."""
+    if not baselines or not ours:
+        return []
+    sure = {f"“{row.variant}”": difference(ours, [row], "cd").high < 0 for row in baselines}
+    beaten, others = (", ".join(row for row, wins in sure.items() if wins == side) for side in (True, False))
+    rest = f"; not {others}" if beaten and others else ""
+    return [f"Of the rows that train nothing, {ours[0].variant} surely beats {beaten or 'none'}{rest}."]
 
 
-def _what_nc_is(result: Result) -> list[str]:
+def _choice_of_neighbors(result: Result) -> list[str]:
     """What a verdict on neighbour consistency is not about, where a single prototype leaves nothing to choose."""
     if "neighbor_consistency" not in result.table.changed or result.request.settings.neighbor_prototypes > 1:
         return []
@@ -95,38 +97,15 @@ def _what_nc_is(result: Result) -> list[str]:
 
 def _silhouettes(ours: Sequence[Record], name: str) -> str:
     value = mean_of(ours, "mask_iou")
-    enough = "reaches" if value >= LEARNED_MASK_IOU else "misses"
-    asked = f"the {LEARNED_MASK_IOU} that we ask of a run that learned to see objects"
-    return f"Silhouettes: {name} covers the test masks with a mean IoU of {value:.2f}, which {enough} {asked}."
+    side = "which is enough" if value >= LEARNED_MASK_IOU else f"less than the {LEARNED_MASK_IOU} that is enough"
+    return f"Silhouettes: {name} covers the test masks with a mean IoU of {value:.2f}, {side} to have seen objects."
 
 
 def _directions(ours: Sequence[Record], categories: Sequence[str]) -> str:
     values = {name: mean_of(ours, f"pose_m2.category.{name}") for name in categories}
-    known = [f"{name} {value:.2f}" for name, value in values.items() if value >= LEARNED_DIRECTION]
-    unknown = [f"{name} {value:.2f}" for name, value in values.items() if value < LEARNED_DIRECTION]
-    asked = f"Directions up to a half turn (m = 2, at least {LEARNED_DIRECTION})"
-    return f"{asked}: learned for {', '.join(known) or 'no category'}; not for {', '.join(unknown) or 'none'}."
-
-
-def _against(baseline: Record, ours: Sequence[Record], name: str) -> str:
-    """How the whole network stands against a baseline in CD and in F-score."""
-    cd, f = (difference(ours, [baseline], metric) for metric in ("cd", "f"))
-    cd_words = f"{_side(cd.mean < 0, cd)} in CD by {cd.text('cd', sign=True)}"
-    f_words = f"{_side(f.mean > 0, f)} in F-score by {f.text('f', sign=True)}"
-    return f"{name} against the row “{baseline.variant}”: {cd_words}, {f_words}."
-
-
-def _side(better: bool, gap: Estimate) -> str:
-    if not gap.excludes_zero:
-        return "open (the interval holds zero)"
-    return "better" if better else "worse"
-
-
-def _claimed(verdict: Verdict, profile: str) -> str:
-    text = f"{verdict.short}, {verdict.claim.words}: {verdict.text(profile)}."
-    if not verdict.parts:
-        return text
-    printed = [
-        f"the paper has {signed(part.published, part.metric)}" for part in verdict.parts if part.published is not None
-    ]
-    return f"{text} {verdict.standing()}; {', '.join(printed) or 'the paper prints no value'}."
+    known, unknown = (
+        ", ".join(f"{name} {value:.2f}" for name, value in values.items() if (value >= LEARNED_DIRECTION) == learned)
+        for learned in (True, False)
+    )
+    rule = f"Directions up to a half turn (m = 2, at least {LEARNED_DIRECTION})"
+    return f"{rule}: learned for {known or 'no category'}; not for {unknown or 'none'}."

@@ -5,28 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 from IPython.display import HTML
 
-from msrn.evaluation.statistics import difference, estimate, interval_of, pairs_by_seed
+from msrn.evaluation.statistics import difference, estimate, pairs_by_seed
 from msrn.experiments.paper import MASKS
-from msrn.experiments.verdicts import Verdict, judge, says_nothing
-from msrn.report.conclusions import list_html
+from msrn.experiments.verdicts import Rows, judge, says_nothing
+from msrn.report.conclusions import claimed, list_html
 from msrn.report.html import note_html, plain_html
-from msrn.report.words import many, mean_of
+from msrn.report.words import mean_of
 from msrn.store.results import Record
 
 COARSE, REFINED, WITHOUT = "off-the-shelf", "M-SRN", "without L_for"
 PRINTED, PRINTED_WITHOUT = "Eq. 18 as printed", "Eq. 18 without L_for"
-HEADER = (
-    "",
-    "IoU ↑",
-    f"− {COARSE}",
-    "precision",
-    "recall",
-    "boundary F",
-    "removed of the false",
-    "removed of the true",
-    "best λ of val",
-    "best λ of each image",
-    "seeds",
+COLUMNS = (
+    f"IoU ↑|− {COARSE}|precision|recall|boundary F|removed of the false|removed of the true|best λ of val|"
+    "best λ of each image|seeds"
 )
 NOTE = (
     "Means over photographs, objects and categories in turn, [95 % bootstrap interval over objects, seeds averaged]. "
@@ -34,97 +25,75 @@ NOTE = (
     "of Eq. 18 with these cues, at the threshold that is best on val, and at the best one for each image, which nobody "
     "can know."
 )
+LOST = 0.5  # share of M_o's true pixels that Eq. 18 removes from a category when its cue is no longer on the object
 
 
-def show(found: Sequence[Record]) -> HTML:
+def show(records: Sequence[Record]) -> HTML:
     """A table for each data set and profile, or a line that says that there is none."""
-    if not found:
-        how = "msrn record masks --profile laptop --seeds 0,1,2"
-        return HTML(note_html(f"No masks are recorded yet: {how} measures them."))
-    kinds = dict.fromkeys((record.dataset, record.profile, record.fingerprint) for record in found)
-    return HTML(
-        "".join(
-            _table([record for record in found if (record.dataset, record.profile, record.fingerprint) == kind])
-            for kind in kinds
-        )
-    )
+    if not records:
+        return HTML(note_html("No masks are recorded yet: msrn record masks --seeds 0,1,2 measures them."))
+    kinds: dict[tuple, list[Record]] = {}
+    for record in records:
+        kinds.setdefault((record.dataset, record.profile, record.fingerprint), []).append(record)
+    return HTML("".join(map(_table, kinds.values())))
 
 
-def _table(found: Sequence[Record]) -> str:
-    rows = rows_of(found)
-    first = found[0]
+def conclusions(records: Sequence[Record]) -> HTML:
+    """A sentence for each claim whose two rows are there, and why they come out as they do."""
+    return list_html(sentences(records))
+
+
+def sentences(records: Sequence[Record]) -> list[str]:
+    rows = rows_of(records)
+    claims = [claim for claim in MASKS.claims if rows.keys() >= claim.rows()]
+    silent = [record.profile for record in records if says_nothing(record.profile)]
+    texts = [claimed(v, (silent or [records[0].profile])[0]) for v in judge(claims, MASKS.metrics, rows, {})]
+    if rows.keys() >= {COARSE, PRINTED} and not silent:
+        texts.append(_price_of_removing(rows[COARSE], rows[PRINTED]))
+    if rows.keys() >= {PRINTED, PRINTED_WITHOUT} and not silent:
+        texts.append(_lost_cues(rows))
+    return [text for text in texts if text]
+
+
+def rows_of(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records by row, in the order of the rows, by seed."""
+    ordered = sorted(records, key=lambda record: record.seed)
+    rows = {row.name: [record for record in ordered if record.variant == row.name] for row in MASKS.rows}
+    return {name: seeds for name, seeds in rows.items() if seeds}
+
+
+def _table(records: Sequence[Record]) -> str:
+    rows, first = rows_of(records), records[0]
     caption = (
         f"Masks on {first.dataset}, test split ({first.n_images:,} photographs of "
         f"{len(first.objects['object_id'])} objects), profile {first.profile}"
     )
-    lines = [_line(name, rows) for name in rows]
-    tuned = [record for record in found if record.trained]
-    cost = ""
+    tuned, cost = [record for record in records if record.trained], ""
     if tuned:
         minutes = np.mean([record.train_cpu_seconds or record.train_seconds for record in tuned]) / 60
         rate = np.median([record.metrics["cues_per_second"] for record in tuned])
         cost = f" Fine-tuning took {minutes:.1f} core minutes, cues {rate:.0f} images a second, on {tuned[0].device}."
-    return plain_html(caption, HEADER, lines, f"M_o from {first.masks}. {NOTE}{cost}")
+    lines, note = [_line(name, rows) for name in rows], f"M_o from {first.masks}. {NOTE}{cost}"
+    return plain_html(caption, ["", *COLUMNS.split("|")], lines, note)
 
 
-def rows_of(found: Sequence[Record]) -> dict[str, list[Record]]:
-    """Records by row, in the order of the rows, by seed."""
-    ordered = sorted(found, key=lambda record: record.seed)
-    rows = {row.name: [record for record in ordered if record.variant == row.name] for row in MASKS.rows}
-    return {name: made for name, made in rows.items() if made}
-
-
-def _line(name: str, rows: dict[str, list[Record]]) -> list[str]:
-    made = rows[name]
-    beside = ""
-    if name != COARSE and COARSE in rows:
-        beside = difference(made, rows[COARSE], "iou").text("iou", sign=True)
-    refined = name != COARSE
+def _line(name: str, rows: Rows) -> list[str]:
+    seeds, coarse = rows[name], rows.get(COARSE)
+    values = [f"{mean_of(seeds, key):.3f}" for key in ("precision", "recall", "boundary_f")]
+    line = [f"{name} [{MASKS.row(name).question}]", estimate(seeds, "iou").text("iou")]
+    if name == COARSE:
+        return [*line, "", *values, *[""] * 5]
+    on_val, thresholds = seeds[0].curves["val"], seeds[0].curves["threshold"]  # not every data set has a val split
+    threshold = thresholds[int(np.argmax(on_val))] if on_val else 0
     return [
-        f"{name} [{MASKS.row(name).question}]",
-        estimate(made, "iou").text("iou"),
-        beside,
-        *(f"{mean_of(made, key):.3f}" for key in ("precision", "recall", "boundary_f")),
-        *(f"{mean_of(made, key):.0%}" if refined else "" for key in ("removed_rightly", "removed_wrongly")),
-        _best_on_val(made) if refined else "",
-        f"{mean_of(made, 'iou_oracle'):.3f}" if refined else "",
-        ", ".join(str(record.seed) for record in made) if refined else "",
+        *line,
+        difference(seeds, coarse, "iou").text("iou", sign=True) if coarse else "",
+        *values,
+        *(f"{mean_of(seeds, key):.0%}" for key in ("removed_rightly", "removed_wrongly")),
+        f"{mean_of(seeds, 'iou_best_on_val'):.3f} (λ {threshold:g})" if on_val else "–",
+        f"{mean_of(seeds, 'iou_oracle'):.3f}",
+        ", ".join(str(record.seed) for record in seeds),
     ]
-
-
-def _best_on_val(made: Sequence[Record]) -> str:
-    """The IoU at the threshold that is best on val, which not every data set has."""
-    values, on_val = (made[0].curves[name] for name in ("threshold", "val"))
-    return f"{mean_of(made, 'iou_best_on_val'):.3f} (λ {values[int(np.argmax(on_val))]:g})" if on_val else "–"
-
-
-def conclusions(found: Sequence[Record]) -> HTML:
-    """A sentence for each claim whose two rows are there, and why they come out as they do."""
-    return list_html(_sentences(found))
-
-
-def _sentences(found: Sequence[Record]) -> list[str]:
-    rows = rows_of(found)
-    claims = [claim for claim in MASKS.claims if rows.keys() >= claim.rows()]
-    profile = found[0].profile if found else ""
-    sentences = [_claimed(verdict, profile) for verdict in judge(claims, MASKS.metrics, rows, {})]
-    if any(says_nothing(record.profile) for record in found):
-        return sentences
-    if rows.keys() >= {COARSE, PRINTED}:
-        sentences.append(_price_of_removing(rows[COARSE], rows[PRINTED]))
-    if rows.keys() >= {PRINTED, PRINTED_WITHOUT}:
-        sentences.append(_lost_cues(rows))
-    return [text for text in sentences if text]
-
-
-def _claimed(verdict: Verdict, profile: str) -> str:
-    better, worse = verdict.claim.pairs[0]
-    words = f"Masks of {better} beat those of {worse}"
-    if not verdict.parts:
-        return f"{words}: not evaluated, no seed in common."
-    [part] = verdict.parts
-    higher = f"higher in {part.agrees} of {many(len(part.per_seed), 'seed')}"
-    return f"{words}: {verdict.text(profile)}. IoU {part.measured.text('iou', sign=True)}, {higher}."
 
 
 def _price_of_removing(coarse: Sequence[Record], printed: Sequence[Record]) -> str:
@@ -143,65 +112,35 @@ def _price_of_removing(coarse: Sequence[Record], printed: Sequence[Record]) -> s
     )
 
 
-LOST = 0.5
-"""Share of M_o's true pixels that Eq. 18 removes from a category when its cue is no longer on the object."""
-
-
-def _lost_cues(rows: dict[str, list[Record]]) -> str:
+def _lost_cues(rows: Rows) -> str:
     """Which categories' cues left the object without L_for, and what L_for gains among the others."""
     pairs = pairs_by_seed(rows[PRINTED], rows[PRINTED_WITHOUT])
-    if not pairs:
-        return ""
-    category = np.array(pairs[0][1].objects["category"])
-    lost = {
-        name: {record.seed: _lost(record, category) for record in rows[name]} for name in (PRINTED_WITHOUT, PRINTED)
-    }
-    names = {name: _named(found, category) for name, found in lost.items()}
-    if not any(names.values()):
+    lost = [{f"{name} (seed {r.seed})" for r in rows[row] for name in _lost(r)} for row in (PRINTED_WITHOUT, PRINTED)]
+    if not any(lost):
         return "With and without L_for, every category's cue stays on the object in every seed."
+    without, with_it = (", ".join(sorted(names)) for names in lost)
     text = (
-        f"Where the gain of L_for comes from: Eq. 18 removes more than half of the true pixels, so the cue is not on "
-        f"the object, in {names[PRINTED_WITHOUT] or 'no category'} without L_for, and in "
-        f"{names[PRINTED] or 'no category of any seed'} with it."
+        "Where the gain of L_for comes from: Eq. 18 removes more than half of the true pixels, so the cue is not on "
+        f"the object, in {without or 'no category'} without L_for, "
+        f"and in {with_it or 'no category of any seed'} with it."
     )
-    seeds = [one.seed for one, _ in pairs]
-    kept = np.array([~lost[PRINTED_WITHOUT][seed] & ~lost[PRINTED][seed] for seed in seeds])  # (seeds, objects)
-    parts = [
-        f"{_kept_gap(rows, better, worse, seeds, kept, category)} {words}"
-        for better, worse, words in ((PRINTED, PRINTED_WITHOUT, "as printed"), (REFINED, WITHOUT, "weighed"))
-        if rows.keys() >= {better, worse} and {record.seed for record in rows[better]} >= set(seeds)
-    ]
-    return f"{text} Everywhere else L_for changes IoU by {', '.join(parts)}." if kept.any() and parts else text
+    gone = {name for row in (PRINTED, PRINTED_WITHOUT) for record in rows[row] for name in _lost(record)}
+    better, worse = ([_without(record, gone) for record in side] for side in zip(*pairs, strict=True))
+    if not better[0].objects["iou"]:
+        return text
+    gap = difference(better, worse, "iou").text("iou", sign=True)
+    return f"{text} In the categories that never lose theirs L_for changes IoU by {gap}, as printed."
 
 
-def _lost(record: Record, category: np.ndarray) -> np.ndarray:
-    """(M,) bool, of each object whether its category's cue is not on the object."""
-    gone = np.array(record.objects["removed_wrongly"])
-    return np.array([gone[category == name].mean() > LOST for name in category])
+def _lost(record: Record) -> set[str]:
+    """Categories whose cue is not on the object."""
+    category, removed = np.array(record.objects["category"]), np.array(record.objects["removed_wrongly"])
+    return {name for name in np.unique(category).tolist() if removed[category == name].mean() > LOST}
 
 
-def _named(found: dict[int, np.ndarray], category: np.ndarray) -> str:
-    parts = [
-        f"{', '.join(np.unique(category[gone]).tolist())} (seed {seed})" for seed, gone in found.items() if gone.any()
-    ]
-    return ", ".join(parts)
-
-
-def _kept_gap(
-    rows: dict[str, list[Record]],
-    better: str,
-    worse: str,
-    seeds: Sequence[int],
-    kept: np.ndarray,
-    category: np.ndarray,
-) -> str:
-    """Macro mean of the difference over the objects and seeds that are ``kept``, with its interval over objects."""
-    values = [
-        {record.seed: np.array(record.objects["iou"]) for record in rows[name] if record.seed in seeds}
-        for name in (better, worse)
-    ]
-    gap = np.array([values[0][seed] - values[1][seed] for seed in seeds])
-    some = kept.any(0)
-    mean = (gap * kept).sum(0)[some] / kept.sum(0)[some]
-    category = category[some]
-    return interval_of(mean, category).text("iou", sign=True)
+def _without(record: Record, categories: set[str]) -> Record:
+    """The record of the other categories' objects."""
+    rest = [k for k, name in enumerate(record.objects["category"]) if name not in categories]
+    return record.model_copy(
+        update={"objects": {key: [column[k] for k in rest] for key, column in record.objects.items()}}
+    )

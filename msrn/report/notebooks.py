@@ -1,51 +1,106 @@
-"""The notebooks of the exhibits: which there are, and how one is executed."""
+"""The exhibits and their notebooks: which there are, how each stands, and what opens a page."""
 
-import os
 import re
-import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+
+from IPython.display import Markdown
 
 from msrn import paths
-from msrn.errors import MsrnError
-from msrn.store.files import writing
+from msrn.experiments import recorded
+from msrn.experiments.paper import TABLES
+from msrn.experiments.table import Table
+from msrn.experiments.verdicts import says_nothing
+from msrn.profiles import Request, resolve
+from msrn.report.words import duration, many, seconds_of_a_run
+from msrn.store.results import Record
 
 NAME = re.compile(r"(table|figure|section)\d+(_\d+)*")
+LINE = "{:<12} {:<6} {:<22} {:<28} {:<16} {}"
 
 
 def notebooks() -> dict[str, Path]:
     """The notebook of each exhibit that has one, by the beginning of its name, such as ``table8``."""
-    found = {NAME.match(file.stem)[0]: file for file in paths.NOTEBOOKS.glob("*.ipynb") if NAME.match(file.stem)}
-    return dict(sorted(found.items(), key=lambda item: order(item[0])))
+    names = {match[0]: file for file in paths.NOTEBOOKS.glob("*.ipynb") if (match := NAME.match(file.stem))}
+    return {name: names[name] for name in by_number(names)}
 
 
-def order(name: str) -> tuple:
-    kind = NAME.match(name)[1]
-    return kind, [int(number) for number in re.findall(r"\d+", name)]
+def by_number(names: Iterable[str]) -> list[str]:
+    """Figures, sections, tables, each kind by number."""
+    return sorted(names, key=lambda name: (NAME.match(name)[1], [int(number) for number in re.findall(r"\d+", name)]))
 
 
-def execute(source: Path, parameters: dict[str, Any]) -> Path:
-    """A notebook with its outputs, written into the store of runs; one that fails stays there under another name, with
-    the traceback in it."""
-    import papermill  # here, since the list of notebooks needs neither
-    from traitlets.config import Config
+def listing(profile: str = "auto") -> Iterator[str]:
+    """Each table and each other notebook in a line: section, rows, data, what a row costs under ``profile``, state."""
+    pages, records = notebooks(), recorded.pool()
+    yield LINE.format("exhibit", "§", "rows", "data", "a row trains", "state")
+    for name in by_number({*TABLES, *pages}):
+        if name in TABLES:
+            yield _line(TABLES[name], profile, records, name in pages)
+        else:
+            yield LINE.format(name, "", "", "", "", pages[name].name)
 
-    output = paths.runs_folder() / source.name
-    unfinished = output.with_suffix(".unfinished.ipynb")
-    with writing(output.parent), tempfile.TemporaryDirectory(prefix="msrn-") as sockets:
-        # Sockets in files need no free port and are nobody else's to read; Windows has none.
-        transport = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
-        try:
-            papermill.execute_notebook(
-                source,
-                unfinished,
-                parameters,
-                cwd=source.parent,
-                progress_bar={"desc": source.name},
-                config=Config({"KernelManager": transport}),
-            )
-        except papermill.PapermillExecutionError as error:
-            said = f"{error.ename}: {error.evalue}".splitlines()[0]
-            raise MsrnError(f"{source.name}: cell {error.exec_count} failed ({said}); see {unfinished}") from None
-        unfinished.replace(output)
-    return output
+
+def _line(table: Table, profile: str, records: Sequence[Record], page: bool) -> str:
+    request = resolve(profile, data=table.data)
+    group = recorded.beside(table, records, request)
+    current = bool(group) and group.follows(request)
+    cost = next(reversed(seconds_of_a_run(group.models).values())) if current else None
+    quoted = len(table.rows) - len(table.trained)
+    rows = f"{len(table.trained)} trained" + (f", {quoted} quoted" if quoted else "")
+    data = table.data if request.dataset == table.data else f"{request.dataset} for {table.data}"
+    state = "not recorded"
+    if group:
+        state = f"{many(len(group.some_seeds), 'seed')} recorded"
+        if not current:
+            other = group.first.profile
+            state += " as the profile was then" if other == request.label else f" at profile {other}"
+        state += "" if group.complete else ", not every row"
+    state += "" if page else "; no notebook yet"
+    return LINE.format(table.name, table.section, rows, data, duration(cost) if cost else "–", state)
+
+
+def header(request: Request, table: Table) -> Markdown:
+    """For the page of a table."""
+    s, seeds = request.settings, ", ".join(map(str, request.seeds))
+    return Markdown(
+        f"**Profile {request.label}**: data set {_data(request)}, {s.steps:,} steps of {s.batch_size} "
+        f"images, {s.image_size} × {s.image_size} pixels, icosphere {s.mesh_level}, {s.encoder} encoders, "
+        f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. {cost(request, table)} "
+        f"Runs that are stored already are loaded.{_warning(request)}"
+    )
+
+
+def foreground_header(request: Request) -> Markdown:
+    """For the pages on the foreground module, which show one seed."""
+    s = request.settings
+    return Markdown(
+        f"**Profile {request.label}**: photographs of {_data(request)}, seed {request.seeds[0]}, on {request.device}. "
+        f"Cues are fine-tuned for {s.cue_steps:,} steps of {s.cue_batch_size} photographs, or loaded."
+        f"{_warning(request)}"
+    )
+
+
+def cost(request: Request, table: Table) -> str:
+    """How long training takes, from recorded results of the same settings; on this data set, if there are some."""
+    alike = [group for group in recorded.groups(table, recorded.pool(), None, request) if group.follows(request)]
+    if not alike:
+        return "How long that takes has not been recorded."
+    group = max(alike, key=lambda group: group.first.dataset == request.dataset)
+    times = seconds_of_a_run(group.models).items()
+    each = [f"{duration(time)} on {device} ({group.steps / time:.2g} steps a second)" for device, time in times]
+    rows = f"each of the {many(len(table.trained), 'trained row')} of a seed"
+    return f"As recorded on {group.first.dataset}, {rows} trains in {' or '.join(each)}."
+
+
+def _data(request: Request) -> str:
+    """The data set, and in place of which it stands."""
+    instead = request.instead_of and f" **in place of {request.instead_of}, for which no data_root is given**"
+    return f"{request.dataset}{instead}"
+
+
+def _warning(request: Request) -> str:
+    """What nobody should conclude from a profile that trains next to nothing."""
+    words = "the pictures and numbers below prove that the code runs, and reproduce nothing."
+    text = f"\n\n**What follows was made at profile {request.profile}: {words}**"
+    return text if says_nothing(request.profile) else ""

@@ -1,4 +1,4 @@
-"""Pictures of reconstructions beside the truth, and how any picture is shown.
+"""Pictures of a table: reconstructions beside the truth, how the runs learned, and how any picture is shown.
 
 Backgrounds are transparent and lines are of middle brightness, so that they read on light and dark pages; every
 picture is shown with a text that says what is on it.
@@ -7,34 +7,40 @@ picture is shown with a text that says what is on it.
 import base64
 import html
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from msrn import camera
-from msrn.data.collection import ImageCollection
 from msrn.data.drawing import zbuffer
 from msrn.evaluation.inference import predict
 from msrn.evaluation.protocol import Mesh
 from msrn.experiments.runner import Outcome, Result
+from msrn.experiments.table import Table
 from msrn.report.words import many
 
 INK = "#7f858d"  # readable on white and on near-black
+GREEN, ORANGE, BLUE, PURPLE = "#2a9d6f", "#e0692f", "#3f7fd0", "#8a63c7"
 TURN = 90.0  # degrees between the two views of a mesh
 ZOOM = 1.15  # objects fill two thirds of a photograph's frame or less; all pictures are cropped alike
 TILE, SAMPLES = 112, 3
-
-
-def quiet(axes: Axes) -> None:
-    """Axes in one middle grey, without a frame."""
-    axes.set_facecolor("none")
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
+DASHED, DOTTED, DASHDOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2))  # told apart without colour as well
+OTHERS = ((GREEN, DASHED), (ORANGE, DOTTED), (PURPLE, DASHDOT))
+CURVES = {  # log key -> title
+    "mask_iou": "mask IoU",
+    "bce": "silhouette, Eq. 40",
+    "rgb": "colour, Eq. 39",
+    "affinity": "affinity, Eq. 41",
+    "neighbor": "neighbours, Eq. 44",
+    "n_re": "neighbours per image, $N_{re}$",
+}
 
 
 @dataclass(frozen=True)
@@ -45,19 +51,48 @@ class Picture:
     alt: str
 
     def _repr_html_(self) -> str:
-        said = html.escape(self.alt, quote=True)
-        source = data_url(png(self.figure))
-        return f'<img class="dark-light" style="max-width:100%" alt="{said}" src="{source}">'
+        file = io.BytesIO()
+        self.figure.savefig(file, format="png", dpi=160, facecolor="none", bbox_inches="tight", pad_inches=0.03)
+        alt, source = html.escape(self.alt, quote=True), f"data:image/png;base64,{base64_of(file.getvalue())}"
+        return f'<img class="dark-light" style="max-width:100%" alt="{alt}" src="{source}">'
 
 
-def png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=160, facecolor="none", bbox_inches="tight", pad_inches=0.03)
-    return file.getvalue()
+def base64_of(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
-def data_url(picture: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+def quiet(axes: Axes, title: str = "", x: str = "", y: str = "") -> None:
+    """Axes in one middle grey, without a frame; what stands above, below and beside them."""
+    axes.set_facecolor("none")
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.set_title(title, color=INK, fontsize=11)
+    axes.set_xlabel(x, color=INK)
+    axes.set_ylabel(y, color=INK)
+
+
+def legend_above(figure: Figure, axes: Axes) -> None:
+    """The lines of one panel stand for those of all."""
+    lines = axes.get_legend_handles_labels()
+    figure.legend(*lines, loc="outside upper center", ncols=4, frameon=False, labelcolor=INK)
+
+
+def grid(columns: Mapping[str, Sequence[np.ndarray]], labels: Sequence[str]) -> Figure:
+    """Pictures (H,W,3 or 4) in columns with titles and rows with labels, on white plates like the photographs', so that
+    dark objects stand out on dark pages as well."""
+    figure = Figure(figsize=(1.2 * len(columns), 1.2 * len(labels) + 0.4))
+    cells = figure.subplots(len(labels), len(columns), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
+    for j, (title, pictures) in enumerate(columns.items()):
+        cells[0, j].set_title(textwrap.fill(title, 13), color=INK, fontsize=10)
+        for axes, picture in zip(cells[:, j], pictures, strict=True):
+            axes.set_facecolor("white")
+            axes.imshow(picture, interpolation="antialiased")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set(color=INK, linewidth=0.5)
+    for axes, label in zip(cells[:, 0], labels, strict=True):
+        axes.set_ylabel(label, color=INK, fontsize=10)
+    return figure
 
 
 def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float, size: int = TILE) -> np.ndarray:
@@ -82,80 +117,117 @@ def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: fl
 
 
 def typical_objects(result: Result, count: int = 6) -> np.ndarray:
-    """Images of ``result.test``, one per category: the object whose CD under the whole network is the
-    category's median, neither the best nor the worst."""
-    record, test = result.of(result.table.ours)[0].record, result.test
+    """Images of ``result.test``, one per category: the object whose CD under the whole network is the median."""
+    objects, test = result.of(result.table.ours)[0].record.objects, result.test
     row_of = {str(test.object_id[row]): row for row in test.evaluation_index}
-    chosen = []
+    rows = []
     for name in test.categories[:count]:
-        mine = [k for k, category in enumerate(record.objects["category"]) if category == name]
-        ordered = sorted(mine, key=lambda k: record.objects["cd"][k])
-        if ordered:
-            chosen.append(row_of[record.objects["object_id"][ordered[(len(ordered) - 1) // 2]]])
-    return np.array(chosen)
+        mine = [k for k, category in enumerate(objects["category"]) if category == name]
+        ordered = sorted(mine, key=lambda k: objects["cd"][k])
+        rows += [row_of[objects["object_id"][k]] for k in ordered[(len(ordered) - 1) // 2 :][:1]]
+    return np.array(rows)
 
 
 def objects_picture(result: Result, rows: Sequence[int]) -> Picture:
-    """Input, truth and every variant's mesh of the images ``rows``, by the input's camera and turned by 90 degrees."""
-    test = result.test
-    shown = [result.of(row.name)[0] for row in result.table.trained]
-    columns = [_truth_tiles(test, rows), *(_model_tiles(outcome, test, rows) for outcome in shown)]
-    width = 1 + 2 * len(columns)
-    figure = Figure(figsize=(1.06 * width, 1.1 * len(rows) + 0.4))
-    grid = figure.add_gridspec(len(rows), width, wspace=0.04, hspace=0.04)
-    axes = [[figure.add_subplot(grid[i, j]) for j in range(width)] for i in range(len(rows))]
-    for i, row in enumerate(rows):
-        _tile(axes[i][0], test.images[row].transpose(1, 2, 0), ZOOM)
-        axes[i][0].set_ylabel(test.categories[test.category[row]], color=INK, fontsize=12)
-        for j, tiles in enumerate(columns):
-            for view in (0, 1):
-                _tile(axes[i][1 + 2 * j + view], tiles[i][view])
-    axes[0][0].set_title("input", color=INK, fontsize=12, loc="center")
-    for j, name in enumerate(["truth", *(outcome.row.name for outcome in shown)]):
-        axes[0][1 + 2 * j].set_title(name, color=INK, fontsize=12, x=1.02)
-    return Picture(figure, _objects_alt(result, rows))
-
-
-def _objects_alt(result: Result, rows: Sequence[int]) -> str:
-    """What ``objects_picture`` shows, with its numbers."""
-    parts = []
-    for row in rows:
-        name = str(result.test.object_id[row])
+    """Input, truth and every row's mesh of the images ``rows``, by the input's camera and turned by 90 degrees."""
+    test, names = result.test, [row.name for row in result.table.trained]
+    edge = round(test.images.shape[-1] * (1 - 1 / ZOOM) / 2)
+    inside = slice(edge, test.images.shape[-1] - edge)
+    columns = {"input": [test.images[row].transpose(1, 2, 0)[inside, inside] for row in rows]}
+    for name, shapes in _shapes(result, rows).items():
+        for turn, words in ((0.0, ""), (TURN, ", turned")):
+            poses = test.true_pose()[rows]
+            columns[name + words] = [draw_mesh(*s, p[0] + turn, p[1]) for s, p in zip(shapes, poses, strict=True)]
+    labels, parts = [test.categories[term] for term in test.category[rows]], []
+    for label, row in zip(labels, rows, strict=True):
         scores = []
-        for variant in result.table.trained:
-            objects = result.of(variant.name)[0].record.objects
-            scores.append(f"{variant.name} {objects['cd'][objects['object_id'].index(name)]:.1f}")
-        parts.append(f"{result.test.categories[result.test.category[row]]} ({', '.join(scores)})")
-    *names, last = [variant.name for variant in result.table.trained]
-    return (
-        f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh, {', '.join(names)} "
-        f"and {last}, each from the input's camera and turned by {TURN:.0f} degrees. "
+        for name in names:
+            objects = result.of(name)[0].record.objects
+            scores.append(f"{name} {objects['cd'][objects['object_id'].index(str(test.object_id[row]))]:.1f}")
+        parts.append(f"{label} ({', '.join(scores)})")
+    alt = (
+        f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh and those of "
+        f"{', '.join(names)}, each from the input's camera and turned by {TURN:.0f} degrees. "
         f"Chamfer distances: {'; '.join(parts)}."
     )
+    return Picture(grid(columns, labels), alt)
 
 
-def _truth_tiles(test: ImageCollection, rows: Sequence[int]) -> list[list[np.ndarray]]:
+def _shapes(result: Result, rows: Sequence[int]) -> dict[str, list[tuple[Mesh, np.ndarray]]]:
+    """The true mesh of each image and that of each trained row (first seed), with the colours of the faces."""
+    test = result.test
     truths = [test.ground_truth(str(test.object_id[row])) for row in rows]
-    return [_two_views((t.vertices, t.faces), t.face_colors, test, row) for t, row in zip(truths, rows, strict=True)]
+    shapes = {"truth": [((true.vertices, true.faces), true.face_colors) for true in truths]}
+    for row in result.table.trained:
+        views = predict(result.of(row.name)[0].run.network(), test, rows)
+        meshes = views.meshes_in_true_frame(test.true_pose()[rows])
+        shapes[row.name] = list(zip(meshes, views.face_colors, strict=True))
+    return shapes
 
 
-def _model_tiles(outcome: Outcome, test: ImageCollection, rows: Sequence[int]) -> list[list[np.ndarray]]:
-    views = predict(outcome.run.network(), test, rows)
-    meshes = views.meshes_in_true_frame(test.true_pose()[rows])
-    return [
-        _two_views(mesh, views.face_colors[k], test, row)
-        for k, (mesh, row) in enumerate(zip(meshes, rows, strict=True))
-    ]
+def style(table: Table, row: str) -> dict[str, Any]:
+    """The line of a row: blue and solid for the whole method, the others by their place."""
+    others = [other.name for other in table.rows if other.name != table.ours]
+    color, line = (BLUE, "solid") if row == table.ours else OTHERS[others.index(row) % len(OTHERS)]
+    return {"color": color, "linestyle": line, "linewidth": 1.7}
 
 
-def _two_views(mesh: Mesh, face_colors: np.ndarray, test: ImageCollection, row: int) -> list[np.ndarray]:
-    azimuth, elevation, _ = test.true_pose()[row].tolist()
-    return [draw_mesh(mesh, face_colors, azimuth + turn, elevation) for turn in (0.0, TURN)]
+def learning(result: Result) -> Picture:
+    """A panel per logged term, a line per row and seed; the dotted line is the stage switch."""
+    figure = Figure(figsize=(9.5, 4.8), layout="constrained")
+    panels = figure.subplots(2, 3, sharex=True)
+    for axes, (key, title) in zip(panels.flat, CURVES.items(), strict=True):
+        for outcome in result.outcomes:
+            name = outcome.row.name
+            label = name if outcome is result.of(name)[0] else None
+            axes.plot(*_series(outcome, key), label=label, **style(result.table, name))
+        axes.axvline(result.request.settings.stage_switch, color=INK, linewidth=1, linestyle=":")
+        over_steps(axes, title, "step" * (axes in panels[-1]))
+    legend_above(figure, panels[0, 0])
+    ends = {row.name: [_series(o, "mask_iou")[1][-1] for o in result.of(row.name)] for row in result.table.trained}
+    alt = (
+        f"Six panels over training steps, a line per row: {', '.join(CURVES.values())}. Mask IoU on training images at "
+        f"the end: {', '.join(f'{name} {np.mean(values):.2f}' for name, values in ends.items())}."
+    )
+    return Picture(figure, alt.replace("$N_{re}$", "N_re"))
 
 
-def _tile(axes: Axes, picture: np.ndarray, zoom: float = 1.0) -> None:
-    """A picture on a white plate like the photographs', so that dark objects stand out on dark pages as well."""
-    axes.set_facecolor("white")
-    axes.imshow(picture, interpolation="antialiased", extent=(-zoom, zoom, -zoom, zoom))
-    axes.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
+def _series(outcome: Outcome, key: str) -> tuple[list[int], list]:
+    """Steps and values of the log lines that hold ``key``."""
+    lines = [line for line in outcome.run.log if line.get(key) is not None]
+    return [line["step"] for line in lines], [line[key] for line in lines]
+
+
+def poses(result: Result) -> Picture:
+    """A map per row (first seed): over steps, the share of training images with each pose candidate likeliest."""
+    outcomes = [result.of(row.name)[0] for row in result.table.trained]
+    figure = Figure(figsize=(9.5, 2.5), layout="constrained")
+    panels = figure.subplots(1, len(outcomes), sharey=True, squeeze=False)[0]
+    largest = []
+    for axes, outcome in zip(panels, outcomes, strict=True):
+        steps, histogram = _series(outcome, "pose_histogram")
+        shares = np.array(histogram).T  # (K, steps)
+        bins = len(shares)
+        largest.append(f"{outcome.row.name} {shares[:, -1].max():.0%}")
+        image = axes.imshow(
+            shares, aspect="auto", origin="lower", vmin=0, vmax=min(1.0, 3 / bins), interpolation="nearest",
+            extent=(0, steps[-1], -180 / bins, 360 - 180 / bins),
+        )  # fmt: skip
+        over_steps(axes, outcome.row.name, "step")
+        axes.set_yticks(np.arange(bins) * 360 / bins)
+    panels[0].set_ylabel("azimuth bin [°]", color=INK)
+    bar = figure.colorbar(image, ax=panels, extend="max", pad=0.01)
+    bar.set_label("share of images", color=INK)
+    bar.ax.tick_params(colors=INK, labelsize=9)
+    bar.outline.set_visible(False)
+    alt = (
+        f"{len(outcomes)} maps, one a row: steps to the right, azimuth bins upward, brightness the share of training "
+        f"images in the bin. Largest share at the end: {', '.join(largest)}; an even spread would be {1 / bins:.0%}."
+    )
+    return Picture(figure, alt)
+
+
+def over_steps(axes: Axes, title: str, x: str) -> None:
+    """Quiet axes with few marks, whole numbers of steps."""
+    quiet(axes, title, x)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -3,16 +3,18 @@
 Words about results are made from numbers here and in ``conclusions``, never written into a notebook.
 """
 
+from collections.abc import Iterable, Sequence
+
 from IPython.display import HTML
 
-from msrn.evaluation.statistics import difference
 from msrn.experiments import recorded
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Result
-from msrn.experiments.verdicts import RULE, says_nothing
+from msrn.experiments.verdicts import RULE, Rows
+from msrn.profiles import profiles, resolve
 from msrn.report.html import sheet_html
 from msrn.report.sheet import Sheet, make_sheet
-from msrn.report.words import duration, many
+from msrn.report.words import duration, many, seconds_of_a_run
 from msrn.store.results import Record, source_state
 
 
@@ -22,86 +24,82 @@ def show(result: Result) -> HTML:
 
 
 def sheet_of(result: Result) -> Sheet:
-    """The rows in the paper's order, then those that train nothing."""
-    past = recorded.beside(result.table, result.recorded, result.request)
-    before = {**past.rows, **{record.variant: [record] for record in past.baselines}} if past else {}
-    now = {**result.rows, **{record.variant: [record] for record in result.baselines}}
-    files = {name: rows for name, rows in before.items() if rows and rows[0].kind == "files"}
-    silent = says_nothing(result.request.profile)
-    ours = now[result.table.ours]
-    yardsticks = {
-        record.variant: "" if silent else standing_beside(ours, record, result.table.ours)
-        for record in result.baselines
-    }
-    sources = {"recorded": before, "this run": now | files}
-    return make_sheet(result.table, _caption(result), sources, result.request.profile, _notes(result, past), yardsticks)
+    """The rows in the paper's order, then those that train nothing. A row that was scored from files on the same
+    objects stands under ``recorded`` and beside this run."""
+    table, request, files = result.table, result.request, _from_files(result)
+    past = recorded.beside(table, result.recorded, request)
+    sources = {"recorded": files | (rows_of(past) if past else {}), "this run": files | rows_of(result)}
+    seeds = f"{many(len(request.seeds), 'seed')} ({', '.join(map(str, request.seeds))})"
+    where = f"on {request.dataset}, profile {request.profile}, {seeds}"
+    caption = f"{table.title}, {table.caption} (§{table.section}): {where}"
+    return make_sheet(table, caption, sources, request.profile, _notes(result, [past] if past else [], files))
 
 
-def standing_beside(ours: list[Record], baseline: Record, name: str) -> str:
-    """Where the whole network stands against a baseline, on which the paper claims nothing."""
-    return f"CD, {name} − this: {difference(ours, [baseline], 'cd').text('cd', sign=True)}" if ours else ""
+def rows_of(made: Result | Group) -> dict[str, list]:
+    """The rows that have records, and the baselines."""
+    known = {name: list(records) for name, records in made.rows.items() if records}
+    return known | {record.variant: [record] for record in made.baselines}
 
 
-def _caption(result: Result) -> str:
-    request, table = result.request, result.table
-    seeds = ", ".join(str(seed) for seed in request.seeds)
-    made = f"profile {request.profile}, {many(len(request.seeds), 'seed')} ({seeds})"
-    return f"{table.title}, {table.caption} (§{table.section}): on {request.dataset}, {made}"
+def missing_words(rows: Rows) -> list[str]:
+    """Of which rows from files some objects are without a prediction."""
+    return [
+        f"{name}: {many(len(records[0].missing), 'object')} without a prediction, in no mean and in no verdict."
+        for name, records in rows.items()
+        if records and records[0].missing
+    ]
 
 
-def _notes(result: Result, past: Group | None) -> list[str]:
+def origin(group: Group) -> str:
+    """How a group was made: profile, seeds, devices with the time of a run, commits."""
+    name, known = group.first.profile, group.first.profile in profiles()
+    then = known and not group.follows(resolve(name, group.first.dataset, device="cpu"))
+    seeds, commits = many(len(group.some_seeds), "seed"), ", ".join(sorted({r.commit for r in group.models}))
+    return f"profile {name}{' as it was then' * then}, {seeds}, {training_time(group.models)}, commit {commits}"
+
+
+def training_time(models: Iterable[Record]) -> str:
+    return ", ".join(f"{duration(seconds)} a run on {device}" for device, seconds in seconds_of_a_run(models).items())
+
+
+def _from_files(result: Result) -> Rows:
+    """Recorded scores of files, where they are of this run's objects and points."""
+    one = result.outcomes[0].record
+    mine = [record for record in result.recorded if (record.kind, record.experiment) == ("files", result.table.name)]
+    same = (one.dataset, one.fingerprint, one.points)
+    return {record.variant: [record] for record in mine if (record.dataset, record.fingerprint, record.points) == same}
+
+
+def _notes(result: Result, past: Sequence[Group], files: Rows) -> list[str]:
     """Unit, rule and source, a paragraph each."""
+    table, dataset = result.table, result.request.dataset
+    here = f"here are {len(set(result.test.category.tolist()))} of its categories"
+    comparable = here if dataset == table.data else f"on {dataset} compare signs, not values"
     unit = (
         "CD: 100 × half-sum of mean nearest distances, longest true edge = 1, after a search over turns about the "
-        "vertical and rigid ICP; mean over categories, [95 % bootstrap interval over objects]. The paper's values are "
-        f"for {result.table.data}: {_comparable(result)}."
+        "vertical and rigid ICP. "
+        * ("cd" in table.metrics)
+        + f"Means over categories, [95 % bootstrap interval over objects]. The paper's values are for {table.data}: "
+        f"{comparable}."
     )
-    return [unit, *filter(None, [result.table.note]), RULE, *_recorded_note(result, past), source_line(result)]
-
-
-def _comparable(result: Result) -> str:
-    """How this run's values may be held against the printed ones."""
-    if result.request.dataset != result.table.data:
-        return f"on {result.request.dataset} compare signs, not values"
-    return f"here are {len(set(result.test.category.tolist()))} of its categories"
+    recording = [f"Recorded on {group.first.dataset}: {origin(group)}." for group in past]
+    return [unit, *([table.note] if table.note else []), RULE, *recording, *missing_words(files), source_line(result)]
 
 
 def source_line(result: Result) -> str:
     """Which parameters, commit, device and data made the table, and what was computed for it."""
     request, record = result.request, result.outcomes[-1].record
-    trained = [run for outcome in result.outcomes for run in outcome.runs]
-    now = sum(run.trained_now for run in trained)
+    runs = [run for outcome in result.outcomes for run in outcome.runs]
+    now = sum(run.trained_now for run in runs)
     commit, dirty = source_state()
-    parts = [
+    parts = (
         f"Source: msrn run {result.table.name}",
         f"params/{request.profile}.yaml{request.label.removeprefix(request.profile)}",
         f"commit {commit}{' with uncommitted changes' if dirty else ''}",
-        f"trained on {record.device} in {_training_time(result)}",
-        f"{now} of {len(trained)} runs trained now" if now else f"all {many(len(trained), 'run')} loaded",
+        f"trained in {training_time([outcome.record for outcome in result.outcomes])}",
+        f"{now} of {len(runs)} runs trained now" if now else f"all {many(len(runs), 'run')} loaded",
         f"table made in {duration(result.seconds)}",
         f"{record.n_objects} test objects, {record.points:,} points a surface",
         f"features {record.features}, masks {record.masks}",
-    ]
+    )
     return "; ".join(parts) + "."
-
-
-def _training_time(result: Result) -> str:
-    """Of all runs: processor time where it is known, since runs that are trained side by side share the clock."""
-    records = [outcome.record for outcome in result.outcomes]
-    if all(record.train_cpu_seconds is not None and record.device.startswith("CPU") for record in records):
-        return f"{duration(sum(record.train_cpu_seconds for record in records))} of processor time"
-    return duration(sum(record.train_seconds for record in records))
-
-
-def _recorded_note(result: Result, past: Group | None) -> list[str]:
-    if not past:
-        return []
-    seeds, commits = past.some_seeds, sorted({record.commit for record in past.models})
-    then = "" if past.follows(result.request) or past.first.profile != result.request.label else " as it was then"
-    where = f"profile {past.first.profile}{then} on {past.first.dataset}, {many(len(seeds), 'seed')}"
-    missing = [
-        f"{name}: {many(len(rows[0].missing), 'object')} without a prediction, in no mean"
-        for name, rows in past.rows.items()
-        if rows and rows[0].missing
-    ]
-    return ["; ".join([f"Recorded: {where}, commit {', '.join(commits)}, {past.first.device}", *missing]) + "."]

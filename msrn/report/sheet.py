@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from msrn.evaluation.statistics import Estimate, estimate, unsigned
+from msrn.evaluation.statistics import Estimate, difference, estimate, unsigned
 from msrn.experiments.table import Column, Row, Table
-from msrn.experiments.verdicts import judge, subject
+from msrn.experiments.verdicts import Rows, judge, says_nothing, subject
 from msrn.store.results import Record
 
 MOST_COLUMNS = 4  # with more, each source has a line of its own
 PUBLISHED = "published"
-Rows = Mapping[str, Sequence[Record]]  # the records of each row, baselines among them
 
 
 class Cell(NamedTuple):
-    """A value with its interval, where it has them, and what is shown."""
+    """What is shown, and the value with its interval where there is one."""
 
     text: str
     value: Estimate | None = None
@@ -33,6 +32,11 @@ class Line:
     verdicts: tuple[tuple[str, str], ...] = ()  # (verdict, where the difference stands)
     baseline: bool = False  # set apart from the paper's rows
     supervision: str = ""
+    source: str = ""  # of all its cells, where it is one of several lines of a row
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}, {self.source}" if self.source else self.name
 
 
 @dataclass(frozen=True)
@@ -40,85 +44,84 @@ class Sheet:
     name: str
     caption: str
     columns: tuple[Column, ...]
-    sources: tuple[str, ...]  # of each cell of a column
+    sources: tuple[str, ...]  # of each cell of a column; one without a name where each has a line of its own
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
 
+    def parts(self) -> list[tuple[Line, ...]]:
+        """The paper's rows, and those that train nothing where there are some."""
+        apart = [tuple(line for line in self.lines if line.baseline == side) for side in (False, True)]
+        return [lines for lines in apart if lines]
 
-def make_sheet(
-    table: Table,
-    caption: str,
-    sources: Mapping[str, Rows],
-    profile: str,
-    notes: Sequence[str],
-    yardsticks: Mapping[str, str],
-) -> Sheet:
-    """Published values, and those of ``sources`` by their names, the last of which is judged under ``profile``;
-    ``yardsticks`` are the rows that train nothing, with what is to be said of each."""
+
+def make_sheet(table: Table, caption: str, sources: Mapping[str, Rows], profile: str, notes: Sequence[str]) -> Sheet:
+    """Published values and those of ``sources`` by their names, the last of which is judged under ``profile``. Its rows
+    that the table does not have are those that train nothing."""
+    names, wide = [row.name for row in table.rows], len(table.columns) > MOST_COLUMNS
     *_, judged = sources.values()
-    verdicts = _verdicts(table, judged, profile)
-    lines = [
-        (row.name, _cells(table, sources, row), tuple(verdicts.get(row.name, ())), False, row.supervision)
-        for row in table.rows
-    ]
-    lines += [
-        (name, _cells(table, sources, Row(name)), (("no claim of the paper", words),), True, "")
-        for name, words in yardsticks.items()
-    ]
-    names = (PUBLISHED, *sources)
-    if len(table.columns) > MOST_COLUMNS:
-        apart = [line for given in lines for line in _by_source(names, *given)]
-        return Sheet(table.name, caption, table.columns, ("value",), tuple(apart), tuple(notes))
-    joined = [Line(name, sum(zip(*cells, strict=True), ()), *rest) for name, cells, *rest in lines]
-    return Sheet(table.name, caption, table.columns, names, tuple(joined), tuple(notes))
+    verdicts, lines = _verdicts(table, judged, profile), []
+    for row in (*table.rows, *(Row(name) for name in judged if name not in names)):
+        cells, baseline = _cells(table, sources, row), row.name not in names
+        words = _yardstick(table, judged, row.name, profile) if baseline else verdicts.get(row.name, ())
+        if wide:
+            lines += _by_source(row, cells, tuple(words), baseline)
+        else:
+            joined = sum(zip(*cells.values(), strict=True), ())
+            lines.append(Line(row.name, joined, tuple(words), baseline, row.supervision))
+    titles = ("",) if wide else (PUBLISHED, *sources)
+    return Sheet(table.name, caption, table.columns, titles, tuple(lines), tuple(notes))
 
 
 def cell_of(records: Sequence[Record], column: Column, expected: bool = True) -> Cell:
     """A row's value in a column: ``none yet`` where it is expected and not there, else a dash."""
     metric, category = column
-    known = bool(records) and all(
-        metric in record.objects and category in ("", *record.objects["category"]) for record in records
-    )
-    if not known:
+    known = (metric in record.objects and category in ("", *record.objects["category"]) for record in records)
+    if not records or not all(known):
         return Cell("none yet" if expected and not records else "–")
     value = estimate(records, metric, category)
     return Cell(value.text(metric), value)
 
 
-def _cells(table: Table, sources: Mapping[str, Rows], row: Row) -> list[tuple[Cell, ...]]:
-    """The cells of a row, source by source."""
-    published = tuple(_published(row, column) for column in table.columns)
-    measured = [
-        tuple(cell_of(rows.get(row.name, ()), column, row.trained or not row.printed) for column in table.columns)
-        for rows in sources.values()
-    ]
-    return [published, *measured]
+def _cells(table: Table, sources: Mapping[str, Rows], row: Row) -> dict[str, tuple[Cell, ...]]:
+    """The cells of a row by source."""
+    expected = row.trained or not row.printed
+    published = (_printed(row, column) for column in table.columns)
+    measured = {
+        name: tuple(cell_of(rows.get(row.name, ()), column, expected) for column in table.columns)
+        for name, rows in sources.items()
+    }
+    return {PUBLISHED: tuple(published), **measured}
 
 
-def _published(row: Row, column: Column) -> Cell:
-    value = row.printed.get(column.key)
-    if value is None:
+def _printed(row: Row, column: Column) -> Cell:
+    if column.key not in row.printed:
         return Cell("–" if row.printed else "")
-    return Cell(unsigned(value, column.metric), Estimate(value, value, value))
+    value = row.printed[column.key]
+    return Cell("not legible") if value is None else Cell(unsigned(value, column.metric), Estimate(value, value, value))
 
 
-def _by_source(
-    names: Sequence[str], name: str, cells: Sequence[tuple[Cell, ...]], verdicts: tuple, baseline: bool, letters: str
-) -> list[Line]:
+def _yardstick(table: Table, rows: Rows, name: str, profile: str) -> list[tuple[str, str]]:
+    """Where the whole network stands against a row that trains nothing, on which the paper claims nothing."""
+    if says_nothing(profile) or not rows.get(table.ours):
+        return []
+    gap = difference(rows[table.ours], rows[name], "cd").text("cd", sign=True)
+    return [("no claim of the paper", f"CD, {table.ours} − this: {gap}")]
+
+
+def _by_source(row: Row, cells: Mapping[str, tuple[Cell, ...]], verdicts: tuple, baseline: bool) -> list[Line]:
     """A line for each source that has a value; the verdicts stand beside the last."""
-    some = [(source, line) for source, line in zip(names, cells, strict=True) if any(cell.value for cell in line)]
+    known = [source for source, line in cells.items() if any(cell.value for cell in line)]
     return [
-        Line(f"{name}, {source}", line, verdicts if k == len(some) - 1 else (), baseline, letters)
-        for k, (source, line) in enumerate(some)
+        Line(row.name, cells[source], verdicts if source == known[-1] else (), baseline, row.supervision, source)
+        for source in known
     ]
 
 
 def _verdicts(table: Table, rows: Rows, profile: str) -> dict[str, list[tuple[str, str]]]:
     """(verdict, where the difference stands) beside the row that each claim is about."""
     beside: dict[str, list[tuple[str, str]]] = {}
-    metrics = table.metrics
-    for verdict in judge(table.claims, metrics, rows, table.printed):
-        of = f" ({verdict.short})" if len(metrics) > 1 else ""
-        words = f"{verdict.claim.words}{of}: {verdict.text(profile)}"
+    for verdict in judge(table.claims, table.metrics, rows, table.printed):
+        metric = f" ({verdict.short})" if len(table.metrics) > 1 else ""
+        words = f"{verdict.claim.words}{metric}: {verdict.text(profile)}"
         beside.setdefault(subject(verdict.claim, table.ours), []).append((words, verdict.standing()))
     return beside

@@ -4,41 +4,41 @@ import csv
 import io
 import textwrap
 
-from msrn.report.sheet import Sheet
+from msrn.report.sheet import Line, Sheet
 
 WIDTH = 110  # of running text in a terminal
-LATEX = {
-    "&": r"\&",
-    "%": r"\%",
-    "_": r"\_",
-    "#": r"\#",
-    "$": r"\$",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-    "−": "--",
-}
+LATEX = str.maketrans(
+    {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "−": "--"} | {letter: f"\\{letter}" for letter in "&%_#$"}
+)
 
 
 def sheet_text(sheet: Sheet) -> str:
     """For a terminal; verdicts follow below the table."""
     head = ["", *sheet.sources * len(sheet.columns)]
-    table = [head, *([line.name, *(cell.text for cell in line.cells)] for line in sheet.lines)]
+    count, least = len(sheet.sources), max(len(column.title) for column in sheet.columns) // len(sheet.sources)
+    table = [head, *([line.title, *(cell.text for cell in line.cells)] for line in sheet.lines)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ["  ".join(map(_pad, line, widths, range(len(line)))).rstrip() for line in table]
-    count = len(sheet.sources)
+    widths[1:] = [max(width, least) for width in widths[1:]]
     spans = [sum(widths[1 + count * k :][:count]) + 2 * (count - 1) for k in range(len(sheet.columns))]
     titles = "  ".join(column.title.center(span) for column, span in zip(sheet.columns, spans, strict=True))
     ruler = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    models = 1 + sum(not line.baseline for line in sheet.lines)
-    block = [" " * (widths[0] + 2) + titles.rstrip(), lines[0], ruler, *lines[1:models], ruler, *lines[models:]]
+    block = [f"{'':<{widths[0]}}  {titles}".rstrip(), *([_terminal(head, widths)] if any(sheet.sources) else [])]
+    for lines in sheet.parts():
+        block += [ruler, *(_terminal([line.title, *(cell.text for cell in line.cells)], widths) for line in lines)]
     verdicts = [
-        f"{line.name:<{widths[0]}}  {verdict}{f'; {detail}' if detail else ''}"
+        f"{line.title:<{widths[0]}}  {verdict}{f'; {detail}' if detail else ''}"
         for line in sheet.lines
         for verdict, detail in line.verdicts
-        if detail or not line.baseline
     ]
-    running = [textwrap.fill(note, WIDTH) for note in sheet.notes]
-    return "\n".join([sheet.caption, "", *block, ruler, "", *verdicts, "", *running])
+    return "\n".join(
+        [sheet.caption, "", *block, ruler, "", *verdicts, "", *(textwrap.fill(note, WIDTH) for note in sheet.notes)]
+    )
+
+
+def _terminal(texts: list[str], widths: list[int]) -> str:
+    name, *values = texts
+    cells = (text.rjust(width) for text, width in zip(values, widths[1:], strict=True))
+    return "  ".join([name.ljust(widths[0]), *cells]).rstrip()
 
 
 def sheet_csv(sheet: Sheet) -> str:
@@ -46,45 +46,34 @@ def sheet_csv(sheet: Sheet) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["row", "supervision", "column", "source", "value", "low", "high", "verdict"])
-    places = [(column, source) for column in sheet.columns for source in sheet.sources]
+    places = [(column.key, source) for column in sheet.columns for source in sheet.sources]
     for line in sheet.lines:
         verdict = "; ".join(words for words, _ in line.verdicts)
         for (column, source), cell in zip(places, line.cells, strict=True):
-            if cell.value:
-                numbers = [f"{number:.6g}" for number in (cell.value.mean, cell.value.low, cell.value.high)]
-                writer.writerow([line.name, line.supervision, column.key, source, *numbers, verdict])
+            if value := cell.value:
+                numbers = [f"{number:.6g}" for number in (value.mean, value.low, value.high)]
+                writer.writerow([line.name, line.supervision, column, source or line.source, *numbers, verdict])
     return file.getvalue()
 
 
 def sheet_latex(sheet: Sheet) -> str:
     """A tabular in the manner of booktabs."""
     count = len(sheet.sources)
-    groups = " & ".join(rf"\multicolumn{{{count}}}{{c}}{{{_latex(column.title)}}}" for column in sheet.columns)
-    sources = " & ".join(_latex(name) for name in sheet.sources * len(sheet.columns))
-    rows = [
-        " & ".join([_latex(line.name), *(_latex(cell.text) for cell in line.cells)]) + r" \\" for line in sheet.lines
-    ]
-    models = sum(not line.baseline for line in sheet.lines)
-    body = [*rows[:models], *([r"\midrule"] if rows[models:] else []), *rows[models:]]
-    return "\n".join(
-        [
-            f"% {sheet.caption}",
-            rf"\begin{{tabular}}{{l{'r' * count * len(sheet.columns)}}}",
-            r"\toprule",
-            rf" & {groups} \\",
-            rf" & {sources} \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
+    groups = [rf"\multicolumn{{{count}}}{{c}}{{{column.title.translate(LATEX)}}}" for column in sheet.columns]
+    head = [" & ".join(["", *groups])]
+    head += [" & ".join(["", *sheet.sources * len(sheet.columns)])] if any(sheet.sources) else []
+    body = [row for lines in sheet.parts() for row in (r"\midrule", *(rf"{_latex(line)} \\" for line in lines))]
+    lines = (
+        f"% {sheet.caption}",
+        rf"\begin{{tabular}}{{l{'r' * count * len(sheet.columns)}}}",
+        r"\toprule",
+        *(rf"{line} \\" for line in head),
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
     )
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _latex(text: str) -> str:
-    return "".join(LATEX.get(letter, letter) for letter in text)
-
-
-def _pad(text: str, width: int, column: int) -> str:
-    return text.rjust(width) if column else text.ljust(width)
+def _latex(line: Line) -> str:
+    return " & ".join(text.translate(LATEX) for text in (line.title, *(cell.text for cell in line.cells)))

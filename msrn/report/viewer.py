@@ -1,8 +1,7 @@
 """One mesh that turns in the browser, with a still picture for where nothing turns.
 
-In the book (``MSRN_BOOK=1``) the page brings plotly.js itself, once and from a local file, so the output is HTML
-without any library in it. Elsewhere, in JupyterLab for one, plotly's own MIME type is shown by the renderer that plotly
-installs.
+In the book (``MSRN_BOOK=1``) the page brings plotly.js itself, from a local file, so the output is HTML without any
+library in it. Elsewhere, as in JupyterLab, plotly's own MIME type is shown by the renderer that plotly installs.
 """
 
 import html
@@ -20,7 +19,7 @@ from PIL import Image
 from msrn.evaluation.inference import predict
 from msrn.evaluation.protocol import Mesh
 from msrn.experiments.runner import Result
-from msrn.report.pictures import data_url, draw_mesh
+from msrn.report.pictures import base64_of, draw_mesh
 from msrn.store import files
 from msrn.training.runs import Run
 
@@ -35,60 +34,46 @@ def show_reconstruction(result: Result, row: int) -> None:
     azimuth, elevation, _ = test.true_pose()[row].tolist()
     name = str(test.object_id[row])
     alt = f"{result.table.ours}'s mesh from one image of the test object {name}, {len(mesh[1])} faces; drag to turn it."
-    picture = io.BytesIO()
-    Image.fromarray(draw_mesh(mesh, colors, azimuth, elevation, HEIGHT)).save(picture, "PNG")
-    display(
-        mesh_bundle(mesh_figure(mesh, colors, azimuth, elevation), picture.getvalue(), alt),
-        raw=True,
-        metadata={"image/png": {"alt": alt}},
-    )
-    print(f"{alt} As a file: {save_obj(run, name, mesh, colors)} in the store of runs.")
+    file = io.BytesIO()
+    Image.fromarray(draw_mesh(mesh, colors, azimuth, elevation, HEIGHT)).save(file, "PNG")
+    bundle = _bundle(_figure(mesh, colors, azimuth, elevation), base64_of(file.getvalue()), alt)
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+    print(f"{alt} As a file: {_save_obj(run, name, mesh, colors)} in the store of runs.")
 
 
-def mesh_bundle(figure: go.Figure, picture: bytes, alt: str) -> dict[str, object]:
+def _bundle(figure: go.Figure, still: str, alt: str) -> dict[str, object]:
     """The output by MIME type."""
-    still = data_url(picture).partition(",")[2]
+    shown: dict[str, object] = {"image/png": still, "text/plain": alt}
     if not os.environ.get("MSRN_BOOK"):
-        return {"application/vnd.plotly.v1+json": json.loads(figure.to_json()), "image/png": still, "text/plain": alt}
-    fragment = plotly.io.to_html(
-        figure, full_html=False, include_plotlyjs=False, include_mathjax=False, config={"displayModeBar": False}
-    )
+        return shown | {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
+    bare = {"full_html": False, "include_plotlyjs": False, "include_mathjax": False}
+    fragment = plotly.io.to_html(figure, **bare, config={"displayModeBar": False})
     label = html.escape(alt, quote=True)
     fallback = f'<noscript><img alt="{label}" src="data:image/png;base64,{still}"></noscript>'
-    page = f'<div role="img" aria-label="{label}">{fragment}</div>{fallback}'
-    return {"text/html": page, "image/png": still, "text/plain": alt}
+    return shown | {"text/html": f'<div role="img" aria-label="{label}">{fragment}</div>{fallback}'}
 
 
-def mesh_figure(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float) -> go.Figure:
+def _figure(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float) -> go.Figure:
     """The mesh in plotly, y up, without axes."""
-    vertices, faces = mesh
-    x, y, z = np.round(np.asarray(vertices), 4).T.tolist()
-    i, j, k = np.asarray(faces).T.tolist()
+    x, y, z = np.round(np.asarray(mesh[0]), 4).T.tolist()
+    i, j, k = np.asarray(mesh[1]).T.tolist()
     colors = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in face_colors.tolist()]
-    figure = go.Figure(
-        go.Mesh3d(
-            x=x, y=y, z=z, i=i, j=j, k=k, facecolor=colors, flatshading=True, hoverinfo="skip",
-            lighting={"ambient": 0.55, "diffuse": 0.6, "specular": 0.05, "roughness": 0.9},
-            lightposition={"x": 1000, "y": 2000, "z": 1500},
-        )
+    light = {"ambient": 0.55, "diffuse": 0.6, "specular": 0.05, "roughness": 0.9}
+    shape = go.Mesh3d(
+        x=x, y=y, z=z, i=i, j=j, k=k, facecolor=colors, flatshading=True, hoverinfo="skip", lighting=light,
+        lightposition={"x": 1000, "y": 2000, "z": 1500},
     )  # fmt: skip
     a, e = np.deg2rad([azimuth, elevation])
     eye = 1.6 * np.array([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)])
-    hidden = {"visible": False}
-    figure.update_layout(
-        height=HEIGHT,
-        margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        paper_bgcolor="rgba(0,0,0,0)",
-        scene={
-            "xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "bgcolor": "rgba(0,0,0,0)",
-            "dragmode": "orbit",
-            "camera": {"up": {"x": 0, "y": 1, "z": 0}, "eye": dict(zip("xyz", eye.tolist(), strict=True))},
-        },
-    )  # fmt: skip
-    return figure
+    view = {"up": {"x": 0, "y": 1, "z": 0}, "eye": dict(zip("xyz", eye.tolist(), strict=True))}
+    clear = "rgba(0,0,0,0)"
+    scene = {"aspectmode": "data", "bgcolor": clear, "dragmode": "orbit", "camera": view}
+    scene |= {f"{axis}axis": {"visible": False} for axis in "xyz"}
+    page = {"height": HEIGHT, "margin": dict.fromkeys("lrtb", 0), "paper_bgcolor": clear}
+    return go.Figure(shape, page | {"scene": scene})
 
 
-def save_obj(run: Run, name: str, mesh: Mesh, face_colors: np.ndarray) -> str:
+def _save_obj(run: Run, name: str, mesh: Mesh, face_colors: np.ndarray) -> str:
     """Write a mesh into its run's folder as Wavefront OBJ, colours by vertex; the path within the store of runs."""
     shape = trimesh.Trimesh(*mesh, face_colors=face_colors, process=False)
     shape.visual = trimesh.visual.ColorVisuals(shape, vertex_colors=shape.visual.vertex_colors)

@@ -23,7 +23,7 @@ from joblib.externals import loky
 from tqdm import tqdm
 
 from msrn.errors import MsrnError
-from msrn.store.checkpointing import read_log
+from msrn.store.checkpointing import OutOfTime, read_log
 
 WORTH = 1000  # steps of a whole table; fewer are done before other processes have started
 POLL = 1.0  # seconds between two looks at the logs
@@ -47,10 +47,13 @@ def threads_each(runs: int, steps: int, device: str) -> int:
     return max(1, cores // runs) if apart else 0
 
 
-def train(work: Sequence[Work], threads: int, progress: bool = True) -> Iterator[tuple[int, Result]]:
-    """Call every ``work[i].train`` and yield (i, what it returned) as each is done."""
+def train(work: Sequence[Work], threads: int, progress: bool = True) -> Iterator[tuple[Path, Result | Exception]]:
+    """Call the ``train`` of each and yield its folder with what it returned, or with what stopped it, as each is done:
+    one that cannot go on stops no other."""
+    if not work:
+        return
     at_once = min(len(work), torch.get_num_threads() + 1)
-    calls = (joblib.delayed(_numbered)(i, item.train, os.getpid()) for i, item in enumerate(work))
+    calls = (joblib.delayed(_named)(item.folder, item.train, os.getpid()) for item in work)
     with joblib.parallel_config("loky", inner_max_num_threads=threads):
         results = joblib.Parallel(at_once, return_as="generator_unordered")(calls)
     try:
@@ -65,9 +68,12 @@ def train(work: Sequence[Work], threads: int, progress: bool = True) -> Iterator
         loky.get_reusable_executor().shutdown(kill_workers=True)
 
 
-def _numbered(i: int, call: Callable[[], Result], parent: int) -> tuple[int, Result]:
+def _named(folder: Path, call: Callable[[], Result], parent: int) -> tuple[Path, Result | Exception]:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    return i, call()
+    try:
+        return folder, call()
+    except (MsrnError, OutOfTime) as stopped:
+        return folder, stopped
 
 
 def _end_with(parent: int) -> None:

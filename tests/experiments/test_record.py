@@ -131,17 +131,6 @@ def test_rows_that_cannot_be_trained_are_refused(places):
         study(["Other"])
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("25m", 1500), ("1.5h", 5400), (" 2m ", 120)])
-def test_budgets(text, seconds):
-    assert recording.seconds_of(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["25", "m", "0m", "-5m", "5 min", ""])
-def test_a_budget_that_is_none(text):
-    with pytest.raises(MsrnError, match="expected a number and a unit"):
-        recording.seconds_of(text)
-
-
 def test_densities_are_measured_once_and_kept(places):
     request = toy_request()
     lines = [list(recording.record_density(TABLES["table8"], request, progress=False)) for _ in range(2)]

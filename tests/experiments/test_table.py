@@ -72,5 +72,3 @@ def test_parameters_are_those_of_table_1():
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(MsrnError, match=r"unknown row 'w/o NCC' of table8 \(did you mean w/o NC\?\)"):
         TABLES["table8"].row("w/o NCC")
-    with pytest.raises(MsrnError, match=r"unknown table 'tabel8' \(did you mean table8\?\): expected one of table2"):
-        paper.table("tabel8")

@@ -14,7 +14,7 @@ CD = {"w/o FC": (1.6, 2.5, 3.7, 4.5), "w/o NC": (4.0, 5.5, 6.0, 7.0), "M-SRN": (
 
 
 class Cells(HTMLParser):
-    """Rows of a table as lists of cell texts; void and unbalanced tags are noted."""
+    """Rows of a table as lists of cell texts, the verdicts of a row as its last cell; unbalanced tags are noted."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -23,7 +23,7 @@ class Cells(HTMLParser):
         assert not self.open, f"unclosed {self.open}"
 
     def handle_starttag(self, tag, attributes):
-        if tag == "tr":
+        if tag == "tr" and ("class", "verdict") not in attributes:
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")

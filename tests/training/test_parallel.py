@@ -12,8 +12,9 @@ import torch
 
 from msrn import profiles
 from msrn.errors import MsrnError
-from msrn.experiments import paper
-from msrn.experiments.runner import Bench
+from msrn.experiments import runner
+from msrn.experiments.paper import TABLES
+from msrn.experiments.runner import Experiment, job_of, outcomes, train
 from msrn.store import files
 from msrn.training import parallel
 from msrn.training.parallel import Work
@@ -54,8 +55,14 @@ def test_share_of_the_cores(monkeypatch, cores, runs, steps, device, expected):
 
 
 def test_each_has_its_own_process_and_threads(tmp_path, two_cores):
-    made = dict(parallel.train(works(tmp_path, threads, os.getpid, threads), 1, progress=False))
-    assert made[0] == made[2] == (1, 1) and made[1] != os.getpid()
+    results = dict(parallel.train(works(tmp_path, threads, os.getpid, threads), 1, progress=False))
+    first, second, third = (results[tmp_path / str(i)] for i in range(3))
+    assert first == third == (1, 1) and second != os.getpid()
+
+
+def test_what_stops_one_is_returned(tmp_path, two_cores):
+    results = dict(parallel.train(works(tmp_path, fails, threads), 1, progress=False))
+    assert isinstance(results[tmp_path / "0"], MsrnError) and results[tmp_path / "1"] == (1, 1)
 
 
 def test_one_bar_over_all_that_is_logged(tmp_path, two_cores, capsys):
@@ -102,41 +109,39 @@ def test_killed_itself_it_leaves_nothing_at_work(tmp_path):
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch, two_cores):
+def experiment(tmp_path, monkeypatch, two_cores):
     """Table 8 at profile smoke, cut short, as if it were worth several processes."""
     monkeypatch.setattr(parallel, "WORTH", 0)
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "together"))
     request = profiles.resolve("smoke", "homeware", device="cpu", settings={"steps": 6, "eval_points": 100})
-    return Bench("table8", request, progress=False)
+    return Experiment(TABLES["table8"], request, progress=False)
 
 
-def test_runs_are_the_same_bits_and_a_broken_one_stops_no_other(bench, tmp_path, monkeypatch):
-    rows = paper.variants("table8")
-    apart = bench._apart
-    monkeypatch.setattr(bench, "_apart", lambda row, *given: breaking(apart(row, *given), row is rows[0]))
-    made = {}
+def test_runs_are_the_same_bits_and_a_broken_one_stops_no_other(experiment, tmp_path, monkeypatch):
+    rows, work_of = experiment.table.rows, runner._work
+    breaking = lambda *given: [  # noqa: E731
+        work._replace(train=fails) if work.label.startswith(rows[0].name) else work for work in work_of(*given)
+    ]
+    monkeypatch.setattr(runner, "_work", breaking)
+    done = {}
     with pytest.raises(MsrnError, match="not finite"):
-        for outcome in bench.outcomes([(row, 0) for row in rows]):
-            made[outcome.variant.name] = outcome
-    assert made.keys() == {"w/o NC", "M-SRN"}
-    assert all(made[name].run.trained_now and "training 6 steps" in made[name].run.how for name in made)
+        for outcome in outcomes(experiment, [(row, 0) for row in rows]):
+            done[outcome.row.name] = outcome
+    assert done.keys() == {"w/o NC", "M-SRN"}
+    assert all(outcome.run.trained_now and "training 6 steps" in outcome.run.how for outcome in done.values())
     monkeypatch.undo()
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "alone"))
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        alone = bench.run(rows[2], 0)
+        alone = train(experiment, job_of(experiment, rows[2], 0))
     finally:
         torch.set_num_threads(before)
-    together = made["M-SRN"].run
+    together = done["M-SRN"].run
     assert together.folder.name == alone.folder.name and together.folder != alone.folder
     states = [files.find_checkpoint(run.folder)[0]["network"] for run in (together, alone)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
 
 
-def breaking(work: Work, this: bool) -> Work:
-    return work._replace(train=fails) if this else work
-
-
-def fails() -> MsrnError:
-    return MsrnError("the loss is not finite")
+def fails() -> None:
+    raise MsrnError("the loss is not finite")

@@ -1,0 +1,97 @@
+"""Pictures and the mesh that turns: what they show, and their texts for those who do not see them."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from msrn.experiments.paper import TABLES
+from msrn.render import icosphere
+from msrn.report import pictures, viewer
+from msrn.report.pictures import draw_mesh
+
+
+def pixels_of(shown: str) -> np.ndarray:
+    encoded = re.search(r'src="data:image/png;base64,([^"]+)"', shown).group(1)
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
+
+
+def test_pictures_are_transparent_and_say_what_they_show(toy_result):
+    rows = pictures.typical_objects(toy_result)
+    assert [toy_result.test.categories[toy_result.test.category[row]] for row in rows] == ["ball", "disc", "stick"]
+    for picture in (
+        pictures.objects_picture(toy_result, rows),
+        pictures.learning(toy_result),
+        pictures.poses(toy_result),
+    ):
+        shown = picture._repr_html_()
+        assert len(picture.alt) > 80 and "M-SRN" in picture.alt and "$" not in picture.alt
+        assert f'alt="{picture.alt[:20]}' in shown
+        pixels = pixels_of(shown)
+        assert pixels.shape[2] == 4 and pixels[0, 0, 3] == 0 and pixels[..., 3].max() == 255
+
+
+def test_typical_objects_are_medians(toy_result):
+    columns = toy_result.of("M-SRN")[0].record.objects
+    for row in pictures.typical_objects(toy_result):
+        name = toy_result.test.object_id[row]
+        category = toy_result.test.categories[toy_result.test.category[row]]
+        mine = sorted(cd for cd, c in zip(columns["cd"], columns["category"], strict=True) if c == category)
+        assert columns["cd"][columns["object_id"].index(name)] == mine[2]  # of five
+
+
+def test_a_drawn_mesh_is_where_it_should_be():
+    vertices, faces = icosphere(3)
+    colors = np.full((len(faces), 3), (200, 100, 50), np.uint8)
+    picture = draw_mesh((vertices.numpy() * [0.5, 0.25, 0.25] + 7.0, faces.numpy()), colors, 0.0, 0.0, 60)
+    rows, columns = np.nonzero(picture[..., 3] > 127)
+    assert picture.shape == (60, 60, 4) and picture[0, 0, 3] == 0
+    assert rows.mean() == pytest.approx(29.5, abs=1) and columns.mean() == pytest.approx(29.5, abs=1)
+    assert np.ptp(columns) == pytest.approx(
+        2 * np.ptp(rows), rel=0.1
+    )  # wider than high, centred though it stood elsewhere
+    inside = picture[picture[..., 3] == 255][:, :3].astype(float)
+    assert np.all(inside[:, 0] > inside[:, 1]) and inside.max() <= 200
+    turned = draw_mesh((vertices.numpy() * [0.5, 0.25, 0.25], faces.numpy()), colors, 90.0, 0.0, 60)
+    assert np.ptp(np.nonzero(turned[..., 3] > 127)[1]) < 0.7 * np.ptp(columns)
+
+
+def shown_mesh(monkeypatch, toy_result):
+    bundles = []
+    monkeypatch.setattr(viewer, "display", lambda bundle, **_: bundles.append(bundle))
+    viewer.show_reconstruction(toy_result, int(toy_result.test.evaluation_index[0]))
+    return bundles[0]
+
+
+def test_the_mesh_turns_in_the_book_without_a_library_of_its_own(toy_result, monkeypatch, capsys):
+    monkeypatch.setenv("MSRN_BOOK", "1")
+    bundle = shown_mesh(monkeypatch, toy_result)
+    page = bundle["text/html"]
+    assert "application/vnd.plotly.v1+json" not in bundle and "plotly-graph-div" in page and "Plotly.newPlot" in page
+    assert (
+        not re.search(r"https?://|<script[^>]+src|MathJax", page.replace("https://plot.ly", "")) and len(page) < 400_000
+    )
+    assert 'aria-label="M-SRN' in page and "<noscript><img alt=" in page
+    assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size == (viewer.HEIGHT, viewer.HEIGHT)
+    file = toy_result.of("M-SRN")[0].run.folder / "ball-0test.obj"
+    assert file.name in capsys.readouterr().out
+    lines = [line.split() for line in file.read_text().splitlines() if line]
+    assert sum(line[0] == "v" for line in lines) == 42 and sum(line[0] == "f" for line in lines) == 80
+    assert {int(part) for line in lines if line[0] == "f" for part in line[1:]} == set(range(1, 43))
+
+
+def test_elsewhere_the_mesh_is_plotlys_own_output(toy_result, monkeypatch):
+    monkeypatch.delenv("MSRN_BOOK", raising=False)
+    bundle = shown_mesh(monkeypatch, toy_result)
+    content = json.loads(json.dumps(bundle["application/vnd.plotly.v1+json"]))
+    assert content["data"][0]["type"] == "mesh3d" and len(content["data"][0]["facecolor"]) == 80
+    assert "text/html" not in bundle and "image/png" in bundle
+
+
+def test_lines_follow_the_place_of_a_row():
+    styles = [pictures.style(TABLES["table8"], row.name) for row in TABLES["table8"].rows]
+    assert styles[-1]["linestyle"] == "solid" and len({style["color"] for style in styles}) == 3
