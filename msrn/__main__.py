@@ -126,7 +126,7 @@ def score_files(folder: Path, row: str, exhibit: str, frame: str, **options: Any
     from msrn import profiles
     from msrn.experiments import paper, record
 
-    table = paper.table(exhibit)
+    table = paper.TABLES[_known(exhibit, paper.TABLES)]
     request = profiles.resolve(**_parameters(options), data=table.data)
     for line in record.record_files(table, table.row(row), request, folder.expanduser(), frame):
         click.echo(line)

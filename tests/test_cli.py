@@ -83,7 +83,7 @@ SCORE = ["score", "/nowhere", "--frame", "y-up", "--table"]
             "row 'ZeroShape' of table4 is quoted, nobody trains it here: "
             'msrn score FOLDER --as "ZeroShape" --table table4 scores its predictions',
         ),
-        ([*SCORE, "table44", "--as", "ZeroShape"], "unknown table 'table44' (did you mean table4?)"),
+        ([*SCORE, "table44", "--as", "ZeroShape"], "unknown exhibit 'table44' (did you mean table4?)"),
         ([*SCORE, "table4", "--as", "ZeroShapes"], "unknown row 'ZeroShapes' of table4 (did you mean ZeroShape?)"),
         ([*SCORE, "table4", "--as", "ZeroShape"], "/nowhere is no folder: expected one with predictions"),
         ([*SCORE, "table4", "--as", "ZeroShape", "--frame", "x-up"], "frame 'x-up'"),

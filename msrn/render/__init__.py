@@ -40,6 +40,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from msrn.errors import MsrnError, did_you_mean
+from msrn.render.blending import Frame, Images
 from msrn.render.icosphere import icosphere
 
 __all__ = ["BACKENDS", "default_backend", "icosphere", "soft_rasterize"]
@@ -56,7 +57,7 @@ def soft_rasterize(
     gamma: float,
     background: Sequence[float] = (1.0, 1.0, 1.0),
     backend: str | None = None,
-) -> tuple[Tensor | None, Tensor, Tensor]:
+) -> Images:
     """Draw a batch of meshes that share their faces.
 
     vertices (B,V,3): image coordinates x, y and depth z > 0. faces (F,3): whole numbers. face_colors (B,F,3,3): RGB at
@@ -67,9 +68,8 @@ def soft_rasterize(
     Returns rgb (B,3,H,W) (None without face_colors), alpha (B,H,W), log_transparency (B,H,W), H = W = image_size.
     """
     faces = _checked(vertices, faces, face_colors, image_size, sigma, gamma)
-    background = _background(background)
-    cutoff = math.log(1 / 1e-4 - 1) * sigma
-    return _backend(backend, vertices)(vertices, faces, face_colors, image_size, sigma, gamma, cutoff, background)
+    frame = Frame(image_size, sigma, gamma, _background(background))
+    return _backend(backend, vertices)(vertices, faces, face_colors, frame)
 
 
 def _backend(name: str | None, vertices: Tensor):

@@ -11,22 +11,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from msrn.render import numba_kernels as kernels
-from msrn.render.blending import EPSILON, FAR, MIN_AREA, MIN_DEPTH, NEAR
+from msrn.render.blending import EPSILON, FAR, MIN_AREA, MIN_DEPTH, NEAR, Frame, Images
 from msrn.threads import several_threads
 
 
-def rasterize(
-    vertices: Tensor,
-    faces: Tensor,
-    face_colors: Tensor | None,
-    image_size: int,
-    sigma: float,
-    gamma: float,
-    cutoff: float,
-    background: tuple[float, float, float],
-) -> tuple[Tensor | None, Tensor, Tensor]:
-    numbers = (sigma, 1 / (gamma * (FAR - NEAR)), cutoff, FAR - EPSILON * (FAR - NEAR), MIN_DEPTH, MIN_AREA)
-    return _SoftRasterize.apply(vertices, faces, face_colors, image_size, numbers, background)
+def rasterize(vertices: Tensor, faces: Tensor, face_colors: Tensor | None, frame: Frame) -> Images:
+    slope, background_depth = 1 / (frame.gamma * (FAR - NEAR)), FAR - EPSILON * (FAR - NEAR)
+    numbers = (frame.sigma, slope, frame.cutoff, background_depth, MIN_DEPTH, MIN_AREA)
+    return _SoftRasterize.apply(vertices, faces, face_colors, frame.size, numbers, frame.background)
 
 
 class _SoftRasterize(torch.autograd.Function):

@@ -42,8 +42,18 @@ def _span(real, low, high, size):
 
 
 @njit(**COMPILED)
+def _corner_colors(real, colors, face, colored):
+    """Red, green, blue of each corner, or zeros. In registers: the compiler cannot know that writing to a pixel leaves
+    the colours alone."""
+    if not colored:
+        return real(0), real(0), real(0), real(0), real(0), real(0), real(0), real(0), real(0)
+    first, second, third = colors[face, 0], colors[face, 1], colors[face, 2]
+    return first[0], first[1], first[2], second[0], second[1], second[2], third[0], third[1], third[2]
+
+
+@njit(**COMPILED)
 def _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size):
-    """Orientation (+1, -1, or 0 for a face to skip) and the rows and columns that the face can touch."""
+    """Orientation (+1, -1, or 0 for a face to skip) and the rows and columns that the face can touch, or none."""
     area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
     # Written so that NaN and infinity fail, since a cast of those to a pixel index is not defined.
     if not (z0 > depth and z1 > depth and z2 > depth and abs(area) > flat and abs(area) < math.inf):
@@ -68,16 +78,34 @@ def _inverse_square(real, ax, ay, bx, by):
 
 
 @njit(**COMPILED)
-def _boundary(real, x0, y0, x1, y1, x2, y2, inverse0, inverse1, inverse2):
+def _face(real, vertices, corners, reach, depth, flat, size):
+    """The coordinates of a face's corners, what `_cover` says of it, and one over the squared length of each edge."""
+    first, second, third = vertices[corners[0]], vertices[corners[1]], vertices[corners[2]]
+    x0, y0, z0, x1, y1, z1 = first[0], first[1], first[2], second[0], second[1], second[2]
+    x2, y2, z2 = third[0], third[1], third[2]
+    box = _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size)
+    opposite0, opposite1 = _inverse_square(real, x1, y1, x2, y2), _inverse_square(real, x2, y2, x0, y0)
+    return (x0, y0, z0, x1, y1, z1, x2, y2, z2), box, (opposite0, opposite1, _inverse_square(real, x0, y0, x1, y1))
+
+
+@njit(**COMPILED)
+def _boundary(real, x0, y0, x1, y1, x2, y2, inverses):
     """Nearest point of the triangle's boundary to the origin, and the edge it lies on (by the corner opposite)."""
-    d0, px0, py0, t0 = _segment(real, x1, y1, x2, y2, inverse0)
-    d1, px1, py1, t1 = _segment(real, x2, y2, x0, y0, inverse1)
-    d2, px2, py2, t2 = _segment(real, x0, y0, x1, y1, inverse2)
+    d0, px0, py0, t0 = _segment(real, x1, y1, x2, y2, inverses[0])
+    d1, px1, py1, t1 = _segment(real, x2, y2, x0, y0, inverses[1])
+    d2, px2, py2, t2 = _segment(real, x0, y0, x1, y1, inverses[2])
     if d0 <= d1 and d0 <= d2:
         return d0, px0, py0, t0, 0
     if d1 <= d2:
         return d1, px1, py1, t1, 1
     return d2, px2, py2, t2, 2
+
+
+@njit(**COMPILED)
+def _edges(side, x0, y0, x1, y1, x2, y2):
+    """Twice the area between the origin and the edge opposite each corner, negative beyond it; whether none is."""
+    e0, e1, e2 = (x1 * y2 - x2 * y1) * side, (x2 * y0 - x0 * y2) * side, (x0 * y1 - x1 * y0) * side
+    return e0, e1, e2, e0 >= 0 and e1 >= 0 and e2 >= 0
 
 
 @njit(**COMPILED)
@@ -89,33 +117,17 @@ def _draw(vertices, faces, colors, colored, numbers, state):
     reach, inverse_sigma, step = math.sqrt(cutoff), one / sigma, real(2) / real(size)
     corner = step * real(0.5) - one
     for face in range(len(faces)):
-        v0, v1, v2 = faces[face, 0], faces[face, 1], faces[face, 2]
-        x0, y0, z0 = vertices[v0, 0], vertices[v0, 1], vertices[v0, 2]
-        x1, y1, z1 = vertices[v1, 0], vertices[v1, 1], vertices[v1, 2]
-        x2, y2, z2 = vertices[v2, 0], vertices[v2, 1], vertices[v2, 2]
-        side, top, bottom, left, right = _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size)
-        if side == 0 or left >= right:
-            continue
-        inverse0 = _inverse_square(real, x1, y1, x2, y2)
-        inverse1 = _inverse_square(real, x2, y2, x0, y0)
-        inverse2 = _inverse_square(real, x0, y0, x1, y1)
-        if colored:  # in registers: the compiler cannot know that writing to a pixel leaves the colours alone
-            red0, green0, blue0 = colors[face, 0, 0], colors[face, 0, 1], colors[face, 0, 2]
-            red1, green1, blue1 = colors[face, 1, 0], colors[face, 1, 1], colors[face, 1, 2]
-            red2, green2, blue2 = colors[face, 2, 0], colors[face, 2, 1], colors[face, 2, 2]
-        else:
-            red0 = green0 = blue0 = red1 = green1 = blue1 = red2 = green2 = blue2 = real(0)
+        points, box, inverses = _face(real, vertices, faces[face], reach, depth, flat, size)
+        (x0, y0, z0, x1, y1, z1, x2, y2, z2), (side, top, bottom, left, right) = points, box
+        red0, green0, blue0, red1, green1, blue1, red2, green2, blue2 = _corner_colors(real, colors, face, colored)
         for row in range(top, bottom):
             py = real(row) * step + corner
             r0y, r1y, r2y = y0 - py, y1 - py, y2 - py
             for column in range(left, right):
                 px = real(column) * step + corner
                 r0x, r1x, r2x = x0 - px, x1 - px, x2 - px
-                squared, _, _, _, _ = _boundary(real, r0x, r0y, r1x, r1y, r2x, r2y, inverse0, inverse1, inverse2)
-                e0 = (r1x * r2y - r2x * r1y) * side
-                e1 = (r2x * r0y - r0x * r2y) * side
-                e2 = (r0x * r1y - r1x * r0y) * side
-                inside = e0 >= 0 and e1 >= 0 and e2 >= 0
+                e0, e1, e2, inside = _edges(side, r0x, r0y, r1x, r1y, r2x, r2y)
+                squared, _, _, _, _ = _boundary(real, r0x, r0y, r1x, r1y, r2x, r2y, inverses)
                 if not inside and squared >= cutoff:
                     continue
                 x = squared * inverse_sigma
@@ -211,22 +223,9 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
     corner = step * real(0.5) - one
     colored = len(colors) > 0
     for face in range(len(faces)):
-        v0, v1, v2 = faces[face, 0], faces[face, 1], faces[face, 2]
-        x0, y0, z0 = vertices[v0, 0], vertices[v0, 1], vertices[v0, 2]
-        x1, y1, z1 = vertices[v1, 0], vertices[v1, 1], vertices[v1, 2]
-        x2, y2, z2 = vertices[v2, 0], vertices[v2, 1], vertices[v2, 2]
-        side, top, bottom, left, right = _cover(real, x0, y0, z0, x1, y1, z1, x2, y2, z2, reach, depth, flat, size)
-        if side == 0 or left >= right:
-            continue
-        inverse0 = _inverse_square(real, x1, y1, x2, y2)
-        inverse1 = _inverse_square(real, x2, y2, x0, y0)
-        inverse2 = _inverse_square(real, x0, y0, x1, y1)
-        if colored:  # in registers: the compiler cannot know that writing to a pixel leaves the colours alone
-            red0, green0, blue0 = colors[face, 0, 0], colors[face, 0, 1], colors[face, 0, 2]
-            red1, green1, blue1 = colors[face, 1, 0], colors[face, 1, 1], colors[face, 1, 2]
-            red2, green2, blue2 = colors[face, 2, 0], colors[face, 2, 1], colors[face, 2, 2]
-        else:
-            red0 = green0 = blue0 = red1 = green1 = blue1 = red2 = green2 = blue2 = real(0)
+        points, box, inverses = _face(real, vertices, faces[face], reach, depth, flat, size)
+        (x0, y0, z0, x1, y1, z1, x2, y2, z2), (side, top, bottom, left, right) = points, box
+        red0, green0, blue0, red1, green1, blue1, red2, green2, blue2 = _corner_colors(real, colors, face, colored)
         gr0 = gg0 = gb0 = gr1 = gg1 = gb1 = gr2 = gg2 = gb2 = zero
         gx0 = gy0 = gz0 = gx1 = gy1 = gz1 = gx2 = gy2 = gz2 = zero
         for row in range(top, bottom):
@@ -237,11 +236,8 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
                     continue
                 px = real(column) * step + corner
                 r0x, r1x, r2x = x0 - px, x1 - px, x2 - px
-                squared, qx, qy, t, edge = _boundary(real, r0x, r0y, r1x, r1y, r2x, r2y, inverse0, inverse1, inverse2)
-                e0 = (r1x * r2y - r2x * r1y) * side
-                e1 = (r2x * r0y - r0x * r2y) * side
-                e2 = (r0x * r1y - r1x * r0y) * side
-                inside = e0 >= 0 and e1 >= 0 and e2 >= 0
+                squared, qx, qy, t, edge = _boundary(real, r0x, r0y, r1x, r1y, r2x, r2y, inverses)
+                e0, e1, e2, inside = _edges(side, r0x, r0y, r1x, r1y, r2x, r2y)
                 if not inside and squared >= cutoff:
                     continue
                 x = squared * inverse_sigma
@@ -296,6 +292,7 @@ def _undraw(vertices, faces, colors, need_vertices, need_colors, numbers, record
                 else:
                     gx0, gy0, gx1, gy1 = gx0 + close * qx, gy0 + close * qy, gx1 + far * qx, gy1 + far * qy
         if need_vertices:
+            v0, v1, v2 = faces[face, 0], faces[face, 1], faces[face, 2]
             grad_vertices[v0, 0] += gx0
             grad_vertices[v0, 1] += gy0
             grad_vertices[v0, 2] += gz0

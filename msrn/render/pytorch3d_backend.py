@@ -17,41 +17,21 @@ import torch
 from torch import Tensor
 
 from msrn.errors import MsrnError, first_line
-from msrn.render.blending import blend, drawable
+from msrn.render.blending import Frame, Images, blend, drawable
 
 FACES_PER_PIXEL = 50
 
 
-def rasterize(
-    vertices: Tensor,
-    faces: Tensor,
-    face_colors: Tensor | None,
-    image_size: int,
-    sigma: float,
-    gamma: float,
-    cutoff: float,
-    background: tuple[float, float, float],
-) -> tuple[Tensor | None, Tensor, Tensor]:
-    batch, size = len(vertices), image_size
-    face, z, barycentric, dists = fragments(vertices[:, faces], size, cutoff)
+def rasterize(vertices: Tensor, faces: Tensor, face_colors: Tensor | None, frame: Frame) -> Images:
+    face, z, barycentric, dists = fragments(vertices[:, faces], frame.size, frame.cutoff)
     covered = face >= 0  # (B,H,W,K)
     face = face[covered]
     image, row, column, _ = covered.nonzero().unbind(1)
     color = None
     if face_colors is not None:
         color = (barycentric[covered].to(vertices)[:, :, None] * face_colors.flatten(0, 1)[face]).sum(1)
-    rgb, alpha, log_transparency = blend(
-        x=-dists[covered].to(vertices) / sigma,
-        z=z[covered].to(vertices),
-        color=color,
-        pixel=(image * size + row) * size + column,
-        pixels=batch * size**2,
-        gamma=gamma,
-        background=vertices.new_tensor(background),
-    )
-    if rgb is not None:
-        rgb = rgb.view(batch, size, size, 3).permute(0, 3, 1, 2)
-    return rgb, alpha.view(batch, size, size), log_transparency.view(batch, size, size)
+    x, z = -dists[covered].to(vertices) / frame.sigma, z[covered].to(vertices)
+    return blend(x, z, color, (image, row, column), len(vertices), frame)
 
 
 def fragments(corners: Tensor, size: int, cutoff: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

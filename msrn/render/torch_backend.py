@@ -8,41 +8,25 @@ fixed, so two runs agree to rounding only.
 import torch
 from torch import Tensor
 
-from msrn.render.blending import MIN_AREA, area, blend, cross, drawable
+from msrn.render.blending import MIN_AREA, Frame, Images, area, blend, cross, drawable
 
 
-def rasterize(
-    vertices: Tensor,
-    faces: Tensor,
-    face_colors: Tensor | None,
-    image_size: int,
-    sigma: float,
-    gamma: float,
-    cutoff: float,
-    background: tuple[float, float, float],
-) -> tuple[Tensor | None, Tensor, Tensor]:
+def rasterize(vertices: Tensor, faces: Tensor, face_colors: Tensor | None, frame: Frame) -> Images:
     batch, count = len(vertices), len(faces)
     corners = vertices[:, faces].flatten(0, 1)  # (B*F,3,3): one row per face of the batch
     with torch.no_grad():
-        face, row, column = _pairs(corners, image_size, cutoff)
-        near = _signed_square(_relative(corners, face, row, column, image_size)) > -cutoff
+        face, row, column = _pairs(corners, frame.size, frame.cutoff)
+        near = _signed_square(_relative(corners, face, row, column, frame.size)) > -frame.cutoff
         face, row, column = face[near], row[near], column[near]
-    triangle = _relative(corners, face, row, column, image_size)
-    x = _signed_square(triangle) / sigma
+    triangle = _relative(corners, face, row, column, frame.size)
+    x = _signed_square(triangle) / frame.sigma
     z = color = None
     if face_colors is not None:
         weights = _barycentric(triangle)
         z = (weights * corners[face, :, 2]).sum(1)
         color = (weights[:, :, None] * face_colors.flatten(0, 1)[face]).sum(1)
     image = torch.div(face, max(count, 1), rounding_mode="floor")
-    pixel = (image * image_size + row) * image_size + column
-    shape = (batch, image_size, image_size)
-    rgb, alpha, log_transparency = blend(
-        x, z, color, pixel, batch * image_size**2, gamma, vertices.new_tensor(background)
-    )
-    if rgb is not None:
-        rgb = rgb.view(*shape, 3).permute(0, 3, 1, 2)
-    return rgb, alpha.view(shape), log_transparency.view(shape)
+    return blend(x, z, color, (image, row, column), batch, frame)
 
 
 def _pairs(corners: Tensor, size: int, cutoff: float) -> tuple[Tensor, Tensor, Tensor]:

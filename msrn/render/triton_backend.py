@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from msrn.errors import MsrnError, first_line
-from msrn.render.blending import EPSILON, FAR, NEAR
+from msrn.render.blending import EPSILON, FAR, NEAR, Frame, Images
 
 # One warp draws a tile of 4 x 8 pixels, or takes 4 faces with 16 pixels each at a time back: a face of the templates
 # touches about 4 x 4 pixels, so that larger tiles would mostly hold pixels that it does not touch.
@@ -40,22 +40,14 @@ def available() -> bool:
     return importlib.util.find_spec("triton") is not None and compiler is not None and headers.exists()
 
 
-def rasterize(
-    vertices: Tensor,
-    faces: Tensor,
-    face_colors: Tensor | None,
-    image_size: int,
-    sigma: float,
-    gamma: float,
-    cutoff: float,
-    background: tuple[float, float, float],
-) -> tuple[Tensor | None, Tensor, Tensor]:
+def rasterize(vertices: Tensor, faces: Tensor, face_colors: Tensor | None, frame: Frame) -> Images:
     if vertices.dtype != torch.float32:
         raise MsrnError(f"render: backend triton draws float32, got {vertices.dtype}; use backend='torch'")
     _kernels(vertices.device)
-    numbers = (1 / sigma, 1 / (gamma * (FAR - NEAR)), cutoff)
+    numbers = (1 / frame.sigma, 1 / (frame.gamma * (FAR - NEAR)), frame.cutoff)
     with torch.cuda.device_of(vertices):  # Triton launches on the current device
-        rgb, log_transparency = _SoftRasterize.apply(vertices, faces, face_colors, image_size, numbers, background)
+        inputs = vertices, faces, face_colors, frame.size, numbers, frame.background
+        rgb, log_transparency = _SoftRasterize.apply(*inputs)
     return rgb, -torch.expm1(log_transparency), log_transparency
 
 

@@ -41,7 +41,6 @@ def test_rows_and_seeds_of_a_group_belong_together():
     assert group.seeds == [0, 1] and group.complete and group.steps == 100
     assert [one.seed for one in group.rows["w/o NC"]] == [0, 1] and len(group.models) == 6
     assert [one.variant for one in group.baselines] == ["retrieval"]
-    assert group.mean("M-SRN", "f") == pytest.approx(0.1)
 
 
 def test_what_was_made_otherwise_is_a_group_of_its_own():

@@ -45,7 +45,7 @@ def result(tmp_path_factory):
         write_predictions(folder / "meshes")
         lines = list(record.record_files(TOY, TOY.row("Scored"), toy_request(), folder / "meshes", "y-up"))
         assert lines[-1].endswith("written") and any(f"in no mean: {MISSING}" in line for line in lines)
-        yield runner.make(paper.table("toy"), toy_request(seeds=(0, 1, 2)), progress=False)
+        yield runner.make(paper.TABLES["toy"], toy_request(seeds=(0, 1, 2)), progress=False)
 
 
 def write_predictions(folder) -> None:

@@ -61,6 +61,11 @@ def open_packed(kind: str, key: str, plan: Callable[[], Plan]) -> dict[str, np.n
     return cached_arrays(kind, key, lambda make: _pack(plan(), make), resume=True)
 
 
+def columns_of(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a collection holds as it is packed, by the names that ``ImageCollection`` has for it."""
+    return {name: arrays[name] for name in ("images", "category", "object_id", "view")}
+
+
 def content_digest(arrays: dict[str, np.ndarray]) -> str:
     """Of all packed images, masks and poses."""
     return digest_of("packed", arrays["digests"].tobytes())

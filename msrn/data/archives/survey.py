@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from msrn import camera
 from msrn.errors import MsrnError
 
 FINE = 4  # points are drawn this much finer than the mask, and their gaps closed, before both are compared
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,18 @@ def problems_of(readers: Sequence[Callable[[], object]]) -> list[str]:
         except MsrnError as error:
             problems.append(str(error))
     return problems
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most ``count`` of ``items``, evenly spread."""
+    return [items[place] for place in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
+
+
+def iou_proof(convention: str, overlaps: Sequence[float], things: str, least: float) -> Proof:
+    """Whether the mean IoU of a sample is above ``least``."""
+    mean = float(np.mean(overlaps)) if overlaps else 0.0
+    words = f"{convention} with a mean IoU of {mean:.3f} over {len(overlaps)} {things}, the least "
+    return Proof(f"{words}{min(overlaps, default=0):.3f} (expected above {least})", mean > least)
 
 
 def points_mask(points: np.ndarray, rotation: np.ndarray, translation: np.ndarray, size: int) -> np.ndarray:

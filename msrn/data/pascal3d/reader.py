@@ -38,7 +38,7 @@ from msrn import camera
 from msrn.data.archives.left_out import refuse_torn, sift, warn
 from msrn.data.archives.matlab import read_mat
 from msrn.data.archives.meshes import check_box, check_mesh, crop_of, cut, in_our_frame, read_mesh
-from msrn.data.archives.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
+from msrn.data.archives.pack import SIZE, Piece, Plan, Window, columns_of, content_digest, open_packed
 from msrn.data.archives.poses import check_different, rows_of
 from msrn.data.archives.reading import (
     exists,
@@ -91,11 +91,8 @@ def open_split(split: str, root: Path | None = None, name: str = NAME) -> ImageC
     return ImageCollection(
         name=name,
         split=split,
-        images=arrays["images"],
+        **columns_of(arrays),
         masks=None,
-        category=arrays["category"],
-        object_id=ids,
-        view=arrays["view"],
         categories=classes,
         fingerprint=digest_of(name, VERSION, content_digest(arrays), ids.tolist(), arrays["cad"].tolist()),
         evaluation_index=np.arange(len(ids)),

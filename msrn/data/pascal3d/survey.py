@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from msrn.data.archives.reading import open_root
-from msrn.data.archives.survey import Part, Proof, Survey, problems_of
+from msrn.data.archives.survey import Part, Proof, Survey, iou_proof, problems_of, spread
 from msrn.data.collection import GroundTruth
 from msrn.data.pascal3d import reader as pascal3d
 from msrn.data.pascal3d.annotations import Thing
@@ -41,14 +41,8 @@ def _problems(root: Path, thing: Thing) -> list[str]:
 
 
 def _proofs(root: Path, things: Sequence[Thing]) -> Iterator[Proof]:
-    sample = [things[k] for k in np.linspace(0, len(things) - 1, min(SAMPLE, len(things))).astype(int)]
-    overlaps = [_overlap(root, thing) for thing in sample]
-    iou = float(np.mean(overlaps)) if overlaps else 0.0
-    yield Proof(
-        f"models, seen from their viewpoints, fill the annotated boxes with a mean IoU of {iou:.3f} over "
-        f"{len(overlaps)} objects, the least {min(overlaps, default=0):.3f} (expected above {LEAST_IOU})",
-        iou > LEAST_IOU,
-    )
+    overlaps = [_overlap(root, thing) for thing in spread(things, SAMPLE)]
+    yield iou_proof("models, seen from their viewpoints, fill the annotated boxes", overlaps, "objects", LEAST_IOU)
 
 
 def _overlap(root: Path, thing: Thing) -> float:

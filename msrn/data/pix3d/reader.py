@@ -33,7 +33,7 @@ from msrn.data.archives.arrays import read_array
 from msrn.data.archives.clouds import CloudTruth, centered_cloud
 from msrn.data.archives.left_out import refuse_torn, sift, warn
 from msrn.data.archives.meshes import centered, check_box, crop_of, cut, in_our_frame, on_white, read_mesh
-from msrn.data.archives.pack import Piece, Plan, Window, content_digest, open_packed
+from msrn.data.archives.pack import Piece, Plan, Window, columns_of, content_digest, open_packed
 from msrn.data.archives.poses import angles, rows_of
 from msrn.data.archives.reading import open_root, picture_size, read_picture
 from msrn.data.collection import GroundTruth, ImageCollection
@@ -61,11 +61,8 @@ def open_split(split: str, root: Path | None = None, ours: bool = False) -> Imag
     return ImageCollection(
         name=archive.name,
         split=split,
-        images=arrays["images"],
+        **columns_of(arrays),
         masks=arrays.get("masks"),
-        category=arrays["category"],
-        object_id=arrays["object_id"],
-        view=arrays["view"],
         categories=archive.categories,
         fingerprint=digest_of(archive.name, VERSION, content_digest(arrays), ids),
         evaluation_index=np.arange(len(ids)),

@@ -10,7 +10,7 @@ import numpy as np
 from msrn.data.archives.meshes import read_mesh
 from msrn.data.archives.pack import SIZE
 from msrn.data.archives.reading import open_root, read_picture
-from msrn.data.archives.survey import Part, Proof, Survey, dots_mask, overlap, problems_of
+from msrn.data.archives.survey import Part, Proof, Survey, dots_mask, iou_proof, overlap, problems_of, spread
 from msrn.data.collection import GroundTruth
 from msrn.data.pix3d import reader as pix3d
 from msrn.data.pix3d.annotations import NAME, Archive, Photograph
@@ -56,14 +56,8 @@ def _proofs(archive: Archive) -> Iterator[Proof]:
         yield Proof("poses are taken on trust: without boxes or without masks nothing can prove them", None)
         return
     photos = [photo for photo in archive.splits["test"] if photo.whole]
-    sample = [photos[k] for k in np.linspace(0, len(photos) - 1, min(SAMPLE, len(photos))).astype(int)]
-    overlaps = [_overlap(archive.root, photo) for photo in sample]
-    iou = float(np.mean(overlaps)) if overlaps else 0.0
-    yield Proof(
-        f"models, seen by their photographs' cameras, cover the masks with a mean IoU of {iou:.3f} over "
-        f"{len(overlaps)} images, the least {min(overlaps, default=0):.3f} (expected above {LEAST_IOU})",
-        iou > LEAST_IOU,
-    )
+    overlaps = [_overlap(archive.root, photo) for photo in spread(photos, SAMPLE)]
+    yield iou_proof("models, seen by their photographs' cameras, cover the masks", overlaps, "images", LEAST_IOU)
 
 
 def _overlap(root: Path, photo: Photograph) -> float:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from msrn.data.archives.arrays import most_bytes, read_header, torn_arrays
-from msrn.data.archives.pack import SIZE, Piece, Plan, Window, content_digest, open_packed
+from msrn.data.archives.pack import SIZE, Piece, Plan, Window, columns_of, content_digest, open_packed
 from msrn.data.archives.reading import exists, open_file, stat_of
 from msrn.data.collection import GroundTruth, ImageCollection
 from msrn.errors import MsrnError
@@ -50,11 +50,8 @@ def open_split(split: str, root: Path, categories: Mapping[str, str]) -> ImageCo
     return ImageCollection(
         name="shapenet",
         split=split,
-        images=arrays["images"],
+        **columns_of(arrays),
         masks=arrays["masks"],
-        category=arrays["category"],
-        object_id=arrays["object_id"],
-        view=arrays["view"],
         categories=tuple(counts),
         fingerprint=digest_of("shapenet-npz", VERSION, content_digest(arrays), counts),
         evaluation_index=evaluation,

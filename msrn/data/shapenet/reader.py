@@ -32,7 +32,7 @@ import numpy as np
 import yaml
 
 from msrn.data.archives.clouds import CloudTruth, StoredCloud, centered_cloud
-from msrn.data.archives.pack import Piece, Plan, Window, content_digest, open_packed
+from msrn.data.archives.pack import Piece, Plan, Window, columns_of, content_digest, open_packed
 from msrn.data.archives.poses import rows_of
 from msrn.data.archives.reading import (
     SHOWN,
@@ -85,11 +85,8 @@ def open_split(split: str, root: Path | None = None) -> ImageCollection:
     return ImageCollection(
         name=NAME,
         split=split,
-        images=arrays["images"],
+        **columns_of(arrays),
         masks=arrays["masks"],
-        category=arrays["category"],
-        object_id=arrays["object_id"],
-        view=arrays["view"],
         categories=tuple(entry.category for entry in lists),
         fingerprint=digest_of(NAME, VERSION, content_digest(arrays), names, evaluation.tolist()),
         evaluation_index=evaluation,

@@ -10,7 +10,7 @@ import numpy as np
 from msrn.data.archives.arrays import check_arrays
 from msrn.data.archives.pack import SIZE
 from msrn.data.archives.reading import SHOWN, exists, listing, open_root
-from msrn.data.archives.survey import Part, Proof, Survey, overlap, points_mask, problems_of, white_outside
+from msrn.data.archives.survey import Part, Proof, Survey, iou_proof, overlap, points_mask, problems_of, white_outside
 from msrn.data.shapenet import files, npz
 from msrn.data.shapenet import reader as shapenet
 from msrn.data.shapenet.files import VIEWS
@@ -72,12 +72,8 @@ def _proofs(root: Path) -> Iterator[Proof]:
             overlaps.append(overlap(projected, mask))
             white.append(white_outside(files.read_image(root, folder, view), mask))
         listed += [(entry.folder, name) in shapenet.test_views() for name in entry.objects]
-    iou = float(np.mean(overlaps))
-    yield Proof(
-        f"true points, seen by the archive's cameras in our frame, cover the masks with a mean IoU of {iou:.3f} over "
-        f"{len(overlaps)} views, the least {min(overlaps):.3f} (expected above {LEAST_IOU})",
-        iou > LEAST_IOU,
-    )
+    convention = "true points, seen by the archive's cameras in our frame, cover the masks"
+    yield iou_proof(convention, overlaps, "views", LEAST_IOU)
     yield _white(white)
     yield Proof(
         f"{sum(listed):,} of {len(listed):,} test objects have a published test view, the others their own", None
