@@ -35,10 +35,10 @@ def sheet_of(result: Result) -> Sheet:
     return make_sheet(table, caption, sources, request.profile, _notes(result, [past] if past else [], files))
 
 
-def rows_of(made: Result | Group) -> dict[str, list]:
+def rows_of(source: Result | Group) -> dict[str, list]:
     """The rows that have records, and the baselines."""
-    known = {name: list(records) for name, records in made.rows.items() if records}
-    return known | {record.variant: [record] for record in made.baselines}
+    known = {name: list(records) for name, records in source.rows.items() if records}
+    return known | {record.variant: [record] for record in source.baselines}
 
 
 def missing_words(rows: Rows) -> list[str]:

@@ -37,8 +37,8 @@ def two_decimals(value: float) -> str:
 
 def seconds_of_a_run(models: Iterable[Record]) -> dict[str, float]:
     """Mean training time by device, the fastest last."""
-    found: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
     for record in models:
-        found.setdefault(record.device, []).append(record.train_seconds)
-    means = {device: float(np.mean(seconds)) for device, seconds in found.items()}
+        seconds.setdefault(record.device, []).append(record.train_seconds)
+    means = {device: float(np.mean(each)) for device, each in seconds.items()}
     return dict(sorted(means.items(), key=lambda item: -item[1]))

@@ -156,7 +156,7 @@ class Bench:
             ("affinity loss", losses, ("affinity",)),
             ("neighbour selection", selection, ("select", "sample")),
             ("neighbour selection", steps, ("remember",)),
-            ("gating and memory", steps, ("mask_iou",)),
+            ("gating and memory", losses, ("mask_iou",)),
             ("gating and memory", network.bank, ("write",)),
         ]
         with ExitStack() as stack:
