@@ -1,4 +1,4 @@
-"""What ``python -m msrn doctor`` says: versions, devices, caches, and what is missing and what that disables."""
+"""What ``msrn doctor`` says: versions, devices, caches, and what is missing and what that disables."""
 
 import importlib
 import importlib.metadata

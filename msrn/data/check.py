@@ -1,4 +1,4 @@
-"""``python -m msrn data check`` and ``data describe``: is this folder the archive it should be, and where to get one.
+"""``msrn data check`` and ``data describe``: is this folder the archive it should be, and where to get one.
 
 A check reads every file once, as packing does, and so takes as long as that will.
 """
@@ -80,7 +80,7 @@ def describe(name: str | None = None) -> Iterator[str]:
         yield f"  where         {entry.source}"
         yield f"  licence       {entry.licence}"
         yield f"  size          {entry.size}"
-        yield f"  then          python -m msrn data check {key} --root FOLDER"
+        yield f"  then          msrn data check {key} --root FOLDER"
 
 
 def check(name: str, root: Path | None) -> Iterator[str]:
