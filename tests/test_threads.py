@@ -6,7 +6,7 @@ import sys
 SCRIPT = """
 import torch; torch.set_num_threads(1)
 import numpy as np
-from msrn.data import zbuffer
+from msrn.data.drawing import zbuffer
 from msrn.render import icosphere
 vertices, faces = icosphere(1)
 points = np.asarray(vertices, float)[None] + [0, 0, 3]

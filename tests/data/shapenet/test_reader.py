@@ -154,8 +154,12 @@ def test_baselines_and_figures_work_with_points(cache, archive):
     found = TrueMeshes(train, random_object(test, rows, train, seed=0))
     for meshes in (mean, found):
         assert np.isfinite(evaluate_meshes(meshes, test, rows, 500, seed=0).cd["search_icp"]).all()
-    tiles = pictures._truth_tiles(test, rows)
-    for row, (picture, turned) in zip(rows, tiles, strict=True):
+    for row, (azimuth, elevation, _) in zip(rows, test.true_pose()[rows].tolist(), strict=True):
+        truth = test.ground_truth(str(test.object_id[row]))
+        mesh = truth.vertices, truth.faces
+        picture, turned = (
+            pictures.draw_mesh(mesh, truth.face_colors, azimuth + turn, elevation) for turn in (0.0, pictures.TURN)
+        )
         seen = np.asarray(Image.fromarray(picture[..., 3]).resize((64, 64))) > 127
         zoomed = np.asarray(Image.fromarray(test.masks[row]).resize((74, 74)))[5:69, 5:69]
         assert (seen & zoomed).sum() / (seen | zoomed).sum() > 0.85 and turned.shape == picture.shape
