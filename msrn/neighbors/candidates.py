@@ -10,17 +10,23 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from msrn.errors import MsrnError
-from msrn.neighbors.search import most_similar
 
 CELLS = 16
 """Silhouettes are compared as the covered shares of 16 x 16 cells; 32 x 32 choose alike."""
 
-MASKS = 1024
-"""Masks read at once."""
+BLOCK = 1024
+"""Images read at once."""
+
+RANKS = 1 << 26
+"""Ranks held at once, half a GiB."""
+
+LEAST = -(1 << 62)
+"""Below every rank."""
 
 
 def find_candidates(
@@ -39,59 +45,79 @@ def find_candidates(
 
     ``any``: the most similar images, best first (Eqs 31-32). ``distinct``: an image of each of the most similar
     objects, best first, namely the one whose silhouette in ``masks`` (N,H,W) differs most from the image's own; an
-    object is as similar as its most similar image. That compares the image with all images of the objects chosen.
+    object is as similar as its most similar image.
 
     Views of the same object are never candidates. With scope ``category`` neither are images of other categories. Of
     equals the lower number wins. ``categories`` are the names for the message when there are too few. Costs N^2 D
-    operations in each scope.
+    operations in each scope, in memory of a fixed size; where a square is too much, a library of approximate indices
+    such as faiss finds most of the same images.
     """
-    _, owner = np.unique(object_id, return_inverse=True)
     distinct = objects == "distinct"
-    silhouettes, views = (_silhouettes(masks), _by_object(owner)) if distinct else (None, None)
+    if distinct and masks is None:
+        raise MsrnError(
+            "setting candidate_objects = 'distinct' compares silhouettes, and the data set has no masks: set it to any"
+        )
+    _, owner = np.unique(object_id, return_inverse=True)
+    silhouettes = _silhouettes(masks) if distinct else None
+    views = np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])  # images of each object
     candidates = np.empty((len(features), count), np.int64)
+    place = category if scope == "category" else np.zeros(len(features), int)
     with tqdm(desc="candidates", total=len(features), unit="image", disable=not progress, delay=2) as bar:
-        for images in _scopes(category, scope):
-            _check_enough(images, owner, category, count, scope, objects, categories)
-            for part, near in most_similar(features, images, owner, {objects: count}, device):
-                candidates[part] = near[objects]  # (R,count)
+        for value in np.unique(place):
+            images = np.flatnonzero(place == value)
+            name = f"category {categories[value] if categories else int(value)!r}" if scope == "category" else ""
+            _check_enough(owner[images], count, distinct, name)
+            for part, near in _most_similar(features, images, owner[images], count, distinct, device):
+                candidates[part] = near
                 for image in part if distinct else ():
-                    similar = [views[place] for place in owner[candidates[image]]]
-                    candidates[image] = [_most_different(silhouettes, image, others) for others in similar]
+                    shown = [views[one] for one in owner[candidates[image]]]
+                    candidates[image] = [others[_overlap(silhouettes, image, others).argmin()] for others in shown]
                 bar.update(len(part))
     return candidates
 
 
-def _scopes(category: np.ndarray, scope: str) -> Iterator[np.ndarray]:
-    """Numbers of the images that are candidates of each other."""
-    if scope == "all":
-        yield np.arange(len(category))
-    else:
-        for value in np.unique(category):
-            yield np.flatnonzero(category == value)
+def _most_similar(
+    features: np.ndarray, images: np.ndarray, owner: np.ndarray, count: int, distinct: bool, device: str
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Some (R,) of ``images`` (M,) at a time, with the best image (R,count) of each of the ``count`` best groups.
+
+    A group is an object where they are ``distinct``, else an image; ``owner`` (M,) are the objects. A rank is the
+    similarity in steps of 2^-30, rounded down, and below it the place among ``images``, counted backwards. No two are
+    equal, and neither blocks nor threads nor the device change any.
+    """
+    group = np.unique(owner, return_inverse=True)[1] if distinct else np.arange(len(images))
+    groups = int(group.max()) + 1
+    owner, group = torch.from_numpy(owner).to(device), torch.from_numpy(group).to(device)
+    place = torch.arange(len(images), device=device)
+    for part in _slices(len(images), max(1, min(BLOCK, RANKS // groups))):
+        own = _in_steps(features[images[part]], device)
+        best = torch.full((len(own), groups), LEAST, device=device)
+        for others in _slices(len(images), BLOCK):
+            similarity = own @ _in_steps(features[images[others]], device).T  # in steps of 2^-52
+            rank = ((similarity / 2**22).floor().long() << 31) - place[others]
+            rank.masked_fill_(owner[part, None] == owner[others], LEAST)
+            best.scatter_reduce_(1, group[others].expand_as(rank), rank, "amax")
+        near = -best.topk(count, dim=1).values % 2**31
+        yield images[part], images[near.cpu().numpy()]
 
 
-def _by_object(owner: np.ndarray) -> list[np.ndarray]:
-    """The images of each object, from the object of each image (N,)."""
-    return np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])
+def _in_steps(features: np.ndarray, device: str) -> Tensor:
+    """Unit rows as whole numbers of steps of 2^-26, so that float64 adds their products without error."""
+    return (torch.from_numpy(features).to(device).double() * 2**26).round()
 
 
-def _silhouettes(masks: np.ndarray | None) -> np.ndarray:
+def _silhouettes(masks: np.ndarray) -> np.ndarray:
     """(N, CELLS * CELLS) shares of the cells that masks (N,H,W) cover, in 255ths."""
-    if masks is None:
-        raise MsrnError(
-            "setting candidate_objects = 'distinct' compares silhouettes, and the data set has no masks: set it to any"
-        )
     shares = np.empty((len(masks), CELLS * CELLS), np.uint8)
-    for start in range(0, len(masks), MASKS):
-        part = torch.from_numpy(np.array(masks[start : start + MASKS])).float()
+    for rows in _slices(len(masks), BLOCK):
+        part = torch.from_numpy(np.array(masks[rows])).float()
         cells = functional.adaptive_avg_pool2d(part[:, None], CELLS).flatten(1)
-        shares[start : start + MASKS] = (cells * 255).round().byte().numpy()
+        shares[rows] = (cells * 255).round().byte().numpy()
     return shares
 
 
-def _most_different(silhouettes: np.ndarray, image: int, others: np.ndarray) -> int:
-    """Of ``others`` (P,), by number, the one whose silhouette overlaps least with the image's; the first of equals."""
-    return others[_overlap(silhouettes, image, others).argmin()]
+def _slices(size: int, block: int) -> Iterator[slice]:
+    return (slice(start, start + block) for start in range(0, size, block))
 
 
 def _overlap(silhouettes: np.ndarray, image: int, others: np.ndarray) -> np.ndarray:
@@ -100,25 +126,15 @@ def _overlap(silhouettes: np.ndarray, image: int, others: np.ndarray) -> np.ndar
     return np.minimum(one, other).sum(1) / np.maximum(np.maximum(one, other).sum(1), 1)
 
 
-def _check_enough(
-    images: np.ndarray,
-    owner: np.ndarray,
-    category: np.ndarray,
-    count: int,
-    scope: str,
-    objects: str,
-    categories: Sequence[str] | None,
-) -> None:
-    """Refuse a scope in which an image has too few images of other objects, or too few other objects."""
-    _, sizes = np.unique(owner[images], return_counts=True)
-    others = len(images) - int(sizes.max())
-    number = int(category[images[0]])
-    where = "the collection" if scope == "all" else f"category {categories[number] if categories else number!r}"
-    least, what = (len(sizes) - 1, "other objects") if objects == "distinct" else (others, "images of other objects")
+def _check_enough(owner: np.ndarray, count: int, distinct: bool, category: str) -> None:
+    """Refuse images in which one has too few images of other objects, or too few other objects."""
+    _, sizes = np.unique(owner, return_counts=True)
+    images = len(owner) - int(sizes.max())
+    least, what = (len(sizes) - 1, "other objects") if distinct else (images, "images of other objects")
     if least < count:
         raise MsrnError(
-            f"{where} offers an image only {least} {what}, fewer than the {count} of the setting candidates: lower it "
-            f"to at most {least}, or add objects"
-            + ("" if scope == "all" else ", or leave it out")
-            + (", or set candidate_objects to any" if others >= count else "")
+            f"{category or 'the collection'} offers an image only {least} {what}, fewer than the {count} of the "
+            f"setting candidates: lower it to at most {least}, or add objects"
+            + (", or leave it out" if category else "")
+            + (", or set candidate_objects to any" if images >= count else "")
         )

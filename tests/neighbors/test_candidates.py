@@ -50,6 +50,45 @@ def test_candidates_equal_brute_force(scope, seed):
     assert scope == "all" or (category[found] == category[:, None]).all()
 
 
+def close_images(count: int, size: int, seed: int, groups: int = 4) -> np.ndarray:
+    """Unit rows around a few centres, so close that float32 products cannot tell many of them apart, some equal."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(groups, size))[rng.integers(0, groups, count)]
+    rows += 10.0 ** rng.uniform(-8, -1, (count, 1)) * rng.normal(size=(count, size))
+    rows[rng.integers(0, count, count // 8)] = rows[rng.integers(0, count, count // 8)]
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def in_whole_numbers(features, images, owner, count, distinct):
+    """By Python's integers: features in steps of 2^-26, similarities in steps of 2^-30, rounded down."""
+    steps = [[round(float(x) * 2**26) for x in row] for row in features[images].astype(np.float32)]
+    rows = []
+    for i, one in zip(images, steps, strict=True):
+        products = (sum(a * b for a, b in zip(one, two, strict=True)) for two in steps)
+        similarity = {j: product >> 22 for j, product in zip(images, products, strict=True)}
+        ranking = sorted((j for j in images if owner[j] != owner[i]), key=lambda j: (-similarity[j], j))
+        if distinct:
+            ranking = [next(j for j in ranking if owner[j] == k) for k in dict.fromkeys(owner[j] for j in ranking)]
+        rows.append(ranking[:count])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+@pytest.mark.parametrize(("count", "distinct"), [(13, False), (5, True)])
+def test_not_a_bit_depends_on_blocks(monkeypatch, tmp_path, kind, count, distinct):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "features.npy", close_images(150, 48, 0).astype(kind))
+    features, owner = np.load(tmp_path / "features.npy", mmap_mode="r"), rng.integers(0, 12, 150)
+    images = np.sort(rng.permutation(150)[:100])
+    expected = in_whole_numbers(features, images, owner, count, distinct)
+    for block, ranks in ((1024, 1 << 26), (7, 1 << 26), (40, 900), (16, 1)):
+        monkeypatch.setattr(candidates, "BLOCK", block)
+        monkeypatch.setattr(candidates, "RANKS", ranks)
+        parts = candidates._most_similar(features, images, owner[images], count, distinct, "cpu")
+        order, near = (np.concatenate(column) for column in zip(*parts, strict=True))
+        assert np.array_equal(order, images) and np.array_equal(near, expected)
+
+
 def test_equal_images_rank_by_number():
     features = np.tile(unit(1, 64), (30, 1))
     object_id = np.array([f"{i // 2}" for i in range(30)])

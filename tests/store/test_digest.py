@@ -124,7 +124,10 @@ def test_what_decides_a_training(monkeypatch):
     code_digest(*runs.CODE)
     reached = {name.removeprefix("msrn.") for name in digest._digests}
     backends = {f"render.{name}_backend" for name in ("numba", "triton", "torch", "pytorch3d")}  # chosen when asked for
-    assert reached >= {"losses", "memory", "camera", "training.steps", "neighbors.search", "data.collection"} | backends
+    assert (
+        reached
+        >= {"losses", "memory", "camera", "training.steps", "neighbors.candidates", "data.collection"} | backends
+    )
     assert {name.partition(".")[0] for name in reached if "." in name} == {
         "training", "neighbors", "render", "data", "foreground",
     }  # fmt: skip
