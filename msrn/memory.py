@@ -41,11 +41,6 @@ class MemoryBank(nn.Module):
         self.register_buffer("visits", torch.zeros(terms, dtype=torch.long))
 
     @property
-    def pointer(self) -> Tensor:
-        """The slot v that each term's next feature is written to, (T,)."""
-        return self.visits % self.values.shape[1]
-
-    @property
     def filled(self) -> Tensor:
         """Slots of each term that hold a feature, (T,); always the first ones."""
         slots = self.values.shape[1]

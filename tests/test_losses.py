@@ -202,17 +202,6 @@ def test_squared_distance_is_exact_in_both_forms(shape, density):
                 assert values[i][j] == min(((i - k) ** 2 + (j - m) ** 2 for k, m in at), default=math.inf)
 
 
-def test_squared_distance_does_not_depend_on_the_number_of_threads():
-    mask, before, found = random(7, 9, 11) > 0.8, torch.get_num_threads(), {}
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            found[threads] = distance_transform.squared_distance(mask)
-    finally:
-        torch.set_num_threads(before)
-    assert torch.equal(found[1], found[2])
-
-
 def test_squared_distance_takes_views():
     mask = random(4, 9, 6) < 0.2
     assert torch.equal(

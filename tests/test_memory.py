@@ -54,7 +54,7 @@ def test_write_equals_sample_by_sample(fill_first, slots, gated):
         bank.write(features, keys, accepted)
         slow.write(features, keys, accepted)
         torch.testing.assert_close(bank.values, slow.values, rtol=1e-5, atol=1e-6)
-        assert bank.pointer.tolist() == slow.pointer
+        assert (bank.visits % slots).tolist() == slow.pointer
         assert bank.filled.tolist() == [len(w) if fill_first else slots for w in slow.written]
 
 
@@ -81,7 +81,7 @@ def test_the_bank_keeps_no_graph_and_lives_in_the_state():
     copy.load_state_dict(bank.state_dict())
     for one in (bank, copy):
         one.write(draw(4, 4, seed=1), torch.tensor([0, 0, 0, 1]))
-    assert torch.equal(bank.values, copy.values) and torch.equal(bank.pointer, copy.pointer)
+    assert torch.equal(bank.values, copy.values) and torch.equal(bank.visits, copy.visits)
 
 
 def test_the_literal_start_is_a_seeded_normal_draw():

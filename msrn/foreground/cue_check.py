@@ -44,25 +44,15 @@ def astray(agreements: dict[str, float]) -> list[str]:
 def sentence(agreements: dict[str, float]) -> str:
     """The agreements in words, and what to think of those that are not positive."""
     values = ", ".join(f"{name} {value:+.2f}".replace("-", "−") for name, value in agreements.items())
-    lost = astray(agreements)
-    verdict = (
-        f"The cue of {', '.join(lost)} is no stronger inside M_o than outside: do not trust masks that it refines."
-        if lost
-        else "Every cue is stronger inside."
-    )
+    verdict = "Every cue is stronger inside."
+    if lost := ", ".join(astray(agreements)):
+        verdict = f"The cue of {lost} is no stronger inside M_o than outside: do not trust masks that it refines."
     return f"Agreement of each category's cue with M_o: {values or 'none could be measured'}. {verdict}"
 
 
 def warn(foreground: Foreground) -> None:
     """A line on standard error when the cue of a category lies on the background; each time the cues are used."""
-    if foreground.train.masks is not None or foreground.settings.masks != "refined":  # no cue has a say
-        return
-    agreements = by_category(foreground)
-    if lost := astray(agreements):
-        values = ", ".join(f"{name} {agreements[name]:.2f}" for name in lost)
-        print(
-            f"warning: seed {foreground.seed}: foreground cues are no stronger inside the off-the-shelf masks than "
-            f"outside for {values}: look at them before you trust the refined masks",
-            file=sys.stderr,
-            flush=True,
-        )
+    if foreground.train.masks is None and foreground.settings.masks == "refined":  # else no cue has a say
+        agreements = by_category(foreground)
+        if astray(agreements):
+            print(f"warning: seed {foreground.seed}: {sentence(agreements)}", file=sys.stderr, flush=True)

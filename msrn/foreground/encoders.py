@@ -51,17 +51,26 @@ def encoder_identity(name: str, weights: str | None) -> list[str]:
     """What the pre-trained weights are, for the identity of what is tuned from them: a name with a digest of theirs."""
     if name == "efficientnet-lite0":
         return [_lite_file().name]  # which holds one
-    with open(_weights_file(name, weights), "rb") as file:
-        return [name, hashlib.file_digest(file, "sha256").hexdigest()[:16]]
+    return [name, sha256_of(_weights_file(name, weights))[:16]]
 
 
 def _weights_file(name: str, weights: str | None) -> Path:
     if weights is None:
         raise MsrnError(f"cue_encoder = {name!r}: needs torchvision's file in weights.cue, or use efficientnet-lite0")
+    return weights_file("cue", weights, f"give torchvision's ImageNet weights of {name}")
+
+
+def weights_file(key: str, weights: str, advice: str) -> Path:
+    """The file of a request's ``weights``, of which ``key`` is the network."""
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise MsrnError(f"weights.cue = {weights!r}: no such file; give torchvision's ImageNet weights of {name}")
+        raise MsrnError(f"weights.{key} = {weights!r}: no such file; {advice}")
     return path
+
+
+def sha256_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _lite_file() -> Path:

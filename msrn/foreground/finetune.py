@@ -80,11 +80,8 @@ class RawImages:
     def rows(self, seed: int, step: int) -> np.ndarray:
         """Row numbers of the batch at ``step``: each epoch walks through full batches in an order of its own."""
         epoch, place = divmod(step, self.count // self.batch)
-        return np.sort(self._order(seed, epoch)[place * self.batch : (place + 1) * self.batch])
-
-    @functools.lru_cache(maxsize=1)  # noqa: B019  one per training, which lives as long
-    def _order(self, seed: int, epoch: int) -> np.ndarray:
-        return np.random.default_rng((seed, epoch)).permutation(self.count)
+        order = np.random.default_rng((seed, epoch)).permutation(self.count)
+        return np.sort(order[place * self.batch : (place + 1) * self.batch])
 
     def read(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """Images (B,3,H,W) in 0..1 and categories (B,); every other image mirrored, at random."""
@@ -95,8 +92,7 @@ class RawImages:
     @functools.cached_property
     def probe(self) -> tuple[Tensor, Tensor, Tensor]:
         """Images, categories and M_o (P,H,W) of a fixed sample."""
-        sample = np.random.default_rng(0).permutation(self.count)[:PROBED]
-        rows = np.sort(sample)
+        rows = np.sort(np.random.default_rng(0).permutation(self.count)[:PROBED])
         coarse = self.saliency.masks(np.asarray(self.collection.images[rows]), progress=False)
         return *self._at(rows), torch.from_numpy(coarse).to(self.device).float()
 

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +18,13 @@ from tqdm import tqdm
 
 from msrn import paths
 from msrn.data.collection import ImageCollection
-from msrn.errors import MsrnError
 from msrn.foreground.encoders import encoder_identity
 from msrn.foreground.finetune import RawImages, Tuning, tune
 from msrn.foreground.perceptron import Perceptron
 from msrn.foreground.refinement import cut_out, refine, stretch, weigh
 from msrn.foreground.saliency import Saliency
 from msrn.settings import FOREGROUND_SETTINGS, Settings
-from msrn.store.array_cache import Make, cached_arrays, is_cached
+from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.checkpointing import load_state, opened, params_of, read_log
 from msrn.store.digest import code_digest, digest_of
 from msrn.store.results import device_name
@@ -35,9 +33,8 @@ SIZE = 64
 """Side of the images that come out, as of all data sets."""
 BATCH = 32
 OCCUPIED, EMPTY = 1, 2  # states of a segmented image: whether it has any foreground
-OF_REFINEMENT = ("refinement", "cue_threshold")
-OF_THE_CUE = FOREGROUND_SETTINGS - {"masks", *OF_REFINEMENT}
-OF_THE_BANK = {"memory_slots", "memory_momentum", "memory_fill_first"}
+OF_REFINEMENT = {"refinement", "cue_threshold"}
+OF_TUNING = FOREGROUND_SETTINGS - {"masks", *OF_REFINEMENT} | {"memory_slots", "memory_momentum", "memory_fill_first"}
 
 
 @dataclass(frozen=True)
@@ -72,17 +69,27 @@ class Foreground:
 
     @functools.cached_property
     def _tuned(self) -> tuple[Perceptron, str]:
-        s, label = self.settings, f"foreground cues, seed {self.seed}"
-        categories, weights = len(self.train.categories), self.weights.get("cue")
-        with opened(self._folder, self._content(), label, self.progress, self.until) as folder:
+        s, categories, weights = self.settings, self.train.categories, self.weights.get("cue")
+        content = {
+            "dataset": self.train.name,
+            "split": self.train.split,
+            "fingerprint": self.train.fingerprint,
+            "code": code_digest("msrn.foreground.finetune"),
+            "seed": self.seed,
+            "device": device_name(self.device),
+            "categories": list(categories),
+            "settings": {**s.model_dump(mode="json"), "steps": s.cue_steps},
+        }
+        label = f"foreground cues, seed {self.seed}"
+        with opened(self._folder, content, label, self.progress, self.until) as folder:
             if not folder.finished:
-                run = Tuning.start(s, categories, self.seed, self.device, weights)
+                run = Tuning.start(s, len(categories), self.seed, self.device, weights)
                 folder.begin(run)
                 tune(run, RawImages(self.train, self.saliency, s, self.device), folder)
         if self.progress and folder.finished:
             print(folder.how, file=sys.stderr, flush=True)
         with torch.random.fork_rng(devices=[]):  # its random start, soon replaced, is nobody else's business
-            network = Perceptron(s, categories, weights=weights)
+            network = Perceptron(s, len(categories), weights=weights)
         network.load_state_dict(load_state(self._folder)["network"])
         return network.to(self.device, memory_format=torch.channels_last).eval(), folder.how
 
@@ -94,23 +101,27 @@ class Foreground:
     @property
     def log(self) -> list[dict]:
         """The log of the fine-tuning, a record every few steps."""
-        records = read_log(self._folder)
-        if not records:
-            raise MsrnError(f"{self._folder}: its log.jsonl is gone; delete that folder and run again")
-        return records
+        return read_log(self._folder)
 
     @property
     def tuned_on(self) -> str:
         """The device of the fine-tuning."""
         return (params_of(self._folder) or {}).get("device", device_name(self.device))
 
+    @property
+    def _folder(self) -> Path:
+        """Of the fine-tuning, in the run store."""
+        settings = {name: value for name, value in self.settings.model_dump(mode="json").items() if name in OF_TUNING}
+        identity = [settings, self.train.fingerprint, code_digest("msrn.foreground.finetune"), self.seed]
+        identity += [self.saliency.identity]  # M_o has a say in the sign
+        identity += encoder_identity(self.settings.cue_encoder, self.weights.get("cue"))
+        return paths.runs_folder() / f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
+
     def apply(self, collection: ImageCollection) -> ImageCollection:
         """``collection`` segmented, or as it is when it has masks. Its images without any foreground stay, empty."""
         if collection.masks is not None:
             return collection
         key = self._key(collection)
-        if not is_cached("foreground", key):
-            self._prepare(collection)
         arrays = cached_arrays("foreground", key, lambda make: self._segment(collection, make), resume=True)
         empty = int((arrays["state"] == EMPTY).sum())
         if empty:
@@ -145,24 +156,18 @@ class Foreground:
 
     def cues(self, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
         """M_f (N,H,W) of each image's category, enlarged and stretched to 0..1."""
-        network = self.perceptron  # fine-tuned with gradients, so not below
+        network, stretched = self.perceptron, []  # fine-tuned with gradients, so not below
         with torch.inference_mode():
-            return np.concatenate(
-                [
-                    self._cues(network, images[rows], None if category is None else category[rows])
-                    for rows in (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
-                ]
-            )
-
-    def _cues(self, network: Perceptron, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
-        batch = torch.from_numpy(np.array(images)).to(self.device).float() / 255
-        features = network.features(batch)
-        if category is None:
-            terms = network.scores(features).mean((2, 3)).argmax(1)
-        else:
-            terms = torch.from_numpy(np.array(category, np.int64)).to(self.device)
-        cue = network.cues(features)[torch.arange(len(batch), device=self.device), terms]
-        return stretch(cue.cpu().numpy(), images.shape[2:])
+            for rows in (slice(start, start + BATCH) for start in range(0, len(images), BATCH)):
+                batch = torch.from_numpy(np.array(images[rows])).to(self.device).float() / 255
+                features = network.features(batch)
+                if category is None:
+                    terms = network.scores(features).mean((2, 3)).argmax(1)
+                else:
+                    terms = torch.from_numpy(np.array(category[rows], np.int64)).to(self.device)
+                cue = network.cues(features)[torch.arange(len(batch), device=self.device), terms]
+                stretched.append(stretch(cue.cpu().numpy(), images.shape[2:]))
+        return np.concatenate(stretched)
 
     def _key(self, collection: ImageCollection) -> str:
         """Digest of all that the segmented images depend on."""
@@ -171,19 +176,16 @@ class Foreground:
         if kind != "true":
             parts += [self.saliency.identity]
         if kind == "refined":
-            parts += [self._run_name(), *(getattr(self.settings, name) for name in OF_REFINEMENT)]
+            parts += [self._folder.name, *(getattr(self.settings, name) for name in sorted(OF_REFINEMENT))]
         return digest_of(*parts)
-
-    def _prepare(self, collection: ImageCollection) -> None:
-        """What takes its time and is kept by itself."""
-        if self.settings.masks != "true":
-            self.saliency.complete(collection.images, self.progress)
-        if self.settings.masks == "refined":
-            _ = self.perceptron
 
     def _segment(self, collection: ImageCollection, make: Make) -> None:
         """Segment block by block; one that was interrupted goes on. Categories are known in training alone; elsewhere
         the perceptron has to say."""
+        if self.settings.masks != "true":
+            self.saliency.complete(collection.images, self.progress)
+        if self.settings.masks == "refined":
+            _ = self.perceptron  # fine-tuned before the bar below
         count, shape = len(collection), (len(collection), SIZE, SIZE)
         arrays = {"images": make("images", (count, 3, SIZE, SIZE), "uint8"), "masks": make("masks", shape, "bool")}
         if collection.has_true_masks:
@@ -205,30 +207,3 @@ class Foreground:
             return np.asarray(collection.true_masks()[rows])
         category = collection.category[rows] if collection.split == "train" else None
         return self.masks(np.asarray(collection.images[rows]), category)
-
-    @property
-    def _folder(self) -> Path:
-        """Of the fine-tuning, in the run store."""
-        return paths.runs_folder() / self._run_name()
-
-    def _run_name(self) -> str:
-        identity = [self._identity(), self.train.fingerprint, code_digest("msrn.foreground.finetune"), self.seed]
-        identity += [self.saliency.identity]  # M_o has a say in the sign
-        identity += encoder_identity(self.settings.cue_encoder, self.weights.get("cue"))
-        return f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
-
-    def _identity(self) -> dict[str, Any]:
-        names = OF_THE_CUE | OF_THE_BANK
-        return {name: value for name, value in self.settings.model_dump(mode="json").items() if name in names}
-
-    def _content(self) -> dict[str, Any]:
-        return {
-            "dataset": self.train.name,
-            "split": self.train.split,
-            "fingerprint": self.train.fingerprint,
-            "code": code_digest("msrn.foreground.finetune"),
-            "seed": self.seed,
-            "device": device_name(self.device),
-            "categories": list(self.train.categories),
-            "settings": {**self.settings.model_dump(mode="json"), "steps": self.settings.cue_steps},
-        }

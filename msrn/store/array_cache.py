@@ -52,11 +52,6 @@ def cached_arrays(kind: str, key: str, build: Callable[[Make], None], resume: bo
     return _open(folder)
 
 
-def is_cached(kind: str, key: str) -> bool:
-    """Whether the arrays under ``kind``/``key`` are there, whole."""
-    return _is_whole(cache_folder() / kind / key)
-
-
 def _open(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from msrn.foreground.refinement import LEAST_PART, MARGIN, cut_out, refine, segment, square_box, stretch, weigh
+from msrn.foreground.refinement import LEAST_PART, MARGIN, cut_out, refine, square_box, stretch, weigh
 
 
 def rectangle(shape: tuple[int, int], top: int, bottom: int, left: int, right: int) -> np.ndarray:
@@ -38,13 +38,6 @@ def test_weigh_decides_where_the_network_is_undecided():
     assert weigh(soft, all_of_it).tolist() == [[[True, True, True, True, False, False]]]
     mixed = np.array([[[0, 0, 0.5, 0.7, 0.7, 1]]], np.float32)  # .42 + .15, .28 + .21, .14 + .21
     assert weigh(soft, mixed).tolist() == [[[True, True, True, False, False, False]]]
-
-
-def test_segment_puts_white_outside():
-    image = np.arange(12, dtype=np.uint8).reshape(1, 3, 2, 2)
-    made = segment(image, np.array([[[True, False], [False, True]]]))
-    assert made.dtype == np.uint8
-    assert made.tolist() == [[[[0, 255], [255, 3]], [[4, 255], [255, 7]], [[8, 255], [255, 11]]]]
 
 
 def test_stretch_enlarges_and_uses_the_whole_range():

@@ -61,20 +61,19 @@ def test_efficientnet_gives_unit_rows_of_the_right_images(pictures, monkeypatch)
 
 @torch.inference_mode()
 def test_efficientnet_has_the_features_of_the_package_that_its_weights_were_made_for():
-    _, load = features.LOADERS["efficientnet-lite2"]
-    unit = torch.nn.functional.normalize(load(None, torch.device("cpu")).embed(photographs()), dim=1)
+    network, _ = features._load_lite("cpu")
+    unit = torch.nn.functional.normalize(network(photographs()), dim=1)
     assert eight_sums(unit) == [pytest.approx(row, rel=1e-4, abs=1e-4) for row in REFERENCE["lite2"]]
 
 
 def test_features_are_computed_once_for_a_collection_and_a_network(pictures, monkeypatch):
     calls = []
 
-    def load(weights, device):
-        calls.append(weights)
-        return features.Extractor(lambda images: images.mean((2, 3)), 3)
+    def load(device):
+        calls.append(device)
+        return lambda images: images.mean((2, 3)), 3
 
-    identify, _ = features.LOADERS["efficientnet-lite2"]
-    monkeypatch.setitem(features.LOADERS, "efficientnet-lite2", (identify, load))
+    monkeypatch.setattr(features, "_load_lite", load)
     first = features.extract_features(pictures, progress=False)
     mean = pictures.images.mean((2, 3)) / 255
     assert first == pytest.approx(mean / np.linalg.norm(mean, axis=1, keepdims=True), abs=1e-5)
@@ -111,8 +110,7 @@ def test_a_failing_batch_is_raised_and_leaves_nothing(pictures, monkeypatch):
     def broken(images: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("out of memory")
 
-    identify, _ = features.LOADERS["efficientnet-lite2"]
-    monkeypatch.setitem(features.LOADERS, "efficientnet-lite2", (identify, lambda *_: features.Extractor(broken, 3)))
+    monkeypatch.setattr(features, "_load_lite", lambda device: (broken, 3))
     with pytest.raises(RuntimeError, match="out of memory"):
         features.extract_features(pictures, progress=False)
     assert not list(pictures.cache.rglob("*.npy"))
@@ -162,8 +160,3 @@ def test_clip_refusals(pictures, small_clip, tmp_path):
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pt")
     refuse("weights.clip = '.*other.pt': not a checkpoint of msrn-tiny .*state dict", str(tmp_path / "other.pt"))
     assert not list((tmp_path / "cache").rglob("*.npy")), "nothing half-written"
-
-
-def test_unknown_features(pictures):
-    with pytest.raises(MsrnError, match=r"features = 'efficientnet' \(did you mean efficientnet-lite2\?\)"):
-        features.extract_features(pictures, "efficientnet")
