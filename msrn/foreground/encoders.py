@@ -9,7 +9,6 @@ and ResNet-50 come from a file.
 """
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +36,7 @@ def load_encoder(name: str, weights: str | None) -> Encoder:
     """E_p by its name in ``cue_encoder``, for images of any size; ``weights`` is torchvision's file of it."""
     if name == "efficientnet-lite0":
         return _lite()
-    path = _weights_file(name, weights)
-    build: Callable[[dict], Encoder] = {"vgg16": _vgg16, "resnet50": _resnet50}[name]
+    path, build = _weights_file(name, weights), _vgg16 if name == "vgg16" else _resnet50
     try:
         return build(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch.load and load_state_dict raise whatever a foreign file makes them stumble over

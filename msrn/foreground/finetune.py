@@ -4,10 +4,9 @@
 
 S_b / S, background activation suppression, is the own category's score with the foreground erased over its score
 without; it teaches the cue to cover all that speaks for the category. With a single category there are no scores; then
-only the area and L_for are left, which know foreground only as the smaller part. And a strong L_for can part images
-along another line than the object's and leave the object in the background, scores or not. So the cue is held against
-M_o on a sample of the images (``agreement``: its mean inside minus outside). When that is negative early on, foreground
-and background are exchanged, once; any training that ends below zero says so.
+only the area and L_for are left, which know foreground only as the smaller part. A strong L_for can also leave the
+object in the background. So the cue is held against M_o on a sample of the images (``agreement``: its mean inside minus
+outside). When that is negative early on, foreground and background are exchanged, once.
 
 A step costs O(B) images through E_p and O(B K Q_f) for the bank. Randomness is a function of (seed, step) alone.
 """
@@ -207,15 +206,9 @@ def mind_the_sign(run: Tuning, record: dict) -> None:
     """Exchange foreground and background when the cue points at the latter; say so when it ends that way."""
     if run.step == SIGN_AT and record["agreement"] < 0:
         run.network.exchange()
-        for group in run.optimizer.param_groups:
-            for weight in group["params"]:
-                run.optimizer.state.pop(weight, None)  # the momentum pointed the other way
+        run.optimizer.state.clear()  # the momentum pointed the other way
         record["exchanged"] = 1.0
         print(f"foreground cues pointed at the background at step {run.step}: exchanged", file=sys.stderr, flush=True)
     if run.step == run.settings.cue_steps and record["agreement"] <= 0 and "exchanged" not in record:
-        print(
-            f"warning: foreground cues are no stronger inside the off-the-shelf masks than outside "
-            f"(agreement {record['agreement']:.2f}): look at them before you trust the refined masks",
-            file=sys.stderr,
-            flush=True,
-        )
+        words = f"foreground cues are no stronger inside M_o than outside (agreement {record['agreement']:.2f})"
+        print(f"warning: {words}: look at them before you trust the refined masks", file=sys.stderr, flush=True)

@@ -1,9 +1,8 @@
 """Foreground perception in its place: data -> foreground -> candidates -> training (the left part of Figure 1a).
 
 A collection with masks passes through. A raw one gets off-the-shelf masks, the perceptron is fine-tuned on its training
-split, and every split is segmented: each once, with a progress bar, and kept; the first two, which take their time, go
-on where they were interrupted. Memory does not grow with N. A raw collection of N images costs N looks of U2-Net, most
-of the time on a machine without a GPU.
+split, and every split is segmented: each once and kept, and each goes on where it was interrupted. Memory does not grow
+with N. A raw collection of N images costs N looks of U2-Net, most of the time on a machine without a GPU.
 """
 
 import functools
