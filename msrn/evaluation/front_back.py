@@ -11,24 +11,27 @@ import torch
 
 from msrn import camera
 from msrn.data.collection import ImageCollection
+from msrn.evaluation.inference import BATCH, reconstructions
 from msrn.network import MSRN
 from msrn.training.batches import prepare
 from msrn.training.steps import render_and_compare
-
-BATCH = 96
 
 
 @torch.no_grad()
 def share_told(network: MSRN, train: ImageCollection, rows: np.ndarray, seed: int = 0) -> float:
     """Share of the images ``rows`` (B,) that the shape of another object of their category, among those of ``rows``,
     fits better that way round; 0.5 by chance, not a number without other objects. Costs two renderings an image."""
-    other = others(np.asarray(train.category[rows]), np.asarray(train.object_id[rows]), np.random.default_rng(seed))
+    category = np.asarray(train.category[rows])
+    other = others(category, np.asarray(train.object_id[rows]), np.random.default_rng(seed))
     places = np.flatnonzero(other >= 0)
     if not len(places):
         return float("nan")
     device = network.faces.device
-    parts = [_reconstruct(network, train, rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
-    vertices, colors, rotation, translation, azimuth = (torch.cat(column) for column in zip(*parts, strict=True))
+    shapes = [shapes for _, shapes in reconstructions(network, train, rows)]
+    vertices, colors, rotation, translation, azimuth = (
+        torch.cat([getattr(part, name) for part in shapes])
+        for name in ("vertices", "face_colors", "rotation", "translation", "azimuth")
+    )
     gains = []
     for start in range(0, len(places), BATCH):
         at = places[start : start + BATCH]
@@ -38,7 +41,7 @@ def share_told(network: MSRN, train: ImageCollection, rows: np.ndarray, seed: in
         poses = camera.either_way(rotation[at, None]), translation[at, None].expand(-1, 2, -1)
         terms, _ = render_and_compare(network, vertices[other[at]], colors[at], *poses, batch, network.settings)
         gains.append(terms["total"][:, 1] - terms["total"][:, 0])
-    way = way_round(azimuth.cpu().numpy(), train.true_pose()[rows, 0], np.asarray(train.category[rows]))
+    way = way_round(azimuth.cpu().numpy(), train.true_pose()[rows, 0], category)
     agrees = np.sign(torch.cat(gains).cpu().numpy()) * way[places] * way[other[places]]
     return float((agrees > 0).mean() + (agrees == 0).mean() / 2)
 
@@ -62,9 +65,3 @@ def way_round(azimuth: np.ndarray, true: np.ndarray, category: np.ndarray) -> np
         common = np.angle(np.exp(2j * error[mine]).mean()) / 2
         way[mine] = np.where(np.cos(error[mine] - common) < 0, -1, 1)
     return way
-
-
-def _reconstruct(network: MSRN, train: ImageCollection, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
-    """Vertices, colours, rotations, translations and azimuths of the images ``rows``."""
-    shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(train.images[rows])))
-    return shapes.vertices, shapes.face_colors, shapes.rotation, shapes.translation, shapes.azimuth

@@ -4,7 +4,7 @@ Everything that tables and figures need from a network passes through ``predict`
 fit alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -55,15 +55,25 @@ PER_IMAGE = [field.name for field in fields(Predictions) if field.name != "faces
 
 
 @torch.no_grad()
-def predict(network: MSRN, collection: ImageCollection, index: Sequence[int]) -> Predictions:
-    """Reconstruct the images ``index`` (N,) of ``collection``, a batch at a time."""
-    index = np.asarray(index, int)
-    parts = []
+def reconstructions(
+    network: MSRN, collection: ImageCollection, index: np.ndarray
+) -> Iterator[tuple[np.ndarray, Reconstruction]]:
+    """The images ``index`` (N,) a batch at a time: which they are, and what the network makes of them."""
     for start in range(0, len(index), BATCH):
         batch = index[start : start + BATCH]
-        shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
+        yield batch, network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
+
+
+@torch.no_grad()
+def predict(network: MSRN, collection: ImageCollection, index: Sequence[int]) -> Predictions:
+    """Reconstruct the images ``index`` (N,) of ``collection``."""
+    parts = []
+    for batch, shapes in reconstructions(network, collection, np.asarray(index, int)):
         masks = None if collection.masks is None else collection.true_masks()[batch]
-        parts.append(_plain(shapes, _fit(shapes, masks, network)))
+        part = {name: getattr(shapes, name) for name in ("vertices", "rotation", "azimuth")}
+        part["face_colors"] = (shapes.face_colors.mean(2) * 255).round().to(torch.uint8)
+        part = {name: values.cpu().numpy() for name, values in part.items()}
+        parts.append(part | {"mask_iou": _fit(shapes, masks, network)})
     joined = {name: np.concatenate([part[name] for part in parts]) for name in PER_IMAGE}
     return Predictions(faces=network.faces.cpu().numpy(), **joined)
 
@@ -79,21 +89,10 @@ def _fit(shapes: Reconstruction, masks: np.ndarray | None, network: MSRN) -> np.
     return mask_iou((alpha > 0.5).cpu().numpy(), true.numpy())
 
 
-def _plain(shapes: Reconstruction, fit: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        "vertices": shapes.vertices.cpu().numpy(),
-        "face_colors": (shapes.face_colors.mean(2) * 255).round().to(torch.uint8).cpu().numpy(),
-        "rotation": shapes.rotation.cpu().numpy(),
-        "azimuth": shapes.azimuth.cpu().numpy(),
-        "mask_iou": fit,
-    }
-
-
 def image_metrics(views: Predictions, test: ImageCollection) -> dict[str, float]:
-    """Mask IoU and pose consistency over all test images: per category, and their macro mean."""
+    """Mask IoU and pose consistency over all test images: their macro means, and by category."""
     true = test.true_pose()[:, 0]
-    rows = {name: np.flatnonzero(test.category == term) for term, name in enumerate(test.categories)}
-    rows = {name: where for name, where in rows.items() if len(where)}
+    rows = {test.categories[term]: np.flatnonzero(test.category == term) for term in np.unique(test.category)}
     columns = {"mask_iou": {name: float(views.mask_iou[where].mean()) for name, where in rows.items()}}
     for m in TURNS:
         columns[f"pose_m{m}"] = {

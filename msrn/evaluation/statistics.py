@@ -17,7 +17,7 @@ from msrn.store.results import Record
 
 SEED = 0  # of the resampling
 ALIKE = 0.1  # of a row's mean: how far apart two rows may be that are said to be alike
-DRAWS_AT_ONCE = 4_000_000  # resampled values in memory at a time
+LEVEL, DRAWS = 0.95, 10_000  # of the bootstrap
 
 
 class Metric(NamedTuple):
@@ -120,8 +120,8 @@ class Comparison:
     def standing(self) -> str:
         """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10]``."""
         signs = f", the paper's sign in {self.agrees} of {len(self.per_seed)} seeds"
-        told = signs if len(self.per_seed) > 1 and not self.close else ""
-        return f"{self.first} − {self.second}: {self.measured.text(self.metric, sign=True)}{told}"
+        signs *= len(self.per_seed) > 1 and not self.close
+        return f"{self.first} − {self.second}: {self.measured.text(self.metric, sign=True)}{signs}"
 
 
 def compare(
@@ -129,12 +129,12 @@ def compare(
     first: str,
     second: str,
     pairs: Sequence[tuple[Record, Record]],
-    close: bool = False,
-    printed: Mapping[str, Mapping[str, float]] | None = None,
+    close: bool,
+    printed: Mapping[str, Mapping[str, float]],
 ) -> Comparison:
     """Two rows from their records side by side (``pairs_by_seed``); ``printed`` holds a row's values by metric."""
     left, right = zip(*pairs, strict=True)
-    values = [(printed or {}).get(name, {}).get(metric) for name in (first, second)]
+    values = [printed.get(name, {}).get(metric) for name in (first, second)]
     published = None if None in values else values[0] - values[1]
     per_seed = tuple(difference([one], [other], metric).mean for one, other in pairs)
     gap, scale = difference(left, right, metric), estimate(right, metric).mean
@@ -143,12 +143,20 @@ def compare(
 
 def interval_of(values: np.ndarray, strata: np.ndarray) -> Estimate:
     """Macro mean and interval of values (M,) of objects in categories (M,)."""
-    return Estimate(macro_mean(values, strata), *bootstrap_interval(values, SEED, strata=strata))
+    return Estimate(macro_mean(values, strata), *bootstrap_interval(values, strata))
 
 
 def macro_mean(values: np.ndarray, strata: np.ndarray) -> float:
     """The mean of the means of the categories that occur."""
     return float(np.mean([values[strata == term].mean() for term in np.unique(strata)]))
+
+
+def object_means(
+    object_id: np.ndarray, category: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Names (M,) in order, categories and mean values of the objects that N images show."""
+    ids, first, inverse = np.unique(object_id, return_index=True, return_inverse=True)
+    return ids, category[first], np.bincount(inverse, values) / np.bincount(inverse)
 
 
 def _per_object(records: Sequence[Record], metric: str, category: str) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -163,49 +171,35 @@ def _per_object(records: Sequence[Record], metric: str, category: str) -> tuple[
 
 
 def bootstrap_interval(
-    values: np.ndarray,
-    seed: int,
-    level: float = 0.95,
-    draws: int = 10_000,
-    strata: np.ndarray | None = None,
+    values: np.ndarray, strata: np.ndarray, seed: int = SEED, draws: int = DRAWS
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval (low, high) of the mean of ``values`` (N,), one per object.
+    """95 % percentile bootstrap interval (low, high) of the macro mean of values (N,) in categories (N,).
 
-    With ``strata`` (N,), the objects' categories, objects are resampled within each and the statistic is the macro
-    mean, the mean of the categories' means. Resamples of few objects vary too little: by (n - 1) / n, which is a half
-    for two, and because their spread is itself a guess. Deviations are stretched by the root of the first and, as
+    Objects are resampled within each category. Resamples of few objects vary too little: by (n - 1) / n, which is a
+    half for two, and because their spread is itself a guess. Deviations are stretched by the root of the first and, as
     Welch and Satterthwaite do, by Student's quantile over the normal one. A category of one object shows no spread.
     """
-    values = np.asarray(values, np.float64)
-    strata = np.zeros(len(values), int) if strata is None else np.asarray(strata)
-    if values.ndim != 1 or not len(values) or strata.shape != values.shape or not np.isfinite(values).all():
-        raise MsrnError(f"bootstrap: values {values.shape}, strata {strata.shape}: expected equal finite (N,), N > 0")
-    if not 0 < level < 1 or draws < 1:
-        raise MsrnError(f"bootstrap: level = {level}, draws = {draws}: expected 0 < level < 1 and at least 1 draw")
     generator = np.random.default_rng(seed)
-    groups = [values[strata == s] for s in np.unique(strata)]
+    groups = [values[strata == term] for term in np.unique(strata)]
     means = np.mean([_resampled_means(group, draws, generator) for group in groups], axis=0)
     center = np.mean([group.mean() for group in groups])
-    ends = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    low, high = center + (ends - center) * _small_sample_stretch(groups, level)
+    ends = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = center + (ends - center) * _small_sample_stretch(groups)
     return float(low), float(high)
 
 
-def _small_sample_stretch(groups: list[np.ndarray], level: float) -> float:
+def _small_sample_stretch(groups: list[np.ndarray]) -> float:
     """Student's quantile over the normal one, at the degrees of freedom of the mean of the groups' means."""
     spread = [(group.var(ddof=1) / len(group), len(group) - 1) for group in groups if len(group) > 1]
     square = sum(variance**2 / freedom for variance, freedom in spread)
     if not square > 0:
         return 1.0
     freedom = sum(variance for variance, _ in spread) ** 2 / square
-    return float(stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2))
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) / stats.norm.ppf((1 + LEVEL) / 2))
 
 
 def _resampled_means(values: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """(draws,) means of as many resamples of ``values`` with replacement, a block of draws at a time."""
-    block = max(1, DRAWS_AT_ONCE // len(values))
-    sizes = [min(block, draws - start) for start in range(0, draws, block)]
-    picks = (generator.integers(0, len(values), (size, len(values))) for size in sizes)
-    means = np.concatenate([values[pick].mean(1) for pick in picks])
+    """(draws,) means of as many resamples of ``values`` with replacement."""
+    means = values[generator.integers(0, len(values), (draws, len(values)))].mean(1)
     stretch = np.sqrt(len(values) / max(len(values) - 1, 1))
     return values.mean() + stretch * (means - values.mean())
