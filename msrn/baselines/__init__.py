@@ -1,14 +1,17 @@
 """Rows that train nothing. Evaluation only."""
 
+import time
 from collections.abc import Sequence
-from functools import partial
 
+from msrn import paths
 from msrn.baselines import lookup, silhouettes
 from msrn.baselines.baseline import Baseline, Given
 from msrn.baselines.mean_shape import mean_shape
 from msrn.data import cameras_known
 from msrn.errors import MsrnError
-from msrn.evaluation.score import Label, score_baseline
+from msrn.evaluation import score as scoring
+from msrn.evaluation.score import Label
+from msrn.store import files, results
 from msrn.store.results import Record
 
 __all__ = ["BASELINES", "Baseline", "Given", "possible", "score"]
@@ -37,11 +40,20 @@ def possible(inputs: Given) -> list[str]:
 
 
 def score(name: str, inputs: Given, label: Label, recorded: Sequence[Record] = ()) -> Record:
-    """The record of a baseline; one of ``recorded`` where it is of the same data and code."""
+    """The record of a baseline: one of ``recorded`` or of the store of runs where it is of the same data and code."""
     if name not in possible(inputs):
         names = ", ".join(possible(inputs))
         raise MsrnError(f"{name}: no row of {inputs.test.name} at profile {label.profile}: expected one of {names}")
     meshes, depends, _ = BASELINES[name]
-    label, module = label._replace(row=name), meshes.__module__
-    rest = inputs.settings, module, depends(inputs), inputs.test, recorded, inputs.progress
-    return score_baseline(partial(meshes, inputs), label, *rest)
+    label, test, points, start = label._replace(row=name), inputs.test, inputs.settings.eval_points, time.perf_counter()
+    evaluation = scoring.evaluation_digest(test, points, meshes.__module__, name, *depends(inputs))
+    file = paths.runs_folder() / "baselines" / f"{name.replace(' ', '_')}-{evaluation}.json"
+    alike = [record for record in recorded if (record.kind, record.evaluation) == ("baseline", evaluation)]
+    if stored := (alike[0] if alike else scoring.stored_record(files.read_json(file), evaluation)):
+        return label.on(stored)
+    shape = scoring.evaluate_meshes(meshes(inputs), test, inputs.index, points, scoring.SEED, inputs.progress)
+    record = scoring.record_of(shape, test, label, "baseline", inputs.settings, evaluation, start)
+    with files.writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    files.write_json(file, results.to_json(record))
+    return record

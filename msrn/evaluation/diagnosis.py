@@ -5,20 +5,22 @@ compensation (§3.2) only if its prototypes differ and attention tells them apar
 here: true poses and shapes are read for evaluation alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from msrn import camera
 from msrn.data.collection import ImageCollection
-from msrn.evaluation.front_back import share_told
-from msrn.evaluation.inference import reconstructions
+from msrn.evaluation.inference import BATCH, reconstructions
 from msrn.evaluation.metrics import chamfer_l1
 from msrn.evaluation.neighbor_density import OTHER_VIEW
 from msrn.neighbors.selection import prototype_domain, select
 from msrn.network import MSRN
+from msrn.training.batches import prepare
+from msrn.training.steps import render_and_compare
 
 OBJECTS = 4  # of each category, with all of their views
 EVERY = 4  # of those images, one in so many is asked for its neighbours
@@ -51,8 +53,7 @@ def diagnose(network: MSRN, train: ImageCollection, candidates: np.ndarray, seed
     rows = some_images(train, OBJECTS, seed)
     inputs = rows[::EVERY]
     seen = np.union1d(rows, candidates[inputs])
-    parts = [(shapes.code.cpu(), shapes.azimuth.cpu()) for _, shapes in reconstructions(network, train, seen)]
-    code, azimuth = (torch.cat(column) for column in zip(*parts, strict=True))
+    code, azimuth = (values.cpu() for values in _joined(network, train, seen, ("code", "azimuth")))
     true = train.true_pose()[:, 0]
 
     def images(index: np.ndarray) -> Images:
@@ -68,6 +69,12 @@ def diagnose(network: MSRN, train: ImageCollection, candidates: np.ndarray, seed
         **_domains(network, train, asked, np.random.default_rng(seed)),
         **_attention(network, asked),
     }
+
+
+def _joined(network: MSRN, train: ImageCollection, rows: np.ndarray, names: Sequence[str]) -> list[torch.Tensor]:
+    """Parts of the reconstructions of the images ``rows``."""
+    parts = [[getattr(shapes, name) for name in names] for _, shapes in reconstructions(network, train, rows)]
+    return [torch.cat(column) for column in zip(*parts, strict=True)]
 
 
 def some_images(train: ImageCollection, objects: int, seed: int) -> np.ndarray:
@@ -112,6 +119,57 @@ def _sides(images: Images, generator: np.random.Generator) -> Measure:
         return float(np.mean(numbers))
 
     return Measure(sectors(images.azimuth), sectors(generator.uniform(0, 360, len(images.azimuth))))
+
+
+@torch.no_grad()
+def share_told(network: MSRN, train: ImageCollection, rows: np.ndarray, seed: int = 0) -> float:
+    """Share of the images ``rows`` (B,) that the shape of another object of their category, among those of ``rows``,
+    fits better the way round on which the poses of both agree than half a turn on; NaN without other objects.
+
+    A pose that is half a turn off goes unnoticed on the image's own shape, which is wrong in the same way. At one half,
+    the chance, no shape says which side is front, and nothing in the loss could teach it.
+    """
+    category = np.asarray(train.category[rows])
+    other = others(category, np.asarray(train.object_id[rows]), np.random.default_rng(seed))
+    places = np.flatnonzero(other >= 0)
+    if not len(places):
+        return float("nan")
+    device = network.faces.device
+    names = "vertices", "face_colors", "rotation", "translation", "azimuth"
+    vertices, colors, rotation, translation, azimuth = _joined(network, train, rows, names)
+    gains = []
+    for start in range(0, len(places), BATCH):
+        at = places[start : start + BATCH]
+        arrays = (torch.from_numpy(np.ascontiguousarray(x[rows[at]])) for x in (train.images, train.masks))
+        image, mask = (x.to(device) for x in arrays)
+        batch = prepare(image, mask, torch.zeros(len(at), device=device), network.settings.image_size)
+        poses = camera.either_way(rotation[at, None]), translation[at, None].expand(-1, 2, -1)
+        terms, _ = render_and_compare(network, vertices[other[at]], colors[at], *poses, batch, network.settings)
+        gains.append(terms["total"][:, 1] - terms["total"][:, 0])
+    way = way_round(azimuth.cpu().numpy(), train.true_pose()[rows, 0], category)
+    agrees = np.sign(torch.cat(gains).cpu().numpy()) * way[places] * way[other[places]]
+    return float((agrees > 0).mean() + (agrees == 0).mean() / 2)
+
+
+def others(category: np.ndarray, names: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """For each image the place of a random one of another object of its category, -1 where there is none. (B,) each."""
+    place_of = np.full(len(names), -1)
+    for place in range(len(names)):
+        choices = np.flatnonzero((category == category[place]) & (names != names[place]))
+        if len(choices):
+            place_of[place] = generator.choice(choices)
+    return place_of
+
+
+def way_round(azimuth: np.ndarray, true: np.ndarray, category: np.ndarray) -> np.ndarray:
+    """1 or -1 for each image: which of the two ways round its predicted azimuth is, once the turn that a category has
+    in common is taken off up to half turns. (B,) in degrees and (B,) -> (B,)."""
+    error, way = np.radians(azimuth - true), np.ones(len(true))
+    for term in np.unique(category):
+        mine = category == term
+        common = np.angle(np.exp(2j * error[mine]).mean()) / 2
+        way[mine] = np.where(np.cos(error[mine] - common) < 0, -1, 1)
+    return way
 
 
 def _domains(

@@ -1,7 +1,6 @@
 """What a trained network says about images: meshes (Eqs 1-6), the fit of their masks at the predicted pose, azimuths.
 
-Everything that tables and figures need from a network passes through ``predict``, which reads images, and masks for the
-fit alone.
+Tables and figures take all of it from ``predict``, which reads images, and masks for the fit alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,11 +20,10 @@ from msrn.render import soft_rasterize
 
 BATCH = 96
 TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
+POSE_UNIT = "resultant length of {} x (predicted - true azimuth) of a category, mean, 0 to 1"
 IMAGE_UNITS = {
     "mask_iou": "mean over all test images of a category, then over categories, 0 to 1",
-    **{
-        f"pose_m{m}": f"resultant length of {m} x (predicted - true azimuth) of a category, mean, 0 to 1" for m in TURNS
-    },
+    **{f"pose_m{m}": POSE_UNIT.format(m) for m in TURNS},
 }
 
 
@@ -93,12 +91,12 @@ def image_metrics(views: Predictions, test: ImageCollection) -> dict[str, float]
     """Mask IoU and pose consistency over all test images: their macro means, and by category."""
     true = test.true_pose()[:, 0]
     rows = {test.categories[term]: np.flatnonzero(test.category == term) for term in np.unique(test.category)}
-    columns = {"mask_iou": {name: float(views.mask_iou[where].mean()) for name, where in rows.items()}}
+    measures = {"mask_iou": lambda where: float(views.mask_iou[where].mean())}
     for m in TURNS:
-        columns[f"pose_m{m}"] = {
-            name: pose_consistency(views.azimuth[where], true[where], m) for name, where in rows.items()
-        }
-    flat = {metric: float(np.mean(list(values.values()))) for metric, values in columns.items()}
-    for metric, values in columns.items():
+        measures[f"pose_m{m}"] = lambda where, m=m: pose_consistency(views.azimuth[where], true[where], m)
+    flat = {}
+    for metric, measure in measures.items():
+        values = {name: measure(where) for name, where in rows.items()}
+        flat[metric] = float(np.mean(list(values.values())))
         flat |= {f"{metric}.category.{name}": value for name, value in values.items()}
     return flat

@@ -23,16 +23,7 @@ from tqdm import tqdm
 
 from msrn.data.surface import check_mesh, check_points, sample_surface
 from msrn.errors import MsrnError
-from msrn.evaluation.alignment import (
-    IDENTITY,
-    Cloud,
-    Motion,
-    icp,
-    match,
-    normalising,
-    renormalised,
-    search_rotation,
-)
+from msrn.evaluation.alignment import IDENTITY, Cloud, Motion, icp, match, normalising, renormalised, search_rotation
 from msrn.evaluation.metrics import Distances
 from msrn.evaluation.statistics import interval_of, macro_mean, object_means
 

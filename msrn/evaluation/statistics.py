@@ -71,9 +71,9 @@ def estimate(records: Sequence[Record], metric: str, category: str = "") -> Esti
     return interval_of(values, strata)
 
 
-def difference(first: Sequence[Record], second: Sequence[Record], metric: str, category: str = "") -> Estimate:
+def difference(first: Sequence[Record], second: Sequence[Record], metric: str) -> Estimate:
     """Of first - second, paired by object."""
-    (ids, strata, values), (others, _, other_values) = (_per_object(row, metric, category) for row in (first, second))
+    (ids, strata, values), (others, _, other_values) = (_per_object(row, metric) for row in (first, second))
     if ids != others:
         raise MsrnError(
             f"{first[0].variant} and {second[0].variant} were evaluated on different objects: evaluate both anew"
@@ -141,11 +141,6 @@ def compare(
     return Comparison(metric, first, second, close, published, gap, per_seed, scale)
 
 
-def interval_of(values: np.ndarray, strata: np.ndarray) -> Estimate:
-    """Macro mean and interval of values (M,) of objects in categories (M,)."""
-    return Estimate(macro_mean(values, strata), *bootstrap_interval(values, strata))
-
-
 def macro_mean(values: np.ndarray, strata: np.ndarray) -> float:
     """The mean of the means of the categories that occur."""
     return float(np.mean([values[strata == term].mean() for term in np.unique(strata)]))
@@ -159,7 +154,7 @@ def object_means(
     return ids, category[first], np.bincount(inverse, values) / np.bincount(inverse)
 
 
-def _per_object(records: Sequence[Record], metric: str, category: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _per_object(records: Sequence[Record], metric: str, category: str = "") -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names, categories (M,) and values (M,), averaged over the records."""
     columns = [dict(zip(record.objects["object_id"], record.objects[metric], strict=True)) for record in records]
     of = dict(zip(records[0].objects["object_id"], records[0].objects["category"], strict=True))
@@ -170,22 +165,23 @@ def _per_object(records: Sequence[Record], metric: str, category: str) -> tuple[
     return ids, np.array([of[name] for name in ids]), values
 
 
-def bootstrap_interval(
-    values: np.ndarray, strata: np.ndarray, seed: int = SEED, draws: int = DRAWS
-) -> tuple[float, float]:
-    """95 % percentile bootstrap interval (low, high) of the macro mean of values (N,) in categories (N,).
+def interval_of(values: np.ndarray, strata: np.ndarray, seed: int = SEED, draws: int = DRAWS) -> Estimate:
+    """Macro mean of values (N,) of objects in categories (N,), and its percentile bootstrap interval.
 
     Objects are resampled within each category. Resamples of few objects vary too little: by (n - 1) / n, which is a
     half for two, and because their spread is itself a guess. Deviations are stretched by the root of the first and, as
     Welch and Satterthwaite do, by Student's quantile over the normal one. A category of one object shows no spread.
     """
-    generator = np.random.default_rng(seed)
+    generator, resampled = np.random.default_rng(seed), []  # a row of means for each category
     groups = [values[strata == term] for term in np.unique(strata)]
-    means = np.mean([_resampled_means(group, draws, generator) for group in groups], axis=0)
-    center = np.mean([group.mean() for group in groups])
-    ends = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    for group in groups:
+        means = group[generator.integers(0, len(group), (draws, len(group)))].mean(1)
+        stretch = np.sqrt(len(group) / max(len(group) - 1, 1))
+        resampled.append(group.mean() + stretch * (means - group.mean()))
+    center = macro_mean(values, strata)
+    ends = np.quantile(np.mean(resampled, axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     low, high = center + (ends - center) * _small_sample_stretch(groups)
-    return float(low), float(high)
+    return Estimate(center, float(low), float(high))
 
 
 def _small_sample_stretch(groups: list[np.ndarray]) -> float:
@@ -196,10 +192,3 @@ def _small_sample_stretch(groups: list[np.ndarray]) -> float:
         return 1.0
     freedom = sum(variance for variance, _ in spread) ** 2 / square
     return float(stats.t.ppf((1 + LEVEL) / 2, freedom) / stats.norm.ppf((1 + LEVEL) / 2))
-
-
-def _resampled_means(values: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """(draws,) means of as many resamples of ``values`` with replacement."""
-    means = values[generator.integers(0, len(values), (draws, len(values)))].mean(1)
-    stretch = np.sqrt(len(values) / max(len(values) - 1, 1))
-    return values.mean() + stretch * (means - values.mean())
