@@ -1,43 +1,59 @@
-"""Rows that train nothing, a file each, so that nobody takes the others for more than they are. Evaluation only."""
+"""Rows that train nothing. Evaluation only."""
 
+import time
 from collections.abc import Sequence
-from functools import partial
 
-from msrn.baselines import ellipsoid, mean_shape, random_object, retrieval, silhouettes
+from msrn import paths
+from msrn.baselines import lookup, silhouettes
 from msrn.baselines.baseline import Baseline, Given
+from msrn.baselines.mean_shape import mean_shape
 from msrn.data import cameras_known
 from msrn.errors import MsrnError
-from msrn.evaluation.score import Label, score_baseline
+from msrn.evaluation import score as scoring
+from msrn.evaluation.score import Label
+from msrn.store import files, results
 from msrn.store.results import Record
 
 __all__ = ["BASELINES", "Baseline", "Given", "possible", "score"]
 
-# in the order of the tables
-BASELINES: dict[str, Baseline] = {
-    baseline.name: baseline
-    for baseline in (
-        ellipsoid.BASELINE,
-        mean_shape.BASELINE,
-        random_object.BASELINE,
-        retrieval.CATEGORY_KNOWN,
-        retrieval.ANY_CATEGORY,
-        silhouettes.BASELINE,
-    )
+FITTED = "fitted to all its masks, poses known"
+BASELINES = {  # in the order of the tables
+    "starting ellipsoid": Baseline(
+        lookup.ellipsoid, lambda inputs: [inputs.settings.ellipsoid, inputs.settings.mesh_level]
+    ),
+    "mean shape, category known": Baseline(mean_shape, lambda inputs: [inputs.train.fingerprint]),
+    "random object, category known": Baseline(lookup.random_object, lambda inputs: [inputs.train.fingerprint]),
+    "retrieval, category known": Baseline(lookup.similar_object_of_category, Given.features_depend),
+    "retrieval": Baseline(lookup.similar_object, Given.features_depend),
+    FITTED: Baseline(
+        silhouettes.fitted_meshes,
+        lambda inputs: [getattr(inputs.settings, name) for name in silhouettes.SETTINGS],
+        silhouettes.SETTINGS,
+    ),
 }
 
 
 def possible(inputs: Given) -> list[str]:
     """The names of those that there can be: meshes are fitted to masks only where all cameras are known."""
     fitting = cameras_known(inputs.test.name) and not inputs.quick
-    return [name for name, baseline in BASELINES.items() if fitting or not baseline.needs_cameras]
+    return [name for name in BASELINES if fitting or name != FITTED]
 
 
 def score(name: str, inputs: Given, label: Label, recorded: Sequence[Record] = ()) -> Record:
-    """The record of a baseline; one of ``recorded`` where it is of the same data and code."""
+    """The record of a baseline: one of ``recorded`` or of the store of runs where it is of the same data and code."""
     if name not in possible(inputs):
         names = ", ".join(possible(inputs))
         raise MsrnError(f"{name}: no row of {inputs.test.name} at profile {label.profile}: expected one of {names}")
-    baseline = BASELINES[name]
-    meshes, depends = partial(baseline.meshes, inputs), baseline.depends(inputs)
-    rest = inputs.settings, baseline.module, depends, inputs.test, recorded, inputs.progress
-    return score_baseline(meshes, label._replace(row=name), *rest)
+    meshes, depends, _ = BASELINES[name]
+    label, test, points, start = label._replace(row=name), inputs.test, inputs.settings.eval_points, time.perf_counter()
+    evaluation = scoring.evaluation_digest(test, points, meshes.__module__, name, *depends(inputs))
+    file = paths.runs_folder() / "baselines" / f"{name.replace(' ', '_')}-{evaluation}.json"
+    alike = [record for record in recorded if (record.kind, record.evaluation) == ("baseline", evaluation)]
+    if stored := (alike[0] if alike else scoring.stored_record(files.read_json(file), evaluation)):
+        return label.on(stored)
+    shape = scoring.evaluate_meshes(meshes(inputs), test, inputs.index, points, scoring.SEED, inputs.progress)
+    record = scoring.record_of(shape, test, label, "baseline", inputs.settings, evaluation, start)
+    with files.writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    files.write_json(file, results.to_json(record))
+    return record

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from msrn.data.collection import ImageCollection
+from msrn.errors import MsrnError
 from msrn.evaluation.protocol import Mesh
 from msrn.neighbors.features import extract_features, features_identity
 from msrn.settings import Settings
@@ -29,6 +30,21 @@ class Given:
         """The images to answer, (M,)."""
         return self.test.evaluation_index
 
+    @property
+    def category(self) -> np.ndarray:
+        """Their categories, (M,)."""
+        return self.test.category[self.index]
+
+    def training_objects(self) -> dict[int, np.ndarray]:
+        """Names of the training objects of each category of the images to answer."""
+        ids, first = np.unique(self.train.object_id, return_index=True)
+        objects = {term: ids[self.train.category[first] == term] for term in np.unique(self.category)}
+        for term, names in objects.items():
+            if not len(names):
+                name = self.test.categories[term]
+                raise MsrnError(f"baseline: 0 training objects of category {name}: expected 1 or more")
+        return objects
+
     def features(self, collection: ImageCollection) -> np.ndarray:
         """Eqs 28-30, (N, D) unit rows."""
         name, weights = self.settings.features, self.weights.get("clip")
@@ -38,13 +54,9 @@ class Given:
         return [self.train.fingerprint, *features_identity(self.settings.features, self.weights.get("clip"))]
 
 
-@dataclass(frozen=True)
-class Baseline:
+class Baseline(NamedTuple):
     """A row that trains nothing."""
 
-    name: str
-    module: str  # whose code makes the meshes
     meshes: Callable[[Given], Sequence[Mesh]]  # one for each of ``Given.index``
     depends: Callable[[Given], list[Any]]  # all that they depend on besides the test split and the code
-    settings: tuple[str, ...] = ()  # settings that they depend on
-    needs_cameras: bool = False  # whether every camera of the data set must be known, and minutes be there
+    settings: tuple[str, ...] = ()  # a recorded row stands beside networks of the same ones only

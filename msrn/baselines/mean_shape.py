@@ -4,14 +4,13 @@ Evaluation only: it reads the true shapes of training objects. Where the mean of
 which it encloses as much as they do on average, there is its surface, found by marching tetrahedra.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes
 
-from msrn.baselines.baseline import Baseline
-from msrn.errors import MsrnError
+from msrn.baselines.baseline import Given
+from msrn.data.collection import ImageCollection
 from msrn.evaluation.protocol import Mesh
 
 RESOLUTION = 48  # voxels along an edge of the grid
@@ -22,40 +21,26 @@ CORNERS = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]) 
 TETRAHEDRA = np.array([(0, a, b, 7) for a, b in ((1, 3), (3, 2), (2, 6), (6, 4), (4, 5), (5, 1))])
 
 
-def mean_shape(collection: Any, indices: Sequence[int], training: Any, resolution: int = RESOLUTION) -> list[Mesh]:
-    """For each of the images ``indices``, the mean of all training objects of its category."""
-    category = np.asarray(collection.category)[np.asarray(indices, int)]
-    ids, first = np.unique(training.object_id, return_index=True)
-    means = {}
-    for term in np.unique(category):
-        names = ids[training.category[first] == term]
-        if not len(names):
-            raise MsrnError(
-                f"baseline: 0 training objects of category {collection.categories[term]}: expected 1 or more"
-            )
-        means[term] = _mean_of((training.ground_truth(name) for name in names), len(names), resolution)
-    return [means[term] for term in category]
+def mean_shape(inputs: Given) -> list[Mesh]:
+    """For each image the mean of all training objects of its category."""
+    means = {term: _mean_of(inputs.train, names) for term, names in inputs.training_objects().items()}
+    return [means[term] for term in inputs.category]
 
 
-def _mean_of(truths: Iterable[Any], count: int, resolution: int) -> Mesh:
+def _mean_of(train: ImageCollection, names: Sequence[str]) -> Mesh:
     """The mean of centred shapes of longest edge 1."""
-    pitch = 1.0 / (resolution - 2 * MARGIN)
-    origin = -pitch * resolution / 2
-    mean, volume = np.zeros((resolution,) * 3), 0.0
-    for truth in truths:
-        shell, body = _solid((truth.points(POINTS, seed=0) - origin) / pitch, resolution)
-        mean += body / count
-        volume += (body.sum() - shell.sum() / 2) / count  # half of what the surface passes lies inside
+    pitch = 1.0 / (RESOLUTION - 2 * MARGIN)
+    origin = -pitch * RESOLUTION / 2
+    mean, volume = np.zeros((RESOLUTION,) * 3), 0.0
+    for name in names:
+        points = (train.ground_truth(name).points(POINTS, seed=0) - origin) / pitch
+        shell = np.zeros((RESOLUTION,) * 3, bool)  # voxels that the surface passes
+        shell[tuple(np.clip(points, 0, RESOLUTION - 1).astype(int).T)] = True
+        body = binary_fill_holes(shell)  # with what they enclose, so meshes need not be closed
+        mean += body / len(names)
+        volume += (body.sum() - shell.sum() / 2) / len(names)  # half of what the surface passes lies inside
     vertices, faces = marching_tetrahedra(mean, _level(mean, volume))
     return origin + pitch * (vertices + 0.5), faces  # values stand for the centres of voxels
-
-
-def _solid(points: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels (resolution,)*3 that a surface passes, and the same with what they enclose, so that meshes need not be
-    closed."""
-    shell = np.zeros((resolution,) * 3, bool)
-    shell[tuple(np.clip(points, 0, resolution - 1).astype(int).T)] = True
-    return shell, binary_fill_holes(shell)
 
 
 def _level(values: np.ndarray, count: float) -> float:
@@ -89,8 +74,6 @@ def marching_tetrahedra(values: np.ndarray, level: float) -> Mesh:
         )
     ]
     vertices = np.concatenate(triangles).reshape(-1, 3)
-    if not len(vertices):
-        raise MsrnError(f"marching tetrahedra: no value passes {level:g}: expected some above and some below")
     return vertices, np.arange(len(vertices)).reshape(-1, 3)
 
 
@@ -99,11 +82,3 @@ def _crossings(points: np.ndarray, height: np.ndarray, edges: Sequence[tuple[int
     start, end = np.array(edges).T
     share = height[:, start] / (height[:, start] - height[:, end])
     return points[:, start] + share[..., None] * (points[:, end] - points[:, start])
-
-
-BASELINE = Baseline(
-    "mean shape, category known",
-    __name__,
-    lambda inputs: mean_shape(inputs.test, inputs.index, inputs.train),
-    lambda inputs: [inputs.train.fingerprint],
-)

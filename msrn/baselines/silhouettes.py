@@ -8,16 +8,13 @@ rise by half its width times tan 30 without a change in any mask. It is no stric
 other objects what the masks of one leave open.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from msrn import camera, losses
-from msrn.baselines.baseline import Baseline
+from msrn.baselines.baseline import Given
+from msrn.data.collection import ImageCollection
 from msrn.evaluation.protocol import Mesh
 from msrn.render import soft_rasterize
 from msrn.render.icosphere import icosphere
@@ -33,23 +30,23 @@ SETTINGS = tuple(
 )
 
 
-def fitted_meshes(collection: Any, indices: Sequence[int], s: Settings, progress: bool = False) -> list[Mesh]:
-    """For each of the images ``indices``, the mesh of its object, from all images of it in ``collection``.
+def fitted_meshes(inputs: Given) -> list[Mesh]:
+    """For each image the mesh of its object, from all test images of it.
 
     Of the settings, ``SETTINGS`` have a say. The cameras are those of ``true_pose`` at distance 2.732, as the
     network's own. Time grows as objects x views x pixels; some two seconds an object of 24 views at profile laptop on
     one core.
     """
-    poses, ids = torch.from_numpy(collection.true_pose()), collection.object_id
-    bar = tqdm(indices, "fitting to masks", unit="object", disable=not progress)
-    return [_fit(collection, np.flatnonzero(ids == ids[index]), poses, s) for index in bar]
+    test = inputs.test
+    bar = tqdm(inputs.index, "fitting to masks", unit="object", disable=not inputs.progress)
+    return [_fit(test, np.flatnonzero(test.object_id == test.object_id[image]), inputs.settings) for image in bar]
 
 
-def _fit(collection: Any, rows: np.ndarray, poses: Tensor, s: Settings) -> Mesh:
+def _fit(test: ImageCollection, rows: np.ndarray, s: Settings) -> Mesh:
     """The mesh whose silhouettes come nearest the masks (B, H, W) of the images ``rows``."""
-    images, masks = (torch.from_numpy(np.array(array[rows])) for array in (collection.images, collection.masks))
+    images, masks = (torch.from_numpy(np.array(array[rows])) for array in (test.images, test.masks))
     mask = prepare(images, masks, torch.zeros(len(rows), dtype=torch.int64), s.image_size).mask
-    rotation = camera.rotation(*poses[rows].unbind(1))  # (B, 3, 3)
+    rotation = camera.rotation(*torch.from_numpy(test.true_pose()[rows]).unbind(1))  # (B, 3, 3)
     translation = rotation.new_tensor([0.0, 0.0, camera.DISTANCE]).expand(len(rows), 3)
     sphere, faces = icosphere(s.mesh_level)
     vertices = (sphere.float() * torch.tensor(s.ellipsoid)).requires_grad_()  # (V, 3)
@@ -66,13 +63,3 @@ def _fit(collection: Any, rows: np.ndarray, poses: Tensor, s: Settings) -> Mesh:
         ((losses.bce(mask, transparency) + s.affinity_weight * far).mean() + rough.mean()).backward()
         optimizer.step()
     return vertices.detach().double().numpy(), faces.numpy()
-
-
-BASELINE = Baseline(
-    "fitted to all its masks, poses known",
-    __name__,
-    lambda inputs: fitted_meshes(inputs.test, inputs.index, inputs.settings, inputs.progress),
-    lambda inputs: [getattr(inputs.settings, name) for name in SETTINGS],
-    SETTINGS,
-    needs_cameras=True,
-)

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from msrn.data.surface import check_points
 from msrn.errors import MsrnError
 from msrn.evaluation.metrics import Distances, tree
 
-SEARCH_QUERIES = 500  # points of each cloud that score one rotation of the search
-ICP_QUERIES = 500  # points of each cloud that are matched in one iteration of ICP
-ICP_TOLERANCE = 1e-3  # ICP stops when an iteration lowers its mean squared distance by less than this share
+STEPS = 24  # equal turns of the search
+ITERATIONS = 50  # of ICP, at most
+QUERIES = 500  # points of each cloud that score a turn of the search, or are matched in an iteration of ICP
+TOLERANCE = 1e-3  # ICP stops when an iteration lowers its mean squared distance by less than this share
 SCALE_LIMIT = 4.0  # largest stretch or squeeze of an axis: ICP must not flatten a cloud, or rescue a flat one
 
 
@@ -27,7 +27,6 @@ class Motion(NamedTuple):
     """(3,)"""
 
     def apply(self, points: np.ndarray) -> np.ndarray:
-        """The points (P, 3) after the motion."""
         return points @ self.linear + self.offset
 
     def then(self, following: "Motion") -> "Motion":
@@ -35,7 +34,6 @@ class Motion(NamedTuple):
         return Motion(self.linear @ following.linear, following.apply(self.offset))
 
     def inverse(self) -> "Motion":
-        """The motion that undoes this one."""
         back = np.linalg.inv(self.linear)
         return Motion(back, -self.offset @ back)
 
@@ -57,25 +55,18 @@ class Cloud:
         self.tree = tree(points)
 
     def some(self, count: int) -> np.ndarray:
-        """Indices of at most ``count`` points, evenly spread over the order of the points."""
-        return np.linspace(0, len(self.points) - 1, min(count, len(self.points))).astype(int)
+        """At most ``count`` points, evenly spread over their order."""
+        return self.points[np.linspace(0, len(self.points) - 1, min(count, len(self.points))).astype(int)]
 
 
-class Matches(NamedTuple):
-    """Nearest points both ways: ``source`` (M, 3) of the unmoved prediction, ``target`` (M, 3) of the truth."""
+def match(predicted: Cloud, true: Cloud, motion: Motion, count: int) -> tuple[np.ndarray, np.ndarray, Distances]:
+    """Nearest points both ways: (M, 3) of the unmoved prediction, (M, 3) of the truth, and their distances when moved.
 
-    source: np.ndarray
-    target: np.ndarray
-    distances: Distances
-
-
-def match(predicted: Cloud, true: Cloud, motion: Motion, count: int) -> Matches:
-    """Match ``count`` points of the moved prediction to the truth, and as many of the truth to the moved prediction.
-
-    Under a similarity the truth is taken back into the prediction's frame, where the tree is there already, and
-    distances are multiplied by the scale. Only another affine motion needs a new tree.
+    ``count`` points of either cloud are matched to all of the other. Under a similarity the truth is taken back into
+    the prediction's frame, where the tree is there already, and distances are multiplied by the scale. Only another
+    affine motion needs a new tree.
     """
-    source, target = predicted.points[predicted.some(count)], true.points[true.some(count)]
+    source, target = predicted.some(count), true.some(count)
     accuracy, nearest_true = true.tree.query(motion.apply(source))
     scale = motion.similarity_scale()
     if scale is None:
@@ -83,20 +74,12 @@ def match(predicted: Cloud, true: Cloud, motion: Motion, count: int) -> Matches:
     else:
         completeness, nearest_predicted = predicted.tree.query(motion.inverse().apply(target))
         completeness = completeness * scale
-    return Matches(
-        np.concatenate([source, predicted.points[nearest_predicted]]),
-        np.concatenate([true.points[nearest_true], target]),
-        Distances(accuracy, completeness),
-    )
-
-
-def normalise(vertices: np.ndarray) -> np.ndarray:
-    """Vertices (V, 3) with the bounding box centred on the origin and its longest edge 1, as every ground truth."""
-    return normalising(check_points(vertices, "vertices")).apply(np.asarray(vertices, np.float64))
+    sources = np.concatenate([source, predicted.points[nearest_predicted]])
+    return sources, np.concatenate([true.points[nearest_true], target]), Distances(accuracy, completeness)
 
 
 def normalising(points: np.ndarray) -> Motion:
-    """The scale and shift that :func:`normalise` applies."""
+    """The scale and shift that centre the bounding box of points (P, 3) and make its longest edge 1, as every truth."""
     low, high = points.min(0), points.max(0)
     edge = (high - low).max()
     if not edge > 0:
@@ -116,58 +99,38 @@ def about_vertical(degrees: float) -> Motion:
     return Motion(np.array([[cosine, 0, -sine], [0, 1, 0], [sine, 0, cosine]]), np.zeros(3))
 
 
-def search_rotation(
-    predicted: np.ndarray, true: np.ndarray, steps: int = 24, extent: np.ndarray | None = None
-) -> Motion:
-    """The best by CD of ``steps`` equal turns of ``predicted`` (P, 3) about the vertical, each normalised anew.
+def search_rotation(predicted: np.ndarray, true: np.ndarray, extent: np.ndarray) -> Motion:
+    """The best by CD of ``STEPS`` equal turns of ``predicted`` (P, 3) about the vertical, each normalised anew.
 
-    A turned box has another longest edge, hence the normalisation at every angle; ``extent`` are the points that it
-    measures, a mesh's vertices where ``predicted`` is a sample of its surface. The first angle is 0, which wins a tie.
-    A coarse score does for steps this far apart: 500 points of each cloud against all of the other.
+    A turned box has another longest edge, hence the normalisation at every angle; ``extent`` (V, 3) are the points that
+    it measures, such as a mesh's vertices. The first angle is 0, which wins a tie. A coarse score does for steps this
+    far apart: ``QUERIES`` points of each cloud against all of the other.
     """
-    predicted, true = check_points(predicted, "predicted points"), check_points(true, "true points")
-    if steps < 1:
-        raise MsrnError(f"search_rotation: steps = {steps}: expected at least 1")
-    extent = predicted if extent is None else check_points(extent, "extent")
     clouds = Cloud(predicted), Cloud(true)
-    turns = [about_vertical(360 * step / steps) for step in range(steps)]
+    turns = [about_vertical(360 * step / STEPS) for step in range(STEPS)]
     candidates = [turn.then(normalising(turn.apply(extent))) for turn in turns]
-    scores = [match(*clouds, motion, SEARCH_QUERIES).distances.chamfer_l1() for motion in candidates]
+    scores = [match(*clouds, motion, QUERIES)[2].chamfer_l1() for motion in candidates]
     return candidates[int(np.argmin(scores))]
 
 
-def rigid_icp(predicted: np.ndarray, true: np.ndarray, iterations: int = 50) -> Motion:
+def icp(predicted: np.ndarray, true: np.ndarray, fit_scale: bool = False) -> Motion:
     """Rotation and translation of ``predicted`` (P, 3) onto ``true`` (P', 3) by point-to-point ICP (Besl, McKay [51]).
 
     Points are matched both ways, half of the weight each, because CD counts both: matching the prediction alone would
     let a small one slide into any part of the truth. No reflection. Of all iterates, the start among them, the one of
-    the smallest CD (at the matched points) is returned, so the result is never worse than the start.
+    the smallest CD (at the matched points) is returned: the mean squared distance cannot rise, CD can.
+
+    With ``fit_scale`` also one scale for each of the prediction's axes, 1/4 to 4, applied before the rotation, as the
+    evaluator of Unicorn, the paper's base, does. The axes of an aligned prediction are its width, height and depth.
     """
-    return _icp(predicted, true, iterations, fit_scale=False)
-
-
-def axis_scale(predicted: np.ndarray, true: np.ndarray, iterations: int = 50) -> Motion:
-    """As :func:`rigid_icp`, with one scale for each of the prediction's axes, applied before the rotation.
-
-    The evaluator of Unicorn, the paper's base, aligns with such a scale. Give it an aligned prediction, whose axes are
-    then the object's width, height and depth. Scales stay within 1/4 to 4.
-    """
-    return _icp(predicted, true, iterations, fit_scale=True)
-
-
-def _icp(predicted: np.ndarray, true: np.ndarray, iterations: int, fit_scale: bool) -> Motion:
-    """Alternate matching and fitting; the mean squared distance cannot rise, CD is watched because it can."""
-    predicted, true = check_points(predicted, "predicted points"), check_points(true, "true points")
-    if iterations < 0:
-        raise MsrnError(f"ICP: iterations = {iterations}: expected 0 or more")
     clouds = Cloud(predicted), Cloud(true)
     scale, motion, best = np.ones(3), IDENTITY, (np.inf, IDENTITY)
     last = np.inf
-    for iteration in range(iterations + 1):
-        source, target, distances = match(*clouds, motion, ICP_QUERIES)
+    for iteration in range(ITERATIONS + 1):
+        source, target, distances = match(*clouds, motion, QUERIES)
         best = min(best, (distances.chamfer_l1(), motion), key=lambda pair: pair[0])
         error = np.square(distances.accuracy).mean() + np.square(distances.completeness).mean()
-        if iteration == iterations or error > (1 - ICP_TOLERANCE) * last or error == 0:
+        if iteration == ITERATIONS or error > (1 - TOLERANCE) * last or error == 0:
             break
         last = error
         weight = np.repeat([0.5 / len(side) for side in distances], [len(side) for side in distances])  # (M,), sum 1

@@ -5,18 +5,22 @@ compensation (§3.2) only if its prototypes differ and attention tells them apar
 here: true poses and shapes are read for evaluation alone.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from msrn import camera
 from msrn.data.collection import ImageCollection
-from msrn.evaluation import front_back as fronts
+from msrn.evaluation.inference import BATCH, reconstructions
 from msrn.evaluation.metrics import chamfer_l1
 from msrn.evaluation.neighbor_density import OTHER_VIEW
 from msrn.neighbors.selection import prototype_domain, select
 from msrn.network import MSRN
+from msrn.training.batches import prepare
+from msrn.training.steps import render_and_compare
 
 OBJECTS = 4  # of each category, with all of their views
 EVERY = 4  # of those images, one in so many is asked for its neighbours
@@ -24,81 +28,53 @@ AGREES = 30.0  # degrees by which a predicted turn between two images may be off
 PAIRS, POINTS = 20, 1000  # pairs of objects of a category whose shapes are compared, points on each
 SECTORS = 12  # of azimuth, by which the sides are counted from which a category is seen
 SHUFFLES = 20  # random domains, for what chance gives
-BATCH = 96
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A value, and what it would be if the network knew nothing."""
+class Measure(NamedTuple):
+    """A value, and what it would be if the network knew nothing; NaN where there is nothing to ask."""
 
-    value: float
+    value: float = float("nan")
     chance: float = float("nan")
 
 
-NOTHING = Measure(float("nan"))
+class Images(NamedTuple):
+    """Some training images: what is true of them, and what the network says."""
+
+    category: np.ndarray  # (B,)
+    object_id: np.ndarray  # (B,)
+    true: np.ndarray  # (B,) azimuth in degrees
+    azimuth: np.ndarray  # (B,) predicted
+    code: torch.Tensor  # z_s (B, Q)
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """What one trained network says of the training images; a measure is not a number where there is nothing to ask."""
-
-    chosen: Measure
-    """Candidates that are neighbours; share."""
-    same_category: Measure
-    """Neighbours of the image's category; share, and that of all candidates."""
-    other_view: Measure
-    """Neighbours seen from another side, an azimuth more than 30 degrees away; share, and that of all candidates."""
-    agrees: Measure
-    """Neighbours whose predicted turn from the image is within 30 degrees of the true one; share."""
-    agrees_by_halves: Measure
-    """The same up to half turns."""
-    sides: Measure
-    """Sectors of azimuth from which the likeliest poses see a category: exponential of the entropy, mean of categories.
-    Few of them: much of its shapes is never compared with an image."""
-    fronts: Measure
-    """Images that the shape of another object fits better the way round on which the poses of both agree than half a
-    turn on; share. One half: shapes do not tell front from back."""
-    told: Measure
-    """Codes whose nearest prototype of all categories is one of their own; share."""
-    one_domain: Measure
-    """Views of an object that fall to the prototype to which most of them do; share."""
-    directions: Measure
-    """Resultant length of the true azimuths in a domain: 1 when it holds a single direction."""
-    shapes: Measure
-    """CD between two objects of a domain, over that of two of the category."""
-    attention: Measure
-    """Attention of the compensation on prototypes of the own category; share."""
-    attended: Measure
-    """Prototypes that it attends to: exponential of the entropy."""
-    change: Measure
-    """Relative change of the code by the compensation."""
-
-
-@dataclass(frozen=True)
-class Codes:
-    """Codes (N, Q) and predicted azimuths (N,) of the images ``rows`` (N,), which are in order."""
-
-    rows: np.ndarray
-    code: torch.Tensor
-    azimuth: np.ndarray
-
-    def at(self, rows: np.ndarray) -> np.ndarray:
-        """Places of ``rows``."""
-        return np.searchsorted(self.rows, rows)
-
-
-def diagnose(network: MSRN, train: ImageCollection, candidates: np.ndarray, seed: int = 0) -> Diagnosis:
-    """What ``network`` makes of some training images and of their ``candidates`` (N, k)."""
+def diagnose(network: MSRN, train: ImageCollection, candidates: np.ndarray, seed: int = 0) -> dict[str, Measure]:
+    """What ``network`` makes of some training images and of their ``candidates`` (N, k); a measure for each line of
+    ``breakdown.LINES``, which explains them."""
     rows = some_images(train, OBJECTS, seed)
     inputs = rows[::EVERY]
-    codes = look(network, train, np.union1d(rows, candidates[inputs]))
-    return Diagnosis(
-        **_neighbors(network, train, candidates, inputs, codes),
-        sides=_sides(train, rows, codes, np.random.default_rng(seed)),
-        fronts=Measure(fronts.share_told(network, train, rows, seed), 0.5),
-        **_domains(network, train, rows, codes, np.random.default_rng(seed)),
-        **_attention(network, train, rows, codes),
-    )
+    seen = np.union1d(rows, candidates[inputs])
+    code, azimuth = (values.cpu() for values in _joined(network, train, seen, ("code", "azimuth")))
+    true = train.true_pose()[:, 0]
+
+    def images(index: np.ndarray) -> Images:
+        at = np.searchsorted(seen, index)
+        category = np.asarray(train.category[index])
+        return Images(category, train.object_id[index], true[index], azimuth.numpy()[at], code[at])
+
+    asked = images(rows)
+    return {
+        **_neighbors(network, images(inputs), images(candidates[inputs])),
+        "sides": _sides(asked, np.random.default_rng(seed)),
+        "fronts": Measure(share_told(network, train, rows, seed), 0.5),
+        **_domains(network, train, asked, np.random.default_rng(seed)),
+        **_attention(network, asked),
+    }
+
+
+def _joined(network: MSRN, train: ImageCollection, rows: np.ndarray, names: Sequence[str]) -> list[torch.Tensor]:
+    """Parts of the reconstructions of the images ``rows``."""
+    parts = [[getattr(shapes, name) for name in names] for _, shapes in reconstructions(network, train, rows)]
+    return [torch.cat(column) for column in zip(*parts, strict=True)]
 
 
 def some_images(train: ImageCollection, objects: int, seed: int) -> np.ndarray:
@@ -110,31 +86,13 @@ def some_images(train: ImageCollection, objects: int, seed: int) -> np.ndarray:
     return np.flatnonzero(np.isin(train.object_id, np.concatenate(picks)))
 
 
-@torch.no_grad()
-def look(network: MSRN, train: ImageCollection, rows: np.ndarray) -> Codes:
-    """Encode the images ``rows``."""
-    parts = []
-    for start in range(0, len(rows), BATCH):
-        images = np.ascontiguousarray(train.images[rows[start : start + BATCH]])
-        shapes = network.reconstruct(torch.from_numpy(images))
-        parts.append((shapes.code.cpu(), shapes.azimuth.cpu()))
-    code, azimuth = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Codes(rows, code, azimuth.numpy())
-
-
-def _neighbors(
-    network: MSRN, train: ImageCollection, candidates: np.ndarray, inputs: np.ndarray, codes: Codes
-) -> dict[str, Measure]:
-    """Eqs 35-38 on ``inputs`` (B,), held against the truth."""
-    others = candidates[inputs]  # (B, k)
-    own, theirs = codes.at(inputs), codes.at(others)
-    category = torch.from_numpy(np.asarray(train.category[inputs]))
+def _neighbors(network: MSRN, inputs: Images, others: Images) -> dict[str, Measure]:
+    """Eqs 35-38 on ``inputs`` (B,) and their candidates ``others`` (B, k), held against the truth."""
     prototypes = _prototypes(network, "neighbor_prototypes")
-    neighbors = select(codes.code[own], category, codes.code[theirs], *prototypes).numpy()  # (B, k)
-    true = train.true_pose()[:, 0]
-    turn = true[others] - true[inputs][:, None]
-    wrong = codes.azimuth[theirs] - codes.azimuth[own][:, None] - turn
-    alike, away = train.category[others] == train.category[inputs][:, None], _angle(turn) > OTHER_VIEW
+    neighbors = select(inputs.code, torch.from_numpy(inputs.category), others.code, *prototypes).numpy()  # (B, k)
+    turn = others.true - inputs.true[:, None]
+    wrong = others.azimuth - inputs.azimuth[:, None] - turn
+    alike, away = others.category == inputs.category[:, None], _angle(turn) > OTHER_VIEW
 
     def share(condition: np.ndarray) -> float:
         return float(condition[neighbors].mean()) if neighbors.any() else float("nan")
@@ -148,74 +106,124 @@ def _neighbors(
     }
 
 
-def _sides(train: ImageCollection, rows: np.ndarray, codes: Codes, generator: np.random.Generator) -> Measure:
-    """From how many sides the images ``rows`` are seen, and from how many they would be at random."""
-    category, azimuth = np.asarray(train.category[rows]), codes.azimuth[codes.at(rows)]
-    return Measure(_sectors(azimuth, category), _sectors(generator.uniform(0, 360, len(azimuth)), category))
+def _sides(images: Images, generator: np.random.Generator) -> Measure:
+    """Effective number of sectors in which azimuths of a category lie, mean over categories. Where it is small, much of
+    a category's shapes is never compared with an image."""
+
+    def sectors(azimuth: np.ndarray) -> float:
+        sector = (azimuth % 360 // (360 / SECTORS)).astype(int) % SECTORS
+        numbers = []
+        for term in np.unique(images.category):
+            share = np.unique(sector[images.category == term], return_counts=True)[1] / (images.category == term).sum()
+            numbers.append(np.exp(-(share * np.log(share)).sum()))
+        return float(np.mean(numbers))
+
+    return Measure(sectors(images.azimuth), sectors(generator.uniform(0, 360, len(images.azimuth))))
 
 
-def _sectors(azimuth: np.ndarray, category: np.ndarray) -> float:
-    """Effective number of sectors in which azimuths of a category lie, mean over categories."""
-    sector = (azimuth % 360 // (360 / SECTORS)).astype(int) % SECTORS
-    numbers = []
+@torch.no_grad()
+def share_told(network: MSRN, train: ImageCollection, rows: np.ndarray, seed: int = 0) -> float:
+    """Share of the images ``rows`` (B,) that the shape of another object of their category, among those of ``rows``,
+    fits better the way round on which the poses of both agree than half a turn on; NaN without other objects.
+
+    A pose that is half a turn off goes unnoticed on the image's own shape, which is wrong in the same way. At one half,
+    the chance, no shape says which side is front, and nothing in the loss could teach it.
+    """
+    category = np.asarray(train.category[rows])
+    other = others(category, np.asarray(train.object_id[rows]), np.random.default_rng(seed))
+    places = np.flatnonzero(other >= 0)
+    if not len(places):
+        return float("nan")
+    device = network.faces.device
+    names = "vertices", "face_colors", "rotation", "translation", "azimuth"
+    vertices, colors, rotation, translation, azimuth = _joined(network, train, rows, names)
+    gains = []
+    for start in range(0, len(places), BATCH):
+        at = places[start : start + BATCH]
+        arrays = (torch.from_numpy(np.ascontiguousarray(x[rows[at]])) for x in (train.images, train.masks))
+        image, mask = (x.to(device) for x in arrays)
+        batch = prepare(image, mask, torch.zeros(len(at), device=device), network.settings.image_size)
+        poses = camera.either_way(rotation[at, None]), translation[at, None].expand(-1, 2, -1)
+        terms, _ = render_and_compare(network, vertices[other[at]], colors[at], *poses, batch, network.settings)
+        gains.append(terms["total"][:, 1] - terms["total"][:, 0])
+    way = way_round(azimuth.cpu().numpy(), train.true_pose()[rows, 0], category)
+    agrees = np.sign(torch.cat(gains).cpu().numpy()) * way[places] * way[other[places]]
+    return float((agrees > 0).mean() + (agrees == 0).mean() / 2)
+
+
+def others(category: np.ndarray, names: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """For each image the place of a random one of another object of its category, -1 where there is none. (B,) each."""
+    place_of = np.full(len(names), -1)
+    for place in range(len(names)):
+        choices = np.flatnonzero((category == category[place]) & (names != names[place]))
+        if len(choices):
+            place_of[place] = generator.choice(choices)
+    return place_of
+
+
+def way_round(azimuth: np.ndarray, true: np.ndarray, category: np.ndarray) -> np.ndarray:
+    """1 or -1 for each image: which of the two ways round its predicted azimuth is, once the turn that a category has
+    in common is taken off up to half turns. (B,) in degrees and (B,) -> (B,)."""
+    error, way = np.radians(azimuth - true), np.ones(len(true))
     for term in np.unique(category):
-        share = np.unique(sector[category == term], return_counts=True)[1] / (category == term).sum()
-        numbers.append(np.exp(-(share * np.log(share)).sum()))
-    return float(np.mean(numbers))
+        mine = category == term
+        common = np.angle(np.exp(2j * error[mine]).mean()) / 2
+        way[mine] = np.where(np.cos(error[mine] - common) < 0, -1, 1)
+    return way
 
 
 def _domains(
-    network: MSRN, train: ImageCollection, rows: np.ndarray, codes: Codes, generator: np.random.Generator
+    network: MSRN, train: ImageCollection, images: Images, generator: np.random.Generator
 ) -> dict[str, Measure]:
-    """What the prototypes P'' divide the images ``rows`` by: category, object, direction, shape."""
+    """What the prototypes P'' divide the images by: category, object, direction, shape."""
     values, valid = _prototypes(network, "neighbor_prototypes")
     if not valid.any():
-        return {"told": NOTHING, "one_domain": NOTHING, "directions": NOTHING, "shapes": NOTHING}
-    code, category = codes.code[codes.at(rows)], np.asarray(train.category[rows])
-    domain = prototype_domain(code, torch.from_numpy(category), values, valid).numpy()
-    names, azimuth = train.object_id[rows], train.true_pose()[rows, 0]
-    random = [_shuffled(domain, category, generator) for _ in range(SHUFFLES)]
+        return dict.fromkeys(("told", "one_domain", "directions", "shapes"), Measure())
+    domain = prototype_domain(images.code, torch.from_numpy(images.category), values, valid).numpy()
+    random = [_shuffled(domain, images.category, generator) for _ in range(SHUFFLES)]
+
+    def beside_chance(measure: Callable[[np.ndarray, Images], float]) -> Measure:
+        return Measure(measure(domain, images), float(np.mean([measure(one, images) for one in random])))
+
     return {
-        "told": _ownership(code, category, values, valid),
-        "one_domain": Measure(_purity(domain, names), float(np.mean([_purity(one, names) for one in random]))),
-        "directions": Measure(
-            _directions(domain, category, azimuth),
-            float(np.mean([_directions(one, category, azimuth) for one in random])),
-        ),
-        "shapes": _shapes(train, domain, category, names, generator),
+        "told": _ownership(images, values, valid),
+        "one_domain": beside_chance(_purity),
+        "directions": beside_chance(_directions),
+        "shapes": _shapes(train, domain, images, generator),
     }
 
 
-def _ownership(code: torch.Tensor, category: np.ndarray, values: torch.Tensor, valid: torch.Tensor) -> Measure:
+def _ownership(images: Images, values: torch.Tensor, valid: torch.Tensor) -> Measure:
+    """Share of codes whose nearest prototype of all categories is one of their own."""
     owner = torch.arange(len(values)).repeat_interleave(values.shape[1])[valid.flatten()].numpy()
     flat = functional.normalize(values.flatten(0, 1)[valid.flatten()], dim=1)
-    nearest = owner[(functional.normalize(code, dim=1) @ flat.T).argmax(1).numpy()]
-    return Measure(float((nearest == category).mean()), float((owner == category[:, None]).mean()))
+    nearest = owner[(functional.normalize(images.code, dim=1) @ flat.T).argmax(1).numpy()]
+    return Measure(float((nearest == images.category).mean()), float((owner == images.category[:, None]).mean()))
 
 
-def _purity(domain: np.ndarray, names: np.ndarray) -> float:
+def _purity(domain: np.ndarray, images: Images) -> float:
     """Share of an object's images in the domain that holds most of them, mean over objects."""
-    most = [np.unique(domain[names == name], return_counts=True)[1].max() for name in np.unique(names)]
-    return float(np.mean(most / np.unique(names, return_counts=True)[1]))
+    counts = [
+        np.unique(domain[images.object_id == name], return_counts=True)[1] for name in np.unique(images.object_id)
+    ]
+    return float(np.mean([count.max() / count.sum() for count in counts]))
 
 
-def _directions(domain: np.ndarray, category: np.ndarray, azimuth: np.ndarray) -> float:
-    """Resultant length of the azimuths of a domain, mean over images."""
-    _, group = np.unique(np.stack([category, domain]), axis=1, return_inverse=True)
-    turns = np.exp(1j * np.radians(azimuth))
+def _directions(domain: np.ndarray, images: Images) -> float:
+    """Resultant length of the true azimuths of a domain, mean over images: 1 when it holds a single direction."""
+    _, group = np.unique(np.stack([images.category, domain]), axis=1, return_inverse=True)
+    turns = np.exp(1j * np.radians(images.true))
     sums = np.abs(np.bincount(group.reshape(-1), turns.real) + 1j * np.bincount(group.reshape(-1), turns.imag))
-    return float(sums.sum() / len(azimuth))
+    return float(sums.sum() / len(images.true))
 
 
-def _shapes(
-    train: ImageCollection, domain: np.ndarray, category: np.ndarray, names: np.ndarray, generator: np.random.Generator
-) -> Measure:
-    """CD between objects of images in one domain over that between objects of a category, medians of categories."""
+def _shapes(train: ImageCollection, domain: np.ndarray, images: Images, generator: np.random.Generator) -> Measure:
+    """CD between objects of images in one domain over that between objects of a category, median of categories."""
+    names = images.object_id
     clouds = {name: train.ground_truth(name).points(POINTS, seed) for seed, name in enumerate(np.unique(names))}
     ratios = []
-    for term in np.unique(category):
-        mine = np.flatnonzero(category == term)
-        pairs = generator.choice(mine, (PAIRS * 8, 2))
+    for term in np.unique(images.category):
+        pairs = generator.choice(np.flatnonzero(images.category == term), (PAIRS * 8, 2))
         pairs = pairs[names[pairs[:, 0]] != names[pairs[:, 1]]]
         together = pairs[domain[pairs[:, 0]] == domain[pairs[:, 1]]][:PAIRS]
         if len(together):
@@ -224,22 +232,21 @@ def _shapes(
                 for some in (together, pairs[:PAIRS])
             )
             ratios.append(near / far)
-    return Measure(float(np.median(ratios)), 1.0) if ratios else NOTHING
+    return Measure(float(np.median(ratios)), 1.0) if ratios else Measure()
 
 
 @torch.no_grad()
-def _attention(network: MSRN, train: ImageCollection, rows: np.ndarray, codes: Codes) -> dict[str, Measure]:
-    """What Eqs 24-26 make of the images ``rows``."""
+def _attention(network: MSRN, images: Images) -> dict[str, Measure]:
+    """What Eqs 24-26 make of the images: attention on the own category, prototypes attended to, change of the code."""
     if not network.compensating:
-        return {"attention": NOTHING, "attended": NOTHING, "change": NOTHING}
-    code, category = codes.code[codes.at(rows)], np.asarray(train.category[rows])
-    values, valid = _prototypes(network, "prototypes")
+        return dict.fromkeys(("attention", "attended", "change"), Measure())
+    code, (values, valid) = images.code, _prototypes(network, "prototypes")
     module = network.compensation.cpu()
     affinity = module.affinity(code, values, valid)  # (B, T, C)
-    own = affinity.sum(2).numpy()[np.arange(len(code)), category]
+    own = affinity.sum(2).numpy()[np.arange(len(code)), images.category]
     entropy = -(affinity * affinity.clamp(min=1e-12).log()).sum((1, 2))
     change = (module(code, values, valid) - code).norm(dim=1) / code.norm(dim=1).clamp(min=1e-12)
-    share = (valid.sum(1)[category] / valid.sum()).mean()
+    share = (valid.sum(1)[images.category] / valid.sum()).mean()
     return {
         "attention": Measure(float(own.mean()), float(share)),
         "attended": Measure(float(entropy.exp().mean()), float(valid.sum())),

@@ -1,10 +1,9 @@
 """What a trained network says about images: meshes (Eqs 1-6), the fit of their masks at the predicted pose, azimuths.
 
-Everything that tables and figures need from a network passes through ``predict``, which reads images, and masks for the
-fit alone.
+Tables and figures take all of it from ``predict``, which reads images, and masks for the fit alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -21,11 +20,10 @@ from msrn.render import soft_rasterize
 
 BATCH = 96
 TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
+POSE_UNIT = "resultant length of {} x (predicted - true azimuth) of a category, mean, 0 to 1"
 IMAGE_UNITS = {
     "mask_iou": "mean over all test images of a category, then over categories, 0 to 1",
-    **{
-        f"pose_m{m}": f"resultant length of {m} x (predicted - true azimuth) of a category, mean, 0 to 1" for m in TURNS
-    },
+    **{f"pose_m{m}": POSE_UNIT.format(m) for m in TURNS},
 }
 
 
@@ -55,15 +53,25 @@ PER_IMAGE = [field.name for field in fields(Predictions) if field.name != "faces
 
 
 @torch.no_grad()
-def predict(network: MSRN, collection: ImageCollection, index: Sequence[int]) -> Predictions:
-    """Reconstruct the images ``index`` (N,) of ``collection``, a batch at a time."""
-    index = np.asarray(index, int)
-    parts = []
+def reconstructions(
+    network: MSRN, collection: ImageCollection, index: np.ndarray
+) -> Iterator[tuple[np.ndarray, Reconstruction]]:
+    """The images ``index`` (N,) a batch at a time: which they are, and what the network makes of them."""
     for start in range(0, len(index), BATCH):
         batch = index[start : start + BATCH]
-        shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
+        yield batch, network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
+
+
+@torch.no_grad()
+def predict(network: MSRN, collection: ImageCollection, index: Sequence[int]) -> Predictions:
+    """Reconstruct the images ``index`` (N,) of ``collection``."""
+    parts = []
+    for batch, shapes in reconstructions(network, collection, np.asarray(index, int)):
         masks = None if collection.masks is None else collection.true_masks()[batch]
-        parts.append(_plain(shapes, _fit(shapes, masks, network)))
+        part = {name: getattr(shapes, name) for name in ("vertices", "rotation", "azimuth")}
+        part["face_colors"] = (shapes.face_colors.mean(2) * 255).round().to(torch.uint8)
+        part = {name: values.cpu().numpy() for name, values in part.items()}
+        parts.append(part | {"mask_iou": _fit(shapes, masks, network)})
     joined = {name: np.concatenate([part[name] for part in parts]) for name in PER_IMAGE}
     return Predictions(faces=network.faces.cpu().numpy(), **joined)
 
@@ -79,27 +87,16 @@ def _fit(shapes: Reconstruction, masks: np.ndarray | None, network: MSRN) -> np.
     return mask_iou((alpha > 0.5).cpu().numpy(), true.numpy())
 
 
-def _plain(shapes: Reconstruction, fit: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        "vertices": shapes.vertices.cpu().numpy(),
-        "face_colors": (shapes.face_colors.mean(2) * 255).round().to(torch.uint8).cpu().numpy(),
-        "rotation": shapes.rotation.cpu().numpy(),
-        "azimuth": shapes.azimuth.cpu().numpy(),
-        "mask_iou": fit,
-    }
-
-
 def image_metrics(views: Predictions, test: ImageCollection) -> dict[str, float]:
-    """Mask IoU and pose consistency over all test images: per category, and their macro mean."""
+    """Mask IoU and pose consistency over all test images: their macro means, and by category."""
     true = test.true_pose()[:, 0]
-    rows = {name: np.flatnonzero(test.category == term) for term, name in enumerate(test.categories)}
-    rows = {name: where for name, where in rows.items() if len(where)}
-    columns = {"mask_iou": {name: float(views.mask_iou[where].mean()) for name, where in rows.items()}}
+    rows = {test.categories[term]: np.flatnonzero(test.category == term) for term in np.unique(test.category)}
+    measures = {"mask_iou": lambda where: float(views.mask_iou[where].mean())}
     for m in TURNS:
-        columns[f"pose_m{m}"] = {
-            name: pose_consistency(views.azimuth[where], true[where], m) for name, where in rows.items()
-        }
-    flat = {metric: float(np.mean(list(values.values()))) for metric, values in columns.items()}
-    for metric, values in columns.items():
+        measures[f"pose_m{m}"] = lambda where, m=m: pose_consistency(views.azimuth[where], true[where], m)
+    flat = {}
+    for metric, measure in measures.items():
+        values = {name: measure(where) for name, where in rows.items()}
+        flat[metric] = float(np.mean(list(values.values())))
         flat |= {f"{metric}.category.{name}": value for name, value in values.items()}
     return flat

@@ -6,7 +6,6 @@ every single image.
 """
 
 import time
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from scipy import ndimage
 
 from msrn.data import WITHOUT_VAL, ImageCollection, open_collection
 from msrn.errors import MsrnError
-from msrn.evaluation.statistics import macro_mean
+from msrn.evaluation.statistics import macro_mean, object_means
 from msrn.foreground.encoders import encoder_identity
 from msrn.foreground.pipeline import Foreground
 from msrn.foreground.refinement import refine
@@ -61,12 +60,12 @@ def evaluation_digest(foreground: Foreground, photographs: Photographs) -> str:
 def measure(row: str, foreground: Foreground, label: str, photographs: Photographs) -> Record:
     """The masks of ``foreground`` on the test split; fine-tunes when that is not done yet."""
     start = time.perf_counter()
-    *val, test = (_Masks.of(foreground, split) for split in photographs.scored)
+    *val, test = (_masks(foreground, split) for split in photographs.scored)
     columns, curves = _columns(foreground, val[0] if val else None, test)
-    log = foreground.log[-1] if test.cues is not None else {"seconds": 0.0}
-    metrics = {name: test.macro(values) for name, values in columns.items()}
+    metrics, log = {name: test.macro(values) for name, values in columns.items()}, {"seconds": 0.0}
     if test.cues is not None:
-        metrics["cues_per_second"] = len(test.soft) / test.seconds
+        metrics["cues_per_second"], log = len(test.soft) / test.seconds, foreground.log[-1]
+    ids, category, _ = test.by_object(columns["iou"])
     return Record(
         experiment="masks",
         variant=row,
@@ -79,13 +78,13 @@ def measure(row: str, foreground: Foreground, label: str, photographs: Photograp
         metrics=metrics,
         units=UNITS,
         objects={
-            "object_id": np.unique(test.split.object_id).tolist(),
-            "category": test.category.tolist(),
-            **{name: test.by_object(values).tolist() for name, values in columns.items()},
+            "object_id": ids.tolist(),
+            "category": category.tolist(),
+            **{name: test.by_object(values)[2].tolist() for name, values in columns.items()},
         },
         curves=curves,
         points=0,
-        n_objects=len(test.category),
+        n_objects=len(ids),
         n_images=len(test.split),
         features="none",
         masks=foreground.saliency.name,
@@ -102,8 +101,7 @@ def _settings(foreground: Foreground) -> dict[str, Any]:
     return {name: value for name, value in foreground.settings.model_dump(mode="json").items() if name in OWN_SETTINGS}
 
 
-@dataclass(frozen=True)
-class _Masks:
+class _Masks(NamedTuple):
     """M_o, soft, the cues (none for off-the-shelf masks) and the truth of a split."""
 
     split: ImageCollection
@@ -111,16 +109,6 @@ class _Masks:
     cues: np.ndarray | None  # (N, H, W) in 0..1
     true: np.ndarray  # (N, H, W) bool
     seconds: float  # of the cues
-
-    @classmethod
-    def of(cls, foreground: Foreground, split: ImageCollection) -> "_Masks":
-        soft = foreground.saliency.maps(split.images, foreground.progress)
-        refining = foreground.settings.masks == "refined"
-        if refining:
-            _ = foreground.perceptron  # fine-tuned before the clock starts
-        start = time.perf_counter()
-        cues = foreground.cues(split.images, None) if refining else None
-        return cls(split, soft, cues, np.asarray(split.true_masks()), time.perf_counter() - start)
 
     @property
     def coarse(self) -> np.ndarray:
@@ -130,28 +118,31 @@ class _Masks:
         """Of Eq. 18 with these cues, (N,)."""
         return mask_iou(refine(self.coarse, self.cues, threshold), self.true)
 
-    def by_object(self, values: np.ndarray) -> np.ndarray:
-        """Means over the photographs of each object, in the order of names."""
-        _, owner = np.unique(self.split.object_id, return_inverse=True)
-        return np.bincount(owner, values) / np.bincount(owner)
-
-    @property
-    def category(self) -> np.ndarray:
-        """(M,) names, of each object in the order of names."""
-        _, first = np.unique(self.split.object_id, return_index=True)
-        return np.array([self.split.categories[term] for term in self.split.category[first]])
+    def by_object(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Names, categories by name and means over the photographs of each object (M,)."""
+        return object_means(self.split.object_id, np.array(self.split.categories)[self.split.category], values)
 
     def macro(self, values: np.ndarray) -> float:
         """Of a value for each image: mean over photographs, objects, categories in turn."""
-        return macro_mean(self.by_object(values), self.category)
+        _, category, means = self.by_object(values)
+        return macro_mean(means, category)
+
+
+def _masks(foreground: Foreground, split: ImageCollection) -> _Masks:
+    soft, true = foreground.saliency.maps(split.images, foreground.progress), np.asarray(split.true_masks())
+    if foreground.settings.masks != "refined":
+        return _Masks(split, soft, None, true, 0.0)
+    _ = foreground.perceptron  # fine-tuned before the clock starts
+    start = time.perf_counter()
+    cues = foreground.cues(split.images, None)
+    return _Masks(split, soft, cues, true, time.perf_counter() - start)
 
 
 def _columns(foreground: Foreground, val: _Masks | None, test: _Masks) -> tuple[dict[str, np.ndarray], dict]:
     """Values of each test image (N,) by measure, and mean IoU over the threshold of Eq. 18."""
-    masks = test.coarse if test.cues is None else foreground.combined(test.soft, test.cues)
-    columns = mask_quality(masks, test.true) | _removed(test.coarse, masks, test.true)
     if test.cues is None:
-        return columns, {}
+        return mask_quality(test.coarse, test.coarse, test.true), {}
+    columns = mask_quality(foreground.combined(test.soft, test.cues), test.coarse, test.true)
     iou = np.stack([test.iou(threshold) for threshold in THRESHOLDS])  # (thresholds, N)
     on_val = [val.macro(val.iou(threshold)) for threshold in THRESHOLDS] if val else []
     if val:
@@ -160,28 +151,28 @@ def _columns(foreground: Foreground, val: _Masks | None, test: _Masks) -> tuple[
     return columns, {"threshold": list(THRESHOLDS), "val": on_val, "test": [test.macro(values) for values in iou]}
 
 
-def _removed(coarse: np.ndarray, masks: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
-    """Shares of M_o's false pixels and of its true ones that were removed, (N,); 0 where it has none."""
-    removed = coarse & ~masks
-    false, right = (coarse & ~true).sum((1, 2)), (coarse & true).sum((1, 2))
-    return {
-        "removed_rightly": (removed & ~true).sum((1, 2)) / np.maximum(false, 1),
-        "removed_wrongly": (removed & true).sum((1, 2)) / np.maximum(right, 1),
-    }
+def mask_quality(masks: np.ndarray, coarse: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
+    """Measures of each of N masks, (N,) in 0..1, from M, M_o and the truth, (N, H, W) bool each.
 
-
-def mask_quality(masks: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
-    """``iou``, ``precision``, ``recall`` and ``boundary_f`` of each of N masks, (N,) in 0..1; (N,H,W) bool twice.
-
-    A ratio of nothing to nothing, such as the precision of an empty mask, is 1 where the other is empty too, else 0.
+    ``iou``, ``precision``, ``recall``, ``boundary_f``, and the shares of M_o's false pixels and of its true ones that
+    were removed; 0 where it has none. The precision of an empty mask is 1 where the truth is empty too, else 0, and so
+    is the recall where the truth is empty.
     """
-    both = (masks & true).sum((1, 2))
+    both, removed = masks & true, coarse & ~masks
     return {
         "iou": mask_iou(masks, true),
-        "precision": _ratio(both, masks.sum((1, 2)), ~true.any((1, 2))),
-        "recall": _ratio(both, true.sum((1, 2)), ~masks.any((1, 2))),
+        "precision": _ratio(both, masks, ~true.any((1, 2))),
+        "recall": _ratio(both, true, ~masks.any((1, 2))),
         "boundary_f": np.array([boundary_f(*pair) for pair in zip(masks, true, strict=True)]),
+        "removed_rightly": _ratio(removed & ~true, coarse & ~true, 0.0),
+        "removed_wrongly": _ratio(removed & true, coarse & true, 0.0),
     }
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray, of_nothing: np.ndarray | float) -> np.ndarray:
+    """(N,) pixels of ``part`` over pixels of ``whole``, (N, H, W) bool each."""
+    pixels = whole.sum((1, 2))
+    return np.where(pixels > 0, part.sum((1, 2)) / np.maximum(pixels, 1), of_nothing)
 
 
 def boundary_f(mask: np.ndarray, true: np.ndarray) -> float:
@@ -201,7 +192,3 @@ def boundary_f(mask: np.ndarray, true: np.ndarray) -> float:
 def outline(mask: np.ndarray) -> np.ndarray:
     """Pixels of a mask (H,W) with a side toward the rest; the border of the image is no side."""
     return mask & ~ndimage.binary_erosion(mask, border_value=1)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, part / np.maximum(whole, 1), otherwise.astype(float))

@@ -14,28 +14,18 @@ A step of alignment is kept only when it lowers CD, so CD never rises from none 
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from msrn.data.surface import check_mesh, check_points, sample_surface
 from msrn.errors import MsrnError
-from msrn.evaluation.alignment import (
-    IDENTITY,
-    Cloud,
-    Motion,
-    axis_scale,
-    match,
-    normalising,
-    renormalised,
-    rigid_icp,
-    search_rotation,
-)
+from msrn.evaluation.alignment import IDENTITY, Cloud, Motion, icp, match, normalising, renormalised, search_rotation
 from msrn.evaluation.metrics import Distances
-from msrn.evaluation.statistics import bootstrap_interval, macro_mean
+from msrn.evaluation.statistics import interval_of, macro_mean, object_means
 
 ALIGNMENTS = ("none", "icp", "search", "search_icp", "search_icp_axes")
 HEADLINE = "search_icp"
@@ -50,6 +40,19 @@ PREDICTED_STREAM = 1  # beside the seed, so that prediction and truth are sample
 
 Mesh = tuple[np.ndarray, np.ndarray]  # vertices (V, 3), faces (F, 3)
 Surface = Mesh | np.ndarray  # or points (P, 3), where there is no mesh
+
+
+class Surfaces(Sequence):
+    """Surfaces that ``read`` gives for ``keys``, each whenever it is asked for: thousands fit into no memory."""
+
+    def __init__(self, read: Callable[[Any], Surface], keys: Sequence[Any]) -> None:
+        self.read, self.keys = read, keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, place: int) -> Surface:
+        return self.read(self.keys[place])
 
 
 @dataclass(frozen=True)
@@ -69,37 +72,28 @@ class ObjectMetrics:
 
     def per_object(self, metric: str = "cd", alignment: str = HEADLINE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(ids, categories, values), one entry for each object in the order of ids, its views averaged."""
-        if metric not in UNITS or alignment not in ALIGNMENTS:
-            expected = f"one of {', '.join(UNITS)} and one of {', '.join(ALIGNMENTS)}"
-            raise MsrnError(f"metric {metric!r} under alignment {alignment!r}: expected {expected}")
-        ids, first, inverse = np.unique(self.object_id, return_index=True, return_inverse=True)
-        values = np.bincount(inverse, getattr(self, metric)[alignment]) / np.bincount(inverse)
-        return ids, self.category[first], values
+        return object_means(self.object_id, self.category, getattr(self, metric)[alignment])
 
-    def summary(self, categories: Sequence[str], seed: int) -> dict[str, Any]:
-        """A flat mapping of numbers, for a result file:
+    def summary(self, categories: Sequence[str]) -> dict[str, float]:
+        """A flat mapping for a result file: ``objects``, ``points``, ``objects.NAME`` and, for METRIC in cd, eq46, f,
+        ``METRIC.ALIGNMENT``, the macro mean (the mean of the means of the categories that occur).
 
-        ``objects``, ``points``, ``objects.NAME`` and, for METRIC in cd, eq46, f, ``METRIC.ALIGNMENT``, the macro mean
-        (the mean of the means of the categories that occur). Of the headline alignment also ``METRIC`` (the same macro
-        mean), ``METRIC.low`` and ``METRIC.high`` (its 95 % bootstrap interval over objects, resampled within
-        categories), ``METRIC.micro`` (mean over objects) and ``METRIC.category.NAME``. ``METRIC.unit`` is in words.
+        Of the headline alignment also ``METRIC`` (the same macro mean), ``METRIC.low`` and ``METRIC.high`` (its 95 %
+        interval), ``METRIC.micro`` (mean over objects) and ``METRIC.category.NAME``.
         """
         ids, category, _ = self.per_object()
-        if category.max() >= len(categories):
-            raise MsrnError(f"summary: {len(categories)} category names but category {category.max()} occurs")
-        summary: dict[str, Any] = {"objects": len(ids), "points": self.points, "alignment": HEADLINE}
+        summary: dict[str, float] = {"objects": len(ids), "points": self.points}
         present = {int(term): categories[term] for term in np.unique(category)}
         summary |= {f"objects.{name}": int((category == term).sum()) for term, name in present.items()}
-        for metric, unit in UNITS.items():
+        for metric in UNITS:
             values = self.per_object(metric)[2]
-            summary[metric] = macro_mean(values, category)
-            summary[f"{metric}.low"], summary[f"{metric}.high"] = bootstrap_interval(values, seed, strata=category)
+            whole = interval_of(values, category)
+            summary |= {metric: whole.mean, f"{metric}.low": whole.low, f"{metric}.high": whole.high}
             summary[f"{metric}.micro"] = float(values.mean())
             for term, name in present.items():
                 summary[f"{metric}.category.{name}"] = float(values[category == term].mean())
             for alignment in ALIGNMENTS:
                 summary[f"{metric}.{alignment}"] = macro_mean(self.per_object(metric, alignment)[2], category)
-            summary[f"{metric}.unit"] = unit
         return summary
 
 
@@ -113,17 +107,13 @@ def evaluate_meshes(
     nearest distance to all of them is measured from at most ``QUERIES`` points of the other surface, which estimates
     the same means (and Eq. 46's sums, scaled up to ``points``) at a fraction of the time. The number of points matters:
     two samples of one surface are apart by a distance that falls with its root, and that is the floor of every value.
-    A cloud of fewer than ``points`` has a higher floor: compare it with care. Surfaces are read one by one, twice.
+    A cloud of fewer than ``points`` has a higher floor: compare it with care.
     """
-    indices = np.asarray(indices, int).reshape(-1)
-    if not len(surfaces) or len(surfaces) != len(indices):
-        hint = "expected one each, at least one"
-        raise MsrnError(f"evaluation: {len(surfaces)} meshes for {len(indices)} images: {hint}")
-    if points < 1:
-        raise MsrnError(f"evaluation: points = {points}: expected at least 1")
-    ids, categories = np.asarray(collection.object_id)[indices], np.asarray(collection.category)[indices]
-    for surface, name in zip(surfaces, ids, strict=True):  # and let go: thousands are never held at once
-        check_surface(surface, f"for object {name}")
+    indices = np.asarray(indices, int)
+    if not len(surfaces) or len(surfaces) != len(indices) or points < 1:
+        counts = f"{len(surfaces)} meshes for {len(indices)} images, {points} points"
+        raise MsrnError(f"evaluation: {counts}: expected a mesh for each image, and at least one mesh and point")
+    ids = collection.object_id[indices]
     reading = threading.Lock()  # a collection's files may not bear two readers
 
     def score(row: int) -> dict[str, Distances]:
@@ -133,24 +123,16 @@ def evaluate_meshes(
         predicted, extent = surface_points(surface, points, seed)
         return align_and_measure(predicted, np.asarray(truth.points(points, seed), np.float64), extent)
 
-    pool = ThreadPoolExecutor(os.cpu_count())  # the k-d trees work outside of Python's lock
-    try:
-        results = pool.map(score, range(len(ids)))
-        scores = list(tqdm(results, total=len(ids), desc="evaluating", unit="object", disable=not progress))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # Threads, since the k-d trees work outside of Python's lock.
+    outcomes = Parallel(os.cpu_count(), prefer="threads", return_as="generator")(map(delayed(score), range(len(ids))))
+    scores = list(tqdm(outcomes, "evaluating", len(ids), unit="object", disable=not progress))
 
-    def column(measure: Any) -> dict[str, np.ndarray]:
+    def column(measure: Callable[[Distances], float]) -> dict[str, np.ndarray]:
         return {name: np.array([measure(distances[name]) for distances in scores]) for name in ALIGNMENTS}
 
-    return ObjectMetrics(
-        object_id=ids,
-        category=categories,
-        points=points,
-        cd=column(Distances.chamfer_l1),
-        eq46=column(lambda distances: points * sum(np.square(side).mean() for side in distances)),
-        f=column(Distances.f_score),
-    )
+    cd, f = column(Distances.chamfer_l1), column(Distances.f_score)
+    eq46 = column(lambda distances: distances.chamfer_eq46(points))
+    return ObjectMetrics(ids, collection.category[indices], points, cd, eq46, f)
 
 
 def check_surface(surface: Surface, name: str) -> Surface:
@@ -184,22 +166,21 @@ def align_and_measure(predicted: np.ndarray, true: np.ndarray, extent: np.ndarra
     7.5 degrees off, where the nearest step of the search may leave a box, that edge is up to 12 % too long.
     """
     clouds = Cloud(predicted), Cloud(true)
-    few = predicted[:ALIGN_POINTS]
-    target = true[:ALIGN_POINTS]
+    few, target = predicted[:ALIGN_POINTS], true[:ALIGN_POINTS]
 
     def better(motion: Motion, start: tuple[Motion, Distances] | None = None) -> tuple[Motion, Distances]:
         """The motion with its distances, or ``start`` where that has the lower CD on all points."""
-        outcome = motion, match(*clouds, motion, QUERIES).distances
+        outcome = motion, match(*clouds, motion, QUERIES)[2]
         return start if start and start[1].chamfer_l1() <= outcome[1].chamfer_l1() else outcome
 
-    def refined(motion: Motion, icp: Callable = rigid_icp) -> Motion:
-        return motion.then(icp(motion.apply(few), target))
+    def refined(motion: Motion, fit_scale: bool = False) -> Motion:
+        return motion.then(icp(motion.apply(few), target, fit_scale))
 
     none = better(IDENTITY)
-    icp = better(refined(IDENTITY), none)
-    search = better(search_rotation(few, target, extent=extent), none)
+    rigid = better(refined(IDENTITY), none)
+    search = better(search_rotation(few, target, extent), none)
     search_icp = better(refined(search[0]), search)
     search_icp = better(refined(renormalised(search_icp[0], extent)), search_icp)
-    axes = better(refined(search_icp[0], axis_scale), search_icp)
-    steps = (none, icp, search, search_icp, axes)
+    axes = better(refined(search_icp[0], fit_scale=True), search_icp)
+    steps = (none, rigid, search, search_icp, axes)
     return {name: distances for name, (_, distances) in zip(ALIGNMENTS, steps, strict=True)}

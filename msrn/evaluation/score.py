@@ -5,24 +5,24 @@ computed again only when the run, the data, the evaluation's settings or the eva
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from msrn import paths
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
 from msrn.evaluation.inference import IMAGE_UNITS, TURNS, image_metrics, predict
 from msrn.evaluation.prediction_files import Predicted
-from msrn.evaluation.protocol import Mesh, ObjectMetrics, evaluate_meshes
+from msrn.evaluation.protocol import UNITS, ObjectMetrics, evaluate_meshes
 from msrn.settings import Settings
-from msrn.store import files, results
+from msrn.store import results
 from msrn.store.digest import code_digest, digest_of
 from msrn.store.results import Record
 from msrn.training.runs import Run
 
-SEED = 0  # of the points on the surfaces and of the bootstrap, the same for every row
+SEED = 0  # of the points on the surfaces, the same for every row
+SUMS = ("n_objects", "n_images", "train_seconds", "eval_seconds")  # keys that add up over models of a category each
 
 
 class Label(NamedTuple):
@@ -40,7 +40,7 @@ class Label(NamedTuple):
 def score_run(run: Run, label: Label, test: ImageCollection, progress: bool = True) -> Record:
     """The record of a trained run: from its ``result.json`` when that still holds, else computed and written there."""
     evaluation = evaluation_digest(test, run.settings.eval_points, "msrn.evaluation.inference", run.folder.name)
-    if stored := _stored(run.result, evaluation):
+    if stored := stored_record(run.result, evaluation):
         return label.on(stored)
     start = time.perf_counter()
     views = predict(run.network(), test, np.arange(len(test)))
@@ -48,47 +48,13 @@ def score_run(run: Run, label: Label, test: ImageCollection, progress: bool = Tr
     meshes = cited.meshes_in_true_frame(test.true_pose()[test.evaluation_index])
     shape = evaluate_meshes(meshes, test, test.evaluation_index, run.settings.eval_points, SEED, progress)
     fit = dict(zip(test.object_id[test.evaluation_index], cited.mask_iou.tolist(), strict=True))
-    record = _record(shape, test, label, "model", run.settings, evaluation, start).model_copy(
-        update={
-            "seed": run.seed,
-            "n_images": len(test),
-            "device": run.device,
-            "train_seconds": run.seconds,
-            "train_cpu_seconds": run.cpu_seconds,
-        }
-    )
+    changes = {"seed": run.seed, "n_images": len(test), "device": run.device}
+    changes |= {"train_seconds": run.seconds, "train_cpu_seconds": run.cpu_seconds}
+    record = record_of(shape, test, label, "model", run.settings, evaluation, start, **changes)
     record.metrics.update(image_metrics(views, test))
     record.units.update(IMAGE_UNITS)
     record.objects["mask_iou"] = [fit[name] for name in record.objects["object_id"]]
     run.write_result(results.to_json(record))
-    return record
-
-
-def score_baseline(
-    meshes: Callable[[], Sequence[Mesh]],
-    label: Label,
-    settings: Settings,
-    module: str,
-    depends: Sequence[Any],
-    test: ImageCollection,
-    recorded: Sequence[Record] = (),
-    progress: bool = True,
-) -> Record:
-    """The record of a row that trains nothing: one of ``recorded`` or of the store of runs when it was made from the
-    same data by the same code, else from ``meshes()``, one for each of ``test.evaluation_index``. The meshes
-    depend on the code of ``module``, on ``depends`` and on the test split."""
-    evaluation = evaluation_digest(test, settings.eval_points, module, label.row, *depends)
-    folder = paths.runs_folder() / "baselines"
-    file = folder / f"{label.row.replace(' ', '_')}-{evaluation}.json"
-    alike = [record for record in recorded if (record.kind, record.evaluation) == ("baseline", evaluation)]
-    if stored := (alike[0] if alike else _stored(files.read_json(file), evaluation)):
-        return label.on(stored)
-    start = time.perf_counter()
-    shape = evaluate_meshes(meshes(), test, test.evaluation_index, settings.eval_points, SEED, progress)
-    record = _record(shape, test, label, "baseline", settings, evaluation, start)
-    with files.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(file, results.to_json(record))
     return record
 
 
@@ -100,8 +66,8 @@ def score_files(
     evaluation = evaluation_digest(test, settings.eval_points, reader, predicted.digest)
     start = time.perf_counter()
     shape = evaluate_meshes(predicted.surfaces, test, predicted.indices, settings.eval_points, SEED, progress)
-    record = _record(shape, test, label, "files", settings, evaluation, start)
-    return record.model_copy(update={"missing": list(predicted.missing), "settings": {}, "features": "unknown"})
+    changes = {"missing": list(predicted.missing), "settings": {}, "features": "unknown"}
+    return record_of(shape, test, label, "files", settings, evaluation, start, **changes)
 
 
 def evaluation_digest(test: ImageCollection, points: int, module: str, *depends: Any) -> str:
@@ -110,7 +76,7 @@ def evaluation_digest(test: ImageCollection, points: int, module: str, *depends:
     return digest_of(results.SCHEMA, test.fingerprint, points, code, *depends)
 
 
-def _record(
+def record_of(
     shape: ObjectMetrics,
     test: ImageCollection,
     label: Label,
@@ -118,41 +84,41 @@ def _record(
     settings: Settings,
     evaluation: str,
     start: float,
+    **changes: Any,
 ) -> Record:
-    """The record of an evaluation of shapes that were not trained, begun at ``start``."""
-    summary = shape.summary(test.categories, SEED)
+    """The record of an evaluation that began at ``start``: of shapes that were not trained, but for ``changes``."""
     ids, category, cd = shape.per_object("cd")
-    return Record(
-        experiment=label.exhibit,
-        variant=label.row,
-        profile=label.profile,
-        kind=kind,
-        dataset=test.name,
-        fingerprint=test.origin or test.fingerprint,
-        seed=SEED,
-        settings=settings.model_dump(mode="json"),
-        metrics={key: float(value) for key, value in summary.items() if not isinstance(value, str)},
-        units={key.removesuffix(".unit"): value for key, value in summary.items() if key.endswith(".unit")},
-        objects={
+    values = {
+        "experiment": label.exhibit,
+        "variant": label.row,
+        "profile": label.profile,
+        "kind": kind,
+        "dataset": test.name,
+        "fingerprint": test.origin or test.fingerprint,
+        "seed": SEED,
+        "settings": settings.model_dump(mode="json"),
+        "metrics": shape.summary(test.categories),
+        "units": dict(UNITS),
+        "objects": {
             "object_id": ids.tolist(),
             "category": [test.categories[term] for term in category],
             "cd": cd.tolist(),
             "f": shape.per_object("f")[2].tolist(),
         },
-        points=shape.points,
-        n_objects=len(ids),
-        n_images=0,
-        features=settings.features,
-        masks="none" if test.masks is None else test.masks_from,
-        evaluation=evaluation,
-        device=results.device_name("cpu"),
-        train_seconds=0.0,
-        eval_seconds=time.perf_counter() - start,
-        **results.provenance(),
-    )
+        "points": shape.points,
+        "n_objects": len(ids),
+        "n_images": 0,
+        "features": settings.features,
+        "masks": "none" if test.masks is None else test.masks_from,
+        "evaluation": evaluation,
+        "device": results.device_name("cpu"),
+        "train_seconds": 0.0,
+        "eval_seconds": time.perf_counter() - start,
+    }
+    return Record(**values | results.provenance() | changes)
 
 
-def _stored(content: Any, evaluation: str) -> Record | None:
+def stored_record(content: Any, evaluation: str) -> Record | None:
     """The stored record when it is whole and nothing that it depends on changed; else it is made anew."""
     try:
         record = results.from_json(content, "result.json")
@@ -176,10 +142,7 @@ def joined(records: Sequence[Record]) -> Record:
             "objects": objects,
             "fingerprint": digest_of(*(record.fingerprint for record in records)),
             "evaluation": digest_of(*(record.evaluation for record in records)),
-            "n_objects": sum(record.n_objects for record in records),
-            "n_images": sum(record.n_images for record in records),
-            "train_seconds": sum(record.train_seconds for record in records),
             "train_cpu_seconds": None if None in cpu else sum(cpu),
-            "eval_seconds": sum(record.eval_seconds for record in records),
+            **{key: sum(getattr(record, key) for record in records) for key in SUMS},
         }
     )

@@ -17,7 +17,7 @@ from msrn.store.results import Record
 
 SEED = 0  # of the resampling
 ALIKE = 0.1  # of a row's mean: how far apart two rows may be that are said to be alike
-DRAWS_AT_ONCE = 4_000_000  # resampled values in memory at a time
+LEVEL, DRAWS = 0.95, 10_000  # of the bootstrap
 
 
 class Metric(NamedTuple):
@@ -71,9 +71,9 @@ def estimate(records: Sequence[Record], metric: str, category: str = "") -> Esti
     return interval_of(values, strata)
 
 
-def difference(first: Sequence[Record], second: Sequence[Record], metric: str, category: str = "") -> Estimate:
+def difference(first: Sequence[Record], second: Sequence[Record], metric: str) -> Estimate:
     """Of first - second, paired by object."""
-    (ids, strata, values), (others, _, other_values) = (_per_object(row, metric, category) for row in (first, second))
+    (ids, strata, values), (others, _, other_values) = (_per_object(row, metric) for row in (first, second))
     if ids != others:
         raise MsrnError(
             f"{first[0].variant} and {second[0].variant} were evaluated on different objects: evaluate both anew"
@@ -120,8 +120,8 @@ class Comparison:
     def standing(self) -> str:
         """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10]``."""
         signs = f", the paper's sign in {self.agrees} of {len(self.per_seed)} seeds"
-        told = signs if len(self.per_seed) > 1 and not self.close else ""
-        return f"{self.first} − {self.second}: {self.measured.text(self.metric, sign=True)}{told}"
+        signs *= len(self.per_seed) > 1 and not self.close
+        return f"{self.first} − {self.second}: {self.measured.text(self.metric, sign=True)}{signs}"
 
 
 def compare(
@@ -129,21 +129,16 @@ def compare(
     first: str,
     second: str,
     pairs: Sequence[tuple[Record, Record]],
-    close: bool = False,
-    printed: Mapping[str, Mapping[str, float]] | None = None,
+    close: bool,
+    printed: Mapping[str, Mapping[str, float]],
 ) -> Comparison:
     """Two rows from their records side by side (``pairs_by_seed``); ``printed`` holds a row's values by metric."""
     left, right = zip(*pairs, strict=True)
-    values = [(printed or {}).get(name, {}).get(metric) for name in (first, second)]
+    values = [printed.get(name, {}).get(metric) for name in (first, second)]
     published = None if None in values else values[0] - values[1]
     per_seed = tuple(difference([one], [other], metric).mean for one, other in pairs)
     gap, scale = difference(left, right, metric), estimate(right, metric).mean
     return Comparison(metric, first, second, close, published, gap, per_seed, scale)
-
-
-def interval_of(values: np.ndarray, strata: np.ndarray) -> Estimate:
-    """Macro mean and interval of values (M,) of objects in categories (M,)."""
-    return Estimate(macro_mean(values, strata), *bootstrap_interval(values, SEED, strata=strata))
 
 
 def macro_mean(values: np.ndarray, strata: np.ndarray) -> float:
@@ -151,7 +146,15 @@ def macro_mean(values: np.ndarray, strata: np.ndarray) -> float:
     return float(np.mean([values[strata == term].mean() for term in np.unique(strata)]))
 
 
-def _per_object(records: Sequence[Record], metric: str, category: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+def object_means(
+    object_id: np.ndarray, category: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Names (M,) in order, categories and mean values of the objects that N images show."""
+    ids, first, inverse = np.unique(object_id, return_index=True, return_inverse=True)
+    return ids, category[first], np.bincount(inverse, values) / np.bincount(inverse)
+
+
+def _per_object(records: Sequence[Record], metric: str, category: str = "") -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names, categories (M,) and values (M,), averaged over the records."""
     columns = [dict(zip(record.objects["object_id"], record.objects[metric], strict=True)) for record in records]
     of = dict(zip(records[0].objects["object_id"], records[0].objects["category"], strict=True))
@@ -162,50 +165,30 @@ def _per_object(records: Sequence[Record], metric: str, category: str) -> tuple[
     return ids, np.array([of[name] for name in ids]), values
 
 
-def bootstrap_interval(
-    values: np.ndarray,
-    seed: int,
-    level: float = 0.95,
-    draws: int = 10_000,
-    strata: np.ndarray | None = None,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval (low, high) of the mean of ``values`` (N,), one per object.
+def interval_of(values: np.ndarray, strata: np.ndarray, seed: int = SEED, draws: int = DRAWS) -> Estimate:
+    """Macro mean of values (N,) of objects in categories (N,), and its percentile bootstrap interval.
 
-    With ``strata`` (N,), the objects' categories, objects are resampled within each and the statistic is the macro
-    mean, the mean of the categories' means. Resamples of few objects vary too little: by (n - 1) / n, which is a half
-    for two, and because their spread is itself a guess. Deviations are stretched by the root of the first and, as
+    Objects are resampled within each category. Resamples of few objects vary too little: by (n - 1) / n, which is a
+    half for two, and because their spread is itself a guess. Deviations are stretched by the root of the first and, as
     Welch and Satterthwaite do, by Student's quantile over the normal one. A category of one object shows no spread.
     """
-    values = np.asarray(values, np.float64)
-    strata = np.zeros(len(values), int) if strata is None else np.asarray(strata)
-    if values.ndim != 1 or not len(values) or strata.shape != values.shape or not np.isfinite(values).all():
-        raise MsrnError(f"bootstrap: values {values.shape}, strata {strata.shape}: expected equal finite (N,), N > 0")
-    if not 0 < level < 1 or draws < 1:
-        raise MsrnError(f"bootstrap: level = {level}, draws = {draws}: expected 0 < level < 1 and at least 1 draw")
-    generator = np.random.default_rng(seed)
-    groups = [values[strata == s] for s in np.unique(strata)]
-    means = np.mean([_resampled_means(group, draws, generator) for group in groups], axis=0)
-    center = np.mean([group.mean() for group in groups])
-    ends = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    low, high = center + (ends - center) * _small_sample_stretch(groups, level)
-    return float(low), float(high)
+    generator, resampled = np.random.default_rng(seed), []  # a row of means for each category
+    groups = [values[strata == term] for term in np.unique(strata)]
+    for group in groups:
+        means = group[generator.integers(0, len(group), (draws, len(group)))].mean(1)
+        stretch = np.sqrt(len(group) / max(len(group) - 1, 1))
+        resampled.append(group.mean() + stretch * (means - group.mean()))
+    center = macro_mean(values, strata)
+    ends = np.quantile(np.mean(resampled, axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = center + (ends - center) * _small_sample_stretch(groups)
+    return Estimate(center, float(low), float(high))
 
 
-def _small_sample_stretch(groups: list[np.ndarray], level: float) -> float:
+def _small_sample_stretch(groups: list[np.ndarray]) -> float:
     """Student's quantile over the normal one, at the degrees of freedom of the mean of the groups' means."""
     spread = [(group.var(ddof=1) / len(group), len(group) - 1) for group in groups if len(group) > 1]
     square = sum(variance**2 / freedom for variance, freedom in spread)
     if not square > 0:
         return 1.0
     freedom = sum(variance for variance, _ in spread) ** 2 / square
-    return float(stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2))
-
-
-def _resampled_means(values: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """(draws,) means of as many resamples of ``values`` with replacement, a block of draws at a time."""
-    block = max(1, DRAWS_AT_ONCE // len(values))
-    sizes = [min(block, draws - start) for start in range(0, draws, block)]
-    picks = (generator.integers(0, len(values), (size, len(values))) for size in sizes)
-    means = np.concatenate([values[pick].mean(1) for pick in picks])
-    stretch = np.sqrt(len(values) / max(len(values) - 1, 1))
-    return values.mean() + stretch * (means - values.mean())
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) / stats.norm.ppf((1 + LEVEL) / 2))

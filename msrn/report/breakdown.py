@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from IPython.display import HTML
 
-from msrn.evaluation.diagnosis import Diagnosis, Measure, diagnose
+from msrn.evaluation.diagnosis import Measure, diagnose
 from msrn.evaluation.inference import TURNS
 from msrn.evaluation.protocol import ALIGNMENTS
 from msrn.evaluation.statistics import signed
@@ -21,7 +21,7 @@ from msrn.store.results import Record
 ALIGNMENT_TITLES = "none|rigid ICP|turn search|search + ICP (headline)|+ scale of each axis".split("|")
 MOST_IMAGES = 50_000  # beyond, candidates are not searched for a page
 SHARE, PLAIN = "{:.0%}", "{:.2f}"
-LINES = {  # field of a diagnosis -> name, what it is, format
+LINES = {  # measure of a diagnosis -> name, what it is, format
     "chosen": ("candidates chosen", "their code falls to the same prototype", SHARE),
     "same_category": ("… of the image's category", "chance: of all candidates", SHARE),
     "other_view": ("… from another side", "azimuth more than 30° away; chance: of all candidates", SHARE),
@@ -120,9 +120,9 @@ def seeds_table(table: Table, records: Sequence[Record]) -> HTML:
     return HTML(plain_html("Seeds against effects", header, lines, note))
 
 
-def _diagnosis_line(key: str, rows: Sequence[Diagnosis]) -> list[str]:
+def _diagnosis_line(key: str, rows: Sequence[Mapping[str, Measure]]) -> list[str]:
     name, meaning, form = LINES[key]
-    measures: list[Measure] = [getattr(row, key) for row in rows]
+    measures = [row[key] for row in rows]
     chances = [measure.chance for measure in measures if np.isfinite(measure.chance)]
     values = [*(measure.value for measure in measures), float(np.mean(chances)) if chances else float("nan")]
     return [f"{name} [{meaning}]", *(form.format(value) if np.isfinite(value) else "–" for value in values)]

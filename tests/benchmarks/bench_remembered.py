@@ -144,7 +144,7 @@ def _difference(metric: str, one: ObjectMetrics, other: ObjectMetrics) -> dict[s
 
 
 def _val(shape: ObjectMetrics, mask_iou: float, scored: ImageCollection) -> dict[str, float]:
-    summary = shape.summary(scored.categories, scoring.SEED)
+    summary = shape.summary(scored.categories)
     return {"cd": summary["cd"], "f": summary["f"], "mask_iou": mask_iou}
 
 

@@ -15,7 +15,7 @@ def chair(count: int = 1500, seed: int = 0) -> np.ndarray:
     seat = np.stack([u - 0.5, np.full(count, -0.2), 0.6 * v - 0.3], 1)
     back = np.stack([u - 0.5, 0.5 * v - 0.2, np.full(count, -0.3)], 1)
     arm = np.stack([np.full(count, 0.5), 0.2 * u - 0.2, 0.6 * v - 0.3], 1)
-    return alignment.normalise(np.choose(part[:, None], [seat, back, arm]))
+    return normalise(np.choose(part[:, None], [seat, back, arm]))
 
 
 def small_motion(seed: int) -> alignment.Motion:
@@ -37,12 +37,16 @@ def test_motions_compose_and_invert():
     assert alignment.Motion(np.diag([1, 1, 1.01]), np.zeros(3)).similarity_scale() is None
 
 
+def normalise(points: np.ndarray) -> np.ndarray:
+    return alignment.normalising(points).apply(points)
+
+
 def test_normalise():
     vertices = np.array([[1, 1, 1], [5, 2, 3]], float)
-    assert alignment.normalise(vertices) == pytest.approx(np.array([[-0.5, -0.125, -0.25], [0.5, 0.125, 0.25]]))
-    assert alignment.normalise(alignment.normalise(vertices)) == pytest.approx(alignment.normalise(vertices))
+    assert normalise(vertices) == pytest.approx(np.array([[-0.5, -0.125, -0.25], [0.5, 0.125, 0.25]]))
+    assert normalise(normalise(vertices)) == pytest.approx(normalise(vertices))
     with pytest.raises(MsrnError, match="single place"):
-        alignment.normalise(np.ones((4, 3)))
+        normalise(np.ones((4, 3)))
 
 
 def test_vertical_turn_moves_front_toward_right():
@@ -55,11 +59,11 @@ def test_matching_measures_the_moved_cloud(kind):
     motion = small_motion(3)
     linear = {"rigid": motion.linear, "similar": 0.7 * motion.linear, "affine": [[1], [2], [0.5]] * motion.linear}[kind]
     motion = alignment.Motion(linear, motion.offset)
-    found = alignment.match(alignment.Cloud(predicted), alignment.Cloud(true), motion, 1000)
+    source, target, distances = alignment.match(alignment.Cloud(predicted), alignment.Cloud(true), motion, 1000)
     expected = nearest_distances(motion.apply(predicted), true)
-    assert found.distances.accuracy == pytest.approx(expected.accuracy, abs=1e-9)
-    assert found.distances.completeness == pytest.approx(expected.completeness, abs=1e-9)
-    pairs = np.linalg.norm(motion.apply(found.source) - found.target, axis=1)
+    assert distances.accuracy == pytest.approx(expected.accuracy, abs=1e-9)
+    assert distances.completeness == pytest.approx(expected.completeness, abs=1e-9)
+    pairs = np.linalg.norm(motion.apply(source) - target, axis=1)
     assert pairs == pytest.approx(np.concatenate(expected), abs=1e-9)
 
 
@@ -67,7 +71,7 @@ def test_icp_recovers_small_motions():
     true = chair()
     for seed in range(5):
         motion = small_motion(seed)
-        found = alignment.rigid_icp(motion.apply(true), true)
+        found = alignment.icp(motion.apply(true), true)
         assert found.then(motion).linear == pytest.approx(np.eye(3), abs=0.02)
         assert chamfer_l1(found.apply(motion.apply(true)), true) < 0.05 * chamfer_l1(motion.apply(true), true)
 
@@ -75,7 +79,7 @@ def test_icp_recovers_small_motions():
 def test_icp_is_rigid_and_never_reflects():
     true = chair()
     mirrored = true * [-1, 1, 1]
-    found = alignment.rigid_icp(mirrored, true)
+    found = alignment.icp(mirrored, true)
     assert found.linear @ found.linear.T == pytest.approx(np.eye(3))
     assert np.linalg.det(found.linear) == pytest.approx(1)
 
@@ -85,27 +89,26 @@ def test_icp_is_never_worse_than_its_start():
         generator = np.random.default_rng(seed)
         predicted, true = generator.normal(size=(60, 3)) * generator.random(3), generator.normal(size=(80, 3))
         start = chamfer_l1(predicted, true)
-        assert chamfer_l1(alignment.rigid_icp(predicted, true).apply(predicted), true) <= start + 1e-9
-        assert chamfer_l1(alignment.axis_scale(predicted, true).apply(predicted), true) <= start + 1e-9
-    assert alignment.rigid_icp(true, true).apply(true) == pytest.approx(true)
-    assert (alignment.rigid_icp(predicted, true, iterations=0).linear == np.eye(3)).all()
+        assert chamfer_l1(alignment.icp(predicted, true).apply(predicted), true) <= start + 1e-9
+        assert chamfer_l1(alignment.icp(predicted, true, fit_scale=True).apply(predicted), true) <= start + 1e-9
+    assert alignment.icp(true, true).apply(true) == pytest.approx(true)
 
 
 def test_icp_does_not_care_about_the_order_or_the_frame():
     predicted, true = chair(400, 1) * [1, 0.9, 1.1], chair(400, 2)
-    value = chamfer_l1(alignment.rigid_icp(predicted, true).apply(predicted), true)
+    value = chamfer_l1(alignment.icp(predicted, true).apply(predicted), true)
     shuffled = np.random.default_rng(0).permutation(predicted)
-    assert chamfer_l1(alignment.rigid_icp(shuffled, true).apply(shuffled), true) == pytest.approx(value, rel=1e-6)
+    assert chamfer_l1(alignment.icp(shuffled, true).apply(shuffled), true) == pytest.approx(value, rel=1e-6)
     turn = alignment.about_vertical(70)
     turned = turn.apply(predicted), turn.apply(true)
-    assert chamfer_l1(alignment.rigid_icp(*turned).apply(turned[0]), turned[1]) == pytest.approx(value, rel=1e-6)
+    assert chamfer_l1(alignment.icp(*turned).apply(turned[0]), turned[1]) == pytest.approx(value, rel=1e-6)
 
 
 def test_axis_scale_recovers_a_stretch_that_rigid_icp_cannot():
     true = chair()
     stretched = true * [0.85, 1.2, 1.1]
-    rigid = alignment.rigid_icp(stretched, true).apply(stretched)
-    found = alignment.axis_scale(stretched, true)
+    rigid = alignment.icp(stretched, true).apply(stretched)
+    found = alignment.icp(stretched, true, fit_scale=True)
     assert np.diag(found.linear) == pytest.approx([1 / 0.85, 1 / 1.2, 1 / 1.1], rel=0.05)
     assert chamfer_l1(found.apply(stretched), true) < 0.3 * chamfer_l1(rigid, true)
 
@@ -113,7 +116,7 @@ def test_axis_scale_recovers_a_stretch_that_rigid_icp_cannot():
 def test_axis_scale_of_a_flat_or_a_tiny_cloud_stays_within_limits():
     true = chair()
     for predicted in (true * [1, 0, 1], true * 0.01):
-        linear = alignment.axis_scale(predicted, true).linear
+        linear = alignment.icp(predicted, true, fit_scale=True).linear
         scales = np.linalg.norm(linear, axis=1)
         assert (scales <= alignment.SCALE_LIMIT + 1e-9).all()
         assert (scales >= 1 / alignment.SCALE_LIMIT - 1e-9).all()
@@ -122,18 +125,16 @@ def test_axis_scale_of_a_flat_or_a_tiny_cloud_stays_within_limits():
 @pytest.mark.parametrize("degrees", [90, -90, 180, 45])
 def test_search_recovers_a_turn(degrees):
     true = chair()
-    turned = alignment.normalise(alignment.about_vertical(degrees).apply(true))
-    found = alignment.search_rotation(turned, true)
+    turned = normalise(alignment.about_vertical(degrees).apply(true))
+    found = alignment.search_rotation(turned, true, turned)
     assert found.apply(turned) == pytest.approx(true, abs=1e-6)
 
 
 def test_search_leaves_the_truth_alone_and_uses_the_given_extent():
     true = chair()
-    assert alignment.search_rotation(true, true).apply(true) == pytest.approx(true)
+    assert alignment.search_rotation(true, true, true).apply(true) == pytest.approx(true)
     found = alignment.search_rotation(true, true, extent=2 * true)
     assert found.similarity_scale() == pytest.approx(0.5)
-    with pytest.raises(MsrnError, match="steps = 0"):
-        alignment.search_rotation(true, true, steps=0)
 
 
 def test_renormalised_keeps_the_rotation_alone():
@@ -143,13 +144,3 @@ def test_renormalised_keeps_the_rotation_alone():
     box = np.ptp(again.apply(true), axis=0)
     assert box.max() == pytest.approx(1)
     assert again.linear / again.similarity_scale() == pytest.approx(turn.linear)
-
-
-def test_bad_clouds_are_refused():
-    for function in (alignment.rigid_icp, alignment.axis_scale, alignment.search_rotation):
-        with pytest.raises(MsrnError, match="predicted points"):
-            function(np.full((4, 3), np.nan), chair(10))
-        with pytest.raises(MsrnError, match="true points"):
-            function(chair(10), np.zeros((0, 3)))
-    with pytest.raises(MsrnError, match="iterations = -1"):
-        alignment.rigid_icp(chair(10), chair(10), iterations=-1)

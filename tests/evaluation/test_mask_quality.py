@@ -39,11 +39,12 @@ def slow_boundary_f(mask: np.ndarray, true: np.ndarray) -> float:
 
 def test_overlap_by_hand():
     mask, true = square(8, 0, 0, 4), square(8, 2, 0, 4)  # 16 pixels each, 8 in common
-    found = mask_quality(mask[None], true[None])
+    found = mask_quality(mask[None], mask[None], true[None])
     assert found["iou"].tolist() == pytest.approx([8 / 24])
     assert found["precision"].tolist() == found["recall"].tolist() == [0.5]
-    part = mask_quality(square(8, 0, 0, 2)[None], mask[None])
+    part = mask_quality(square(8, 0, 0, 2)[None], mask[None], mask[None])
     assert (part["precision"].item(), part["recall"].item(), part["iou"].item()) == (1.0, 0.25, 0.25)
+    assert (part["removed_rightly"].item(), part["removed_wrongly"].item()) == (0.0, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_overlap_by_hand():
     ],
 )
 def test_nothing_and_everything(mask, true, expected):
-    found = mask_quality(mask[None], true[None])
+    found = mask_quality(mask[None], mask[None], true[None])
     assert tuple(found[name].item() for name in ("iou", "precision", "recall", "boundary_f")) == expected
 
 
@@ -89,9 +90,9 @@ def test_boundary_f_is_the_slow_one():
 
 
 def test_many_masks_at_once():
-    masks = np.random.default_rng(1).random((2, 5, 9, 11)) < 0.5
+    masks = np.random.default_rng(1).random((3, 5, 9, 11)) < 0.5
     together = mask_quality(*masks)
     for i in range(5):
-        alone = mask_quality(masks[0, i : i + 1], masks[1, i : i + 1])
+        alone = mask_quality(*masks[:, i : i + 1])
         assert all(together[name][i] == alone[name][0] for name in together)
     assert all(((values >= 0) & (values <= 1)).all() and values.shape == (5,) for values in together.values())

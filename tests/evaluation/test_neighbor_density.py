@@ -54,23 +54,27 @@ def next_object(shift):
 
 
 def test_distances_are_those_of_the_candidates(boxes):
-    density = neighbor_density(boxes, next_object(0), points=500, seed=3)
-    clouds = {name: boxes.ground_truth(name).points(500, 3 + k) for k, name in enumerate(sorted(set(boxes.object_id)))}
+    density = neighbor_density(boxes, next_object(0), points=500)
+    clouds = {name: boxes.ground_truth(name).points(500, k) for k, name in enumerate(sorted(set(boxes.object_id)))}
     chain = [chamfer_l1(clouds[a], clouds[b]) for a, b in ("12", "23", "39", "91")]
     every = [chamfer_l1(clouds[a], clouds[b]) for a in "1239" for b in "1239" if a != b]
-    assert density["low"].neighbor_cd == pytest.approx(np.median(chain))
-    assert density["low"].random_cd == pytest.approx(np.median(every))
+    assert density["low"]["neighbor_cd"] == pytest.approx(np.median(chain))
+    assert density["low"]["random_cd"] == pytest.approx(np.median(every))
     assert (
-        density["high"].neighbor_cd == density["high"].random_cd == pytest.approx(chamfer_l1(clouds["4"], clouds["8"]))
+        density["high"]["neighbor_cd"]
+        == density["high"]["random_cd"]
+        == pytest.approx(chamfer_l1(clouds["4"], clouds["8"]))
     )
-    assert density["mean"].neighbor_cd == pytest.approx((density["low"].neighbor_cd + density["high"].neighbor_cd) / 2)
+    assert density["mean"]["neighbor_cd"] == pytest.approx(
+        (density["low"]["neighbor_cd"] + density["high"]["neighbor_cd"]) / 2
+    )
 
 
 def test_shares_are_those_of_the_candidates(boxes):
     # Azimuths 0, 30, 45: more than 30 apart are only 0 and 45, two of the six ordered pairs of different views.
     same, others = (neighbor_density(boxes, next_object(shift), points=50)["low"] for shift in (0, 1))
-    assert (same.other_view, others.other_view) == (pytest.approx(1 / 6), pytest.approx(2 / 6))
-    assert (same.same_object, same.same_category, same.distinct_objects) == (0, 1, 1)
+    assert (same["other_view"], others["other_view"]) == (pytest.approx(1 / 6), pytest.approx(2 / 6))
+    assert same["distinct_objects"] == 1
 
 
 def test_sides_of_fronts(boxes):
@@ -78,24 +82,10 @@ def test_sides_of_fronts(boxes):
     boxes = replace(boxes, _truth=Turned())
     front, side = np.tile([1, 2], (18, 1)), np.tile([0, 3], (18, 1))
     found = [neighbor_density(boxes, shown, points=50) for shown in (front, side, front * 0 + [0, 1])]
-    assert [density["low"].sides_of_fronts for density in found] == [1, 0, 0.5]
-    assert np.isnan(neighbor_density(replace(boxes, view=boxes.view * 0 + 3), front, points=50)["low"].sides_of_fronts)
-
-
-def test_broken_candidates_show(boxes):
-    own = np.stack([np.arange(18) // 3 * 3, (np.arange(18) + 12) % 18], 1)  # the object's own view 0, and far away
-    density = neighbor_density(boxes, own, points=50)
-    assert density["low"].same_object == 0.5 and density["low"].distinct_objects == 2
-    assert density["high"].same_category == 0.5
-
-
-def test_sampling_objects_is_fair_and_repeatable(boxes):
-    one = neighbor_density(boxes, next_object(0), points=100, seed=1, objects=1)
-    assert one == neighbor_density(boxes, next_object(0), points=100, seed=1, objects=1)
-    singles = {
-        neighbor_density(boxes, next_object(0), points=100, seed=s, objects=1)["low"].neighbor_cd for s in range(8)
-    }
-    assert len(singles) > 2
+    assert [density["low"]["sides_of_fronts"] for density in found] == [1, 0, 0.5]
+    assert np.isnan(
+        neighbor_density(replace(boxes, view=boxes.view * 0 + 3), front, points=50)["low"]["sides_of_fronts"]
+    )
 
 
 def test_every_candidate_of_every_image_counts(boxes):
@@ -110,4 +100,4 @@ def test_every_candidate_of_every_image_counts(boxes):
             for image in np.flatnonzero(boxes.category == number)
             for other in candidates[image]
         ]
-        assert density[name].neighbor_cd == pytest.approx(np.median(values))
+        assert density[name]["neighbor_cd"] == pytest.approx(np.median(values))

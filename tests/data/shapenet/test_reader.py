@@ -9,8 +9,9 @@ from PIL import Image
 from shapenet_archive import SIZE, Boxes, world_matrix, write_archive, write_npz
 
 from msrn import camera
+from msrn.baselines import Given
+from msrn.baselines.lookup import random_object
 from msrn.baselines.mean_shape import mean_shape
-from msrn.baselines.random_object import TrueMeshes, random_object
 from msrn.data import open_collection
 from msrn.data.archives.clouds import CloudTruth, centered_cloud
 from msrn.data.archives.poses import angles
@@ -19,6 +20,7 @@ from msrn.errors import MsrnError
 from msrn.evaluation.metrics import chamfer_l1
 from msrn.evaluation.protocol import evaluate_meshes
 from msrn.report import pictures
+from msrn.settings import Settings
 
 CAR, CHAIR = "02958343", "03001627"
 LISTED = "1079efee042629d4ce28f0f1b509eda"  # a car of the published list of test views
@@ -150,9 +152,8 @@ def test_baselines_and_figures_work_with_points(cache, archive):
     """The two rows that read true shapes, and the pictures of the truth from the input's camera and turned."""
     train, test = (open_collection("shapenet", split, archive) for split in ("train", "test"))
     rows = test.evaluation_index
-    mean = mean_shape(test, rows, train, resolution=24)
-    found = TrueMeshes(train, random_object(test, rows, train, seed=0))
-    for meshes in (mean, found):
+    inputs = Given(test, train, Settings())
+    for meshes in (mean_shape(inputs), random_object(inputs)):
         assert np.isfinite(evaluate_meshes(meshes, test, rows, 500, seed=0).cd["search_icp"]).all()
     for row, (azimuth, elevation, _) in zip(rows, test.true_pose()[rows].tolist(), strict=True):
         truth = test.ground_truth(str(test.object_id[row]))
