@@ -4,7 +4,7 @@ A group is one data set and one state of the settings that a table's rows share;
 are another. A record belongs to a row by what it was trained with, whichever table it was kept under.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,14 +59,9 @@ class Group:
         return [known[name] for name in BASELINES if name in known]
 
     @property
-    def seeds(self) -> list[int]:
-        """Those that every trained row has."""
-        return sorted(set.intersection(*({record.seed for record in row} for row in self.trained.values())))
-
-    @property
-    def some_seeds(self) -> list[int]:
-        """Those that any row has."""
-        return sorted({record.seed for record in self.models})
+    def seeds(self) -> int:
+        """How many seeds some row has."""
+        return len({record.seed for record in self.models})
 
     @property
     def complete(self) -> bool:
@@ -79,13 +74,13 @@ class Group:
 
     def follows(self, request: Request) -> bool:
         """Whether it was made with the settings that a request has now."""
-        now = request.settings.model_dump(mode="json")
-        return _shared(now, self.first.masks, self.table) == _base(self.first, self.table)
+        mine, now = self.first.settings, request.settings.model_dump(mode="json")
+        return _shared(now, self.first.masks, self.table) == _shared(mine, self.first.masks, self.table)
 
 
-def pool(names: Iterable[str] = TABLES) -> list[Record]:
+def pool() -> list[Record]:
     """All recorded results of the tables."""
-    return [record for name in names for record in recorded(name)]
+    return [record for name in TABLES for record in recorded(name)]
 
 
 def groups(
@@ -95,13 +90,15 @@ def groups(
     kept under this table, or of the very settings of ``request``."""
     alike: dict[str, list[Record]] = {}
     for record in records:
-        alike_trained = TABLES.get(record.experiment, table).scope == table.scope
-        if record.kind == "model" and dataset in (None, record.dataset) and alike_trained:
-            key = record.dataset, record.fingerprint, record.profile, record.points, _base(record, table)
-            alike.setdefault(digest_of(*key), []).append(record)
+        same_scope = TABLES.get(record.experiment, table).scope == table.scope
+        if record.kind == "model" and dataset in (None, record.dataset) and same_scope:
+            key = record.dataset, record.fingerprint, record.profile, record.points
+            alike.setdefault(digest_of(*key, _shared(record.settings, record.masks, table)), []).append(record)
     every = [group for models in alike.values() if (group := _group(table, models, records))]
-    names = [{record.experiment for record in group.models} for group in every]
-    own = [g for g, of in zip(every, names, strict=True) if table.name in of or (request and g.follows(request))]
+    own = [
+        group for group in every
+        if table.name in {record.experiment for record in group.models} or (request and group.follows(request))
+    ]  # fmt: skip
     return sorted(own, key=lambda group: (group.first.dataset, group.steps, group.first.created))
 
 
@@ -112,10 +109,10 @@ def beside(table: Table, records: Sequence[Record], request: Request) -> Group |
     return best(same or [group for group in mine if group.first.profile == request.label] or mine)
 
 
-def best(found: Sequence[Group]) -> Group | None:
+def best(candidates: Sequence[Group]) -> Group | None:
     """The group that says most: one with seeds enough for a verdict, then a complete one, then the longest trained."""
-    worth = {id(g): (len(g.seeds) >= SEEDS_FOR_A_VERDICT, g.complete, g.steps, g.first.created) for g in found}
-    return max(found, key=lambda group: worth[id(group)], default=None)
+    by = lambda g: (min(map(len, g.trained.values())) >= SEEDS_FOR_A_VERDICT, g.complete, g.steps, g.first.created)  # noqa: E731
+    return max(candidates, key=by, default=None)
 
 
 def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) -> Group | None:
@@ -143,10 +140,6 @@ def _of_row(row: Row, table: Table, models: Sequence[Record], neutral: Settings)
 def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they would be written today; one that was added since then had its default."""
     return {**Settings().model_dump(mode="json"), **current_settings(settings)}
-
-
-def _base(record: Record, table: Table) -> dict[str, Any]:
-    return _shared(record.settings, record.masks, table)
 
 
 def _shared(settings: dict[str, Any], masks: str, table: Table) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from IPython.display import HTML
 
-from msrn.evaluation.statistics import difference, signed
+from msrn.evaluation.statistics import METRICS, difference, signed
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Result
 from msrn.experiments.table import Table
@@ -59,7 +59,7 @@ def recorded_conclusions(table: Table, records: Sequence[Record]) -> list[str]:
 
 def claimed(verdict: Verdict, profile: str) -> str:
     """A claim, its verdict, where the difference stands, and where the paper's does."""
-    text = f"{verdict.short}, {verdict.claim.words}: {verdict.text(profile)}."
+    text = f"{METRICS[verdict.metric].short}, {verdict.claim.words}: {verdict.text(profile)}."
     printed = [f"the paper has {signed(p.published, p.metric)}" for p in verdict.parts if p.published is not None]
     return " ".join([text, *([f"{'; '.join([verdict.standing(), *printed])}."] if verdict.parts else [])])
 
@@ -70,7 +70,7 @@ def _as_recorded(group: Group) -> str:
         for verdict in group.verdicts
         if verdict.metric == group.table.metrics[0] and verdict.parts
     ]
-    where = f"On {group.first.dataset} as recorded ({many(len(group.some_seeds), 'seed')} of {group.steps:,} steps)"
+    where = f"On {group.first.dataset} as recorded ({many(group.seeds, 'seed')} of {group.steps:,} steps)"
     beaten = _beaten(group.rows[group.table.ours], group.baselines)
     return " ".join([f"{where}: {'; '.join(parts) or 'no claim could be judged'}.", *beaten])
 

@@ -16,9 +16,9 @@ def wants_progress() -> bool:
 def duration(seconds: float) -> str:
     """Such as ``12 s``, ``3 min 20 s`` or ``2 h 5 min``."""
     minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def many(count: int, noun: str) -> str:
@@ -27,8 +27,8 @@ def many(count: int, noun: str) -> str:
 
 def mean_of(records: Sequence[Record], metric: str) -> float:
     """Over the seeds; not a number where a record has no value."""
-    values = [record.metrics.get(metric) for record in records]
-    return float(np.mean([np.nan if value is None else value for value in values])) if values else float("nan")
+    values = np.array([record.metrics.get(metric) for record in records], float)
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def two_decimals(value: float) -> str:
