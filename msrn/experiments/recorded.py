@@ -35,7 +35,7 @@ class Group:
 
     @property
     def first(self) -> Record:
-        """Any of them, for what all share."""
+        """For what all share."""
         return self.models[0]
 
     @property

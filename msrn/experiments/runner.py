@@ -211,7 +211,8 @@ def job_of(experiment: Experiment, row: Row, seed: int, category: str = "") -> J
 
 def train(experiment: Experiment, job: Job) -> Run:
     """Neighbours -> training, or loading; a line on standard error says which and why."""
-    experiment.in_time(job.label)
+    if not job.finished:
+        experiment.in_time(job.label)
     request, neighbors = experiment.request, partial(neighbors_of, experiment, job)
     how = experiment.progress, job.label, experiment.until, job.features
     run = runs.train_or_load(job.settings, job.train, neighbors, job.seed, request.device, *how)

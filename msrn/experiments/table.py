@@ -2,7 +2,7 @@
 
 A row is *quoted* (``settings`` None: another system with its printed values, which nobody trains here) or *trained*
 (what it changes in the settings of a profile). A quoted row whose predictions were scored from files has measured
-values too. Order, colours, captions, verdicts, downloads and the command line follow from the entry.
+values too.
 """
 
 from collections.abc import Mapping

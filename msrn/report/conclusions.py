@@ -39,17 +39,19 @@ def conclusions(result: Result) -> list[str]:
             *before,
         ]
     ours = result.rows[table.ours]
+    texts = [_silhouettes(ours, table.ours), _directions(ours, categories_of(result)), *_beaten(ours, result.baselines)]
     verdicts = judge(table.claims, table.metrics, result.rows, table.printed)
-    few = "A difference in one seed proves nothing: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
-    return [
-        _silhouettes(ours, table.ours),
-        _directions(ours, categories_of(result)),
-        *_beaten(ours, result.baselines),
-        *(claimed(verdict, request.profile) for verdict in verdicts),
-        *_choice_of_neighbors(result),
-        *([few] if len(request.seeds) < SEEDS_FOR_A_VERDICT else []),
-        *before,
-    ]
+    texts += [claimed(verdict, request.profile) for verdict in verdicts]
+    if "neighbor_consistency" in table.changed and request.settings.neighbor_prototypes == 1:
+        texts.append(
+            "Neighbour consistency is its loss here (Eqs 43-44): with one prototype of a category every candidate is a "
+            "neighbour, and the choice among them (Eqs 33-38) is not tested."
+        )
+    if len(request.seeds) < SEEDS_FOR_A_VERDICT:
+        texts.append(
+            "A difference in one seed proves nothing: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
+        )
+    return [*texts, *before]
 
 
 def recorded_conclusions(table: Table, records: Sequence[Record]) -> list[str]:
@@ -83,16 +85,6 @@ def _beaten(ours: Sequence[Record], baselines: Sequence[Record]) -> list[str]:
     beaten, others = (", ".join(row for row, wins in sure.items() if wins == side) for side in (True, False))
     rest = f"; not {others}" if beaten and others else ""
     return [f"Of the rows that train nothing, {ours[0].variant} surely beats {beaten or 'none'}{rest}."]
-
-
-def _choice_of_neighbors(result: Result) -> list[str]:
-    """What a verdict on neighbour consistency is not about, where a single prototype leaves nothing to choose."""
-    if "neighbor_consistency" not in result.table.changed or result.request.settings.neighbor_prototypes > 1:
-        return []
-    return [
-        "Neighbour consistency is its loss here (Eqs 43-44): with one prototype of a category every candidate is a "
-        "neighbour, and the choice among them (Eqs 33-38) is not tested."
-    ]
 
 
 def _silhouettes(ours: Sequence[Record], name: str) -> str:

@@ -11,8 +11,8 @@ from msrn.report.text import sheet_csv, sheet_latex
 # A value's interval and a row's words, in brackets behind it, stand below. What is named twice outweighs JupyterLab.
 _PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
 <style>
-.msrn {overflow-x: auto; margin: 1em 0}
-.msrn table {border-collapse: collapse; font-size: .85em; line-height: 1.35; margin: 0}
+.msrn {overflow-x: auto; margin: 1em 0; font-size: .85em; line-height: 1.35}
+.msrn table {border-collapse: collapse; font-size: inherit; margin: 0}
 .msrn caption {caption-side: top; text-align: left; color: inherit; font-weight: 600; padding: 0 0 .5em}
 .msrn table, .msrn th, .msrn td {border: 0; color: inherit; background: none; font-variant-numeric: tabular-nums}
 .msrn th, .msrn td {padding: .3em .6em; text-align: right; vertical-align: top}
@@ -27,7 +27,7 @@ _PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 .msrn tbody tr.verdict {border-top: 0}
 .msrn tbody tr.apart {border-top: 2px solid color-mix(in srgb, currentColor 60%, transparent)}
 .msrn tbody tr.beside th {font-weight: 400; font-style: italic}
-.msrn p {margin: .5em 0; font-size: .85em}
+.msrn p {margin: .5em 0}
 </style>
 <div class='msrn'>
 {% if lines %}

@@ -13,8 +13,7 @@ from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of
 from msrn.store.results import Record
 
-COARSE, REFINED, WITHOUT = "off-the-shelf", "M-SRN", "without L_for"
-PRINTED, PRINTED_WITHOUT = "Eq. 18 as printed", "Eq. 18 without L_for"
+COARSE, PRINTED, PRINTED_WITHOUT = "off-the-shelf", "Eq. 18 as printed", "Eq. 18 without L_for"  # rows
 COLUMNS = (
     f"IoU ↑|− {COARSE}|precision|recall|boundary F|removed of the false|removed of the true|best λ of val|"
     "best λ of each image|seeds"
@@ -39,11 +38,11 @@ def show(records: Sequence[Record]) -> HTML:
 
 
 def conclusions(records: Sequence[Record]) -> HTML:
-    """A sentence for each claim whose two rows are there, and why they come out as they do."""
     return list_html(sentences(records))
 
 
 def sentences(records: Sequence[Record]) -> list[str]:
+    """A sentence for each claim whose two rows are there, and why they come out as they do."""
     if not records:
         return []
     rows = rows_of(records)

@@ -22,7 +22,7 @@ from msrn import camera
 from msrn.data.drawing import zbuffer
 from msrn.evaluation.inference import predict
 from msrn.evaluation.protocol import Mesh
-from msrn.experiments.runner import Outcome, Result
+from msrn.experiments.runner import Result
 from msrn.experiments.table import Table
 from msrn.report.words import many
 
@@ -157,17 +157,15 @@ def style(table: Table, row: str) -> dict[str, Any]:
 
 def learning(result: Result) -> Picture:
     """A panel per logged term, a line per row and seed; the dotted line is the stage switch."""
-    figure = Figure(figsize=(9.5, 4.8), layout="constrained")
-    panels = figure.subplots(2, 3, sharex=True)
-    for axes, (key, title) in zip(panels.flat, CURVES.items(), strict=True):
-        for outcome in result.outcomes:
-            name = outcome.row.name
-            label = name if outcome is result.of(name)[0] else None
-            axes.plot(*_series(outcome, key), label=label, **style(result.table, name))
+    looks = [(o, style(result.table, o.row.name), o is result.of(o.row.name)[0]) for o in result.outcomes]
+    logs = [(o.run.log, look | {"label": o.row.name if first else None}) for o, look, first in looks]
+    figure = log_panels(CURVES, logs)
+    for axes in figure.axes:
         axes.axvline(result.request.settings.stage_switch, color=INK, linewidth=1, linestyle=":")
-        over_steps(axes, title, "step" * (axes in panels[-1]))
-    legend_above(figure, panels[0, 0])
-    ends = {row.name: [_series(o, "mask_iou")[1][-1] for o in result.of(row.name)] for row in result.table.trained}
+    legend_above(figure, figure.axes[0])
+    ends = {
+        row.name: [series(o.run.log, "mask_iou")[1][-1] for o in result.of(row.name)] for row in result.table.trained
+    }
     alt = (
         f"Six panels over training steps, a line per row: {', '.join(CURVES.values())}. Mask IoU on training images at "
         f"the end: {', '.join(f'{name} {np.mean(values):.2f}' for name, values in ends.items())}."
@@ -175,9 +173,20 @@ def learning(result: Result) -> Picture:
     return Picture(figure, alt.replace("$N_{re}$", "N_re"))
 
 
-def _series(outcome: Outcome, key: str) -> tuple[list[int], list]:
+def log_panels(titles: Mapping[str, str], logs: Sequence[tuple[list[dict], dict]]) -> Figure:
+    """Six panels, one for each logged term, over steps, with a line of its own looks for each log."""
+    figure = Figure(figsize=(9.5, 4.8), layout="constrained")
+    panels = figure.subplots(2, 3, sharex=True)
+    for axes, (key, title) in zip(panels.flat, titles.items(), strict=True):
+        for log, looks in logs:
+            axes.plot(*series(log, key), **looks)
+        over_steps(axes, title, "step" * (axes in panels[-1]))
+    return figure
+
+
+def series(log: list[dict], key: str) -> tuple[list[int], list]:
     """Steps and values of the log lines that hold ``key``."""
-    lines = [line for line in outcome.run.log if line.get(key) is not None]
+    lines = [line for line in log if line.get(key) is not None]
     return [line["step"] for line in lines], [line[key] for line in lines]
 
 
@@ -188,7 +197,7 @@ def poses(result: Result) -> Picture:
     panels = figure.subplots(1, len(outcomes), sharey=True, squeeze=False)[0]
     largest = []
     for axes, outcome in zip(panels, outcomes, strict=True):
-        steps, histogram = _series(outcome, "pose_histogram")
+        steps, histogram = series(outcome.run.log, "pose_histogram")
         shares = np.array(histogram).T  # (K, steps)
         bins = len(shares)
         largest.append(f"{outcome.row.name} {shares[:, -1].max():.0%}")

@@ -1,8 +1,4 @@
-"""Tables from recorded results, on every data set and at every length that is recorded, and how dense the sets are.
-
-A reader's own run covers one set at one length. A dense set and a sparse real one answer different questions, so a
-page shows both, with verdicts by the same rule.
-"""
+"""Tables from recorded results, on every data set and at every length that is recorded, and how dense the sets are."""
 
 from collections.abc import Sequence
 

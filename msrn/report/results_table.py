@@ -1,9 +1,6 @@
-"""A table as a reader meets it: published | recorded | this run | verdict, with its rule and its source.
+"""A table as a reader meets it: published | recorded | this run | verdict, with its rule and its source."""
 
-Words about results are made from numbers here and in ``conclusions``, never written into a notebook.
-"""
-
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from IPython.display import HTML
 
@@ -19,7 +16,6 @@ from msrn.store.results import Record, source_state
 
 
 def show(result: Result) -> HTML:
-    """For notebooks and the book."""
     return HTML(sheet_html(sheet_of(result)))
 
 
@@ -63,7 +59,7 @@ def origin(group: Group) -> str:
     return f"profile {name}{' as it was then' * then}, {seeds}, {training_time(group.models)}, commit {commits}"
 
 
-def training_time(models: Iterable[Record]) -> str:
+def training_time(models: Sequence[Record]) -> str:
     return ", ".join(f"{duration(seconds)} a run on {device}" for device, seconds in seconds_of_a_run(models).items())
 
 

@@ -1,7 +1,7 @@
 """Words that every report uses: durations, counts, and a cell of a small table."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,10 +35,8 @@ def two_decimals(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.2f}"
 
 
-def seconds_of_a_run(models: Iterable[Record]) -> dict[str, float]:
+def seconds_of_a_run(models: Sequence[Record]) -> dict[str, float]:
     """Mean training time by device, the fastest last."""
-    seconds: dict[str, list[float]] = {}
-    for record in models:
-        seconds.setdefault(record.device, []).append(record.train_seconds)
-    means = {device: float(np.mean(each)) for device, each in seconds.items()}
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
+    devices = dict.fromkeys(record.device for record in models)
+    means = [(float(np.mean([r.train_seconds for r in models if r.device == device])), device) for device in devices]
+    return {device: mean for mean, device in sorted(means, reverse=True)}
