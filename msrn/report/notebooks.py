@@ -42,7 +42,7 @@ def listing(profile: str = "auto") -> str:
 
 
 def _line(table: Table, profile: str, records: Sequence[Record], page: bool) -> list[str]:
-    request = resolve(profile, data=table.data)
+    request = resolve(profile, data=table.data, device="cpu")  # nothing is trained
     group = recorded.beside(table, records, request)
     quoted, cost, state = len(table.rows) - len(table.trained), "–", "not recorded"
     if group:
