@@ -27,7 +27,8 @@ class Group:
 
     table: Table
     trained: dict[str, list[Record]]  # of each trained row, by seed
-    others: tuple[Record, ...]  # baselines and predictions from files, on the same objects
+    rows: dict[str, list[Record]]  # of every row, none where it is not recorded; quoted ones from files
+    baselines: list[Record]  # in the order of ``BASELINES``
 
     @property
     def models(self) -> list[Record]:
@@ -45,18 +46,6 @@ class Group:
     @property
     def title(self) -> str:
         return f"{self.first.dataset}, {self.steps:,} steps"
-
-    @property
-    def rows(self) -> dict[str, list[Record]]:
-        """The records of every row of the table; none for a row that is not recorded."""
-        files = {record.variant: [record] for record in self.others if record.kind == "files"}
-        return {row.name: self.trained.get(row.name) or files.get(row.name, []) for row in self.table.rows}
-
-    @property
-    def baselines(self) -> list[Record]:
-        """In the order of ``BASELINES``."""
-        known = {record.variant: record for record in self.others if record.kind == "baseline"}
-        return [known[name] for name in BASELINES if name in known]
 
     @property
     def seeds(self) -> int:
@@ -116,11 +105,25 @@ def best(candidates: Sequence[Group]) -> Group | None:
 
 
 def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) -> Group | None:
+    """With baselines and predictions from files on the same objects, at as many points; of a name that of the own
+    profile before others. A baseline that depends on settings is only that of the same ones."""
     name, dataset = models[0].profile, models[0].dataset
     neutral = resolve(name, dataset, device="cpu").settings if name in profiles() else Settings()
     trained = {row.name: _of_row(row, table, models, neutral) for row in table.trained}
-    one = next((record for row in trained.values() for record in row), None)
-    return one and Group(table, trained, _others(one, table, records))
+    if not any(trained.values()):
+        return None
+    one = next(record for row in trained.values() for record in row)
+    where, settings = (one.dataset, one.fingerprint, one.points), known_settings(one.settings)
+    near = [record for record in records if (record.dataset, record.fingerprint, record.points) == where]
+    near.sort(key=lambda record: record.profile == one.profile)  # the last of a name stays
+    files = {record.variant: [record] for record in near if (record.kind, record.experiment) == ("files", table.name)}
+    rows = {row.name: trained.get(row.name) or files.get(row.name, []) for row in table.rows}
+    baselines = []
+    for name, baseline in BASELINES.items():
+        same = {key: settings[key] for key in baseline.settings}.items()
+        mine = [r for r in near if (r.kind, r.variant) == ("baseline", name) and r.settings.items() >= same]
+        baselines += mine[-1:]
+    return Group(table, trained, rows, baselines)
 
 
 def _of_row(row: Row, table: Table, models: Sequence[Record], neutral: Settings) -> list[Record]:
@@ -148,19 +151,3 @@ def _shared(settings: dict[str, Any], masks: str, table: Table) -> dict[str, Any
     given = masks == ImageCollection.masks_from
     without = table.changed | NO_MATTER | (FOREGROUND_SETTINGS if given else set())
     return {name: value for name, value in known_settings(settings).items() if name not in without}
-
-
-def _others(model: Record, table: Table, records: Sequence[Record]) -> tuple[Record, ...]:
-    """Baselines and predictions from files on the objects of ``model``, at as many points; of a name that of the own
-    profile before others. A baseline that depends on settings is only that of the same ones."""
-    settings = known_settings(model.settings)
-
-    def fits(record: Record) -> bool:
-        if (record.dataset, record.fingerprint, record.points) != (model.dataset, model.fingerprint, model.points):
-            return False
-        if record.kind != "baseline" or record.variant not in BASELINES:
-            return record.kind == "files" and record.experiment == table.name
-        return all(record.settings.get(name) == settings[name] for name in BASELINES[record.variant].settings)
-
-    ordered = sorted(filter(fits, records), key=lambda record: record.profile == model.profile)
-    return tuple({record.variant: record for record in ordered}.values())  # the last of a name stays

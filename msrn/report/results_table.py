@@ -38,7 +38,7 @@ def sheet_of(result: Result) -> Sheet:
 
 def rows_of(source: Result | Group) -> dict[str, list]:
     """The rows that have records, and the baselines."""
-    known = {name: list(records) for name, records in source.rows.items() if records}
+    known = {name: records for name, records in source.rows.items() if records}
     return known | {record.variant: [record] for record in source.baselines}
 
 
