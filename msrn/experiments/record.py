@@ -63,12 +63,12 @@ def record_masks(request: Request, seconds: float, progress: bool = True, only: 
     work = {(row.name, seed if s.masks == "refined" else 0): s for seed in request.seeds for row, s in rows}
     try:
         for (name, seed), settings in work.items():
-            if time.monotonic() > until:
-                raise OutOfTime("out of time: the same command goes on")
             foreground = Foreground(photographs.train, settings, seed, request.device, progress, until, request.weights)
             evaluation = masks.evaluation_digest(foreground, photographs)
             measure = partial(masks.measure, name, foreground, request.label, photographs)
             yield _once(("masks", request.dataset, request.label, name, seed), evaluation, measure)
+            if time.monotonic() > until:
+                raise OutOfTime("out of time: the same command goes on")
     except OutOfTime as stopped:
         yield str(stopped)
 
