@@ -78,8 +78,7 @@ def list_exhibits(profile: str) -> None:
     """Every exhibit: section, rows, data, cost, and how it stands."""
     from msrn.report.notebooks import listing
 
-    for line in listing(profile):
-        click.echo(line)
+    click.echo(listing(profile))
 
 
 @cli.command()

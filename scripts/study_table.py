@@ -110,9 +110,8 @@ def _changes(table: Table, record: Record, rows: Rows) -> list[str]:
     """What sets a row apart from the first, such as ``image_size 64 for 32``."""
     row, mine, theirs = table.row(record.variant), known_settings(record.settings), _first_settings(table, record, rows)
     changed = [key for key in mine if key not in NO_MATTER | FOREGROUND_SETTINGS and mine[key] != theirs[key]]
-    shares = ((row.objects, "objects a category"), (row.views, "images an object"))
     settings = [f"`{key}` {_plain(mine[key])} for {_plain(theirs[key])}" for key in changed]
-    return settings + [f"at most {count} {what}" for count, what in shares if count]
+    return settings + [f"at most {row.objects} objects a category"] * bool(row.objects)
 
 
 def _first_settings(table: Table, record: Record, rows: Rows) -> dict[str, Any]:

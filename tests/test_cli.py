@@ -134,9 +134,10 @@ def test_every_exhibit_is_listed_with_its_state(call):
 
 
 def test_the_list_follows_the_profile(call):
-    laptop, smoke = (call("list", "--profile", name)[1] for name in ("laptop", "smoke"))
+    laptop, smoke, paper = (call("list", "--profile", name)[1] for name in ("laptop", "smoke", "paper"))
     line = next(line for line in smoke.splitlines() if line.startswith("table8"))
     assert "–" in line and line.endswith("3 seeds recorded at profile laptop") and "3 trained" in laptop
+    assert "3 trained" in paper  # without its GPU as well
     code, _, err = call("list", "--profile", "labtop")
     assert code == 2 and err.count("\n") == 1 and "did you mean laptop?" in err
 

@@ -44,8 +44,8 @@ def one_category(collection: ImageCollection, name: str) -> ImageCollection:
     return replace(part, category=np.zeros(len(rows), np.int64), categories=(name,))
 
 
-def limited(collection: ImageCollection, objects: int | None, views: int | None) -> np.ndarray:
-    """Numbers of the images of at most ``objects`` objects of each category, ``views`` of each, evenly spread."""
+def limited(collection: ImageCollection, objects: int) -> np.ndarray:
+    """Numbers of the images of at most ``objects`` objects of each category."""
     rows: list[np.ndarray] = []
     counts = np.zeros(len(collection.categories), int)
     _, first, owner = np.unique(collection.object_id, return_index=True, return_inverse=True)
@@ -53,9 +53,8 @@ def limited(collection: ImageCollection, objects: int | None, views: int | None)
         mine = np.flatnonzero(owner == place)
         category = collection.category[mine[0]]
         counts[category] += 1
-        if not objects or counts[category] <= objects:
-            count = min(views or len(mine), len(mine))
-            rows.append(mine[np.arange(count) * len(mine) // count])
+        if counts[category] <= objects:
+            rows.append(mine)
     return np.concatenate(rows)
 
 

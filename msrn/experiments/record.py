@@ -5,7 +5,8 @@ Every result is written as soon as it is measured; a run that did not finish has
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from msrn import baselines
@@ -21,21 +22,24 @@ from msrn.foreground.pipeline import Foreground
 from msrn.profiles import Request
 from msrn.store import files, results
 from msrn.store.checkpointing import OutOfTime
+from msrn.store.results import Record
 
 
 def record_table(
     table: Table, request: Request, seconds: float, progress: bool = True, only: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Do what fits into ``seconds`` of a table's rows and seeds, the longest first, or of the rows ``only``; a line for
-    each result that was written and one on what is left."""
+    """Do what fits into ``seconds`` of a table's rows and seeds, or of the rows ``only``; a line for each result that
+    was written and one on what is left."""
     experiment = Experiment(table, request, progress, time.monotonic() + seconds)
     rows = [table.row(name) for name in only if name not in baselines.BASELINES] if only else table.trained
-    work = [(_trained(row, table), seed) for seed in request.seeds for row in rows]  # refused before any work
+    for row in rows:  # refused before any work
+        if not row.trained:
+            how = f'msrn score FOLDER --as "{row.name}" --table {table.name} scores its predictions'
+            raise MsrnError(f"row {row.name!r} of {table.name} is quoted, nobody trains it here: {how}")
     experiment.check()
     given = experiment.given(job_of(experiment, WHOLE, request.seeds[0]))
     yardsticks = [name for name in baselines.BASELINES if name in (only or baselines.possible(given))]
-    if not only:  # of rows of as many steps the whole network, which has no part left out, takes longer
-        work.sort(key=lambda item: 0.1 * len(item[0].settings) - item[0].settings_on(request.settings).steps)
+    work = [(row, seed) for seed in request.seeds for row in rows]
     every = left = len(yardsticks) + len(work)
     try:
         first = (baselines.score(name, given, experiment.in_time(name)) for name in yardsticks)
@@ -48,13 +52,6 @@ def record_table(
     yield f"{table.name}, profile {request.label}, on {request.dataset}: {done}"
 
 
-def _trained(row: Row, table: Table) -> Row:
-    if not row.trained:
-        how = f'msrn score FOLDER --as "{row.name}" --table {table.name} scores its predictions'
-        raise MsrnError(f"row {row.name!r} of {table.name} is quoted, nobody trains it here: {how}")
-    return row
-
-
 def record_masks(request: Request, seconds: float, progress: bool = True, only: Sequence[str] = ()) -> Iterator[str]:
     """Measure and keep the masks of the rows that are not recorded yet, until the time is over; a line for each."""
     until, photographs = time.monotonic() + seconds, Photographs.open(request.dataset, request.data_root)
@@ -64,23 +61,16 @@ def record_masks(request: Request, seconds: float, progress: bool = True, only: 
     # A row that changes nothing of this profile would be the whole one again; masks that draw nothing have seed 0.
     rows = [(row, s) for row, s in rows if only or not row.settings or s != request.settings]
     work = {(row.name, seed if s.masks == "refined" else 0): s for seed in request.seeds for row, s in rows}
-    for (name, seed), settings in work.items():
-        foreground = Foreground(photographs.train, settings, seed, request.device, progress, until, request.weights)
-        file = results.file_of("masks", request.dataset, request.label, name, seed)
-        try:
-            known = files.read_json(file) or {}
-            current = known.get("evaluation") == masks.evaluation_digest(foreground, photographs)
-            yield (
-                results.keep(file, known)
-                if current
-                else results.write(masks.measure(name, foreground, request.label, photographs))
-            )
-        except OutOfTime as stopped:
-            yield str(stopped)
-            return
-        if time.monotonic() > until:
-            yield "out of time: the same command goes on"
-            return
+    try:
+        for (name, seed), settings in work.items():
+            foreground = Foreground(photographs.train, settings, seed, request.device, progress, until, request.weights)
+            evaluation = masks.evaluation_digest(foreground, photographs)
+            measure = partial(masks.measure, name, foreground, request.label, photographs)
+            yield _once(("masks", request.dataset, request.label, name, seed), evaluation, measure)
+            if time.monotonic() > until:
+                raise OutOfTime("out of time: the same command goes on")
+    except OutOfTime as stopped:
+        yield str(stopped)
 
 
 def record_density(table: Table, request: Request, progress: bool = True) -> Iterator[str]:
@@ -88,12 +78,16 @@ def record_density(table: Table, request: Request, progress: bool = True) -> Ite
     experiment = Experiment(table, request, progress)
     job = job_of(experiment, WHOLE, request.seeds[0])
     candidates = neighbors_of(experiment, job)
-    file = results.file_of("density", request.dataset, request.label, "density", 0)
+    evaluation = neighbor_density.evaluation_digest(job.train, candidates)
+    measure = partial(neighbor_density.measure, job.train, candidates, job.settings, request.label, progress)
+    yield _once(("density", request.dataset, request.label, "density", 0), evaluation, measure)
+
+
+def _once(name: tuple, evaluation: str, measure: Callable[[], Record]) -> str:
+    """Keep what is recorded under ``name`` with the same evaluation, else measure it; a line that says which."""
+    file = results.file_of(*name)
     known = files.read_json(file) or {}
-    if known.get("evaluation") == neighbor_density.evaluation_digest(job.train, candidates):
-        yield results.keep(file, known)
-    else:
-        yield results.write(neighbor_density.measure(job.train, candidates, job.settings, request.label, progress))
+    return results.keep(file, known) if known.get("evaluation") == evaluation else results.write(measure())
 
 
 def record_files(table: Table, row: Row, request: Request, folder: Path, frame: str) -> Iterator[str]:

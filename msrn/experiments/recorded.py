@@ -4,7 +4,7 @@ A group is one data set and one state of the settings that a table's rows share;
 are another. A record belongs to a row by what it was trained with, whichever table it was kept under.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,8 @@ class Group:
 
     table: Table
     trained: dict[str, list[Record]]  # of each trained row, by seed
-    others: tuple[Record, ...]  # baselines and predictions from files, on the same objects
+    rows: dict[str, list[Record]]  # of every row, none where it is not recorded; quoted ones from files
+    baselines: list[Record]  # in the order of ``BASELINES``
 
     @property
     def models(self) -> list[Record]:
@@ -35,7 +36,7 @@ class Group:
 
     @property
     def first(self) -> Record:
-        """Any of them, for what all share."""
+        """For what all share."""
         return self.models[0]
 
     @property
@@ -47,26 +48,9 @@ class Group:
         return f"{self.first.dataset}, {self.steps:,} steps"
 
     @property
-    def rows(self) -> dict[str, list[Record]]:
-        """The records of every row of the table; none for a row that is not recorded."""
-        files = {record.variant: [record] for record in self.others if record.kind == "files"}
-        return {row.name: self.trained.get(row.name) or files.get(row.name, []) for row in self.table.rows}
-
-    @property
-    def baselines(self) -> list[Record]:
-        """In the order of ``BASELINES``."""
-        known = {record.variant: record for record in self.others if record.kind == "baseline"}
-        return [known[name] for name in BASELINES if name in known]
-
-    @property
-    def seeds(self) -> list[int]:
-        """Those that every trained row has."""
-        return sorted(set.intersection(*({record.seed for record in row} for row in self.trained.values())))
-
-    @property
-    def some_seeds(self) -> list[int]:
-        """Those that any row has."""
-        return sorted({record.seed for record in self.models})
+    def seeds(self) -> int:
+        """How many seeds some row has."""
+        return len({record.seed for record in self.models})
 
     @property
     def complete(self) -> bool:
@@ -79,13 +63,13 @@ class Group:
 
     def follows(self, request: Request) -> bool:
         """Whether it was made with the settings that a request has now."""
-        now = request.settings.model_dump(mode="json")
-        return _shared(now, self.first.masks, self.table) == _base(self.first, self.table)
+        mine, now = self.first.settings, request.settings.model_dump(mode="json")
+        return _shared(now, self.first.masks, self.table) == _shared(mine, self.first.masks, self.table)
 
 
-def pool(names: Iterable[str] = TABLES) -> list[Record]:
+def pool() -> list[Record]:
     """All recorded results of the tables."""
-    return [record for name in names for record in recorded(name)]
+    return [record for name in TABLES for record in recorded(name)]
 
 
 def groups(
@@ -95,13 +79,15 @@ def groups(
     kept under this table, or of the very settings of ``request``."""
     alike: dict[str, list[Record]] = {}
     for record in records:
-        alike_trained = TABLES.get(record.experiment, table).scope == table.scope
-        if record.kind == "model" and dataset in (None, record.dataset) and alike_trained:
-            key = record.dataset, record.fingerprint, record.profile, record.points, _base(record, table)
-            alike.setdefault(digest_of(*key), []).append(record)
+        same_scope = TABLES.get(record.experiment, table).scope == table.scope
+        if record.kind == "model" and dataset in (None, record.dataset) and same_scope:
+            key = record.dataset, record.fingerprint, record.profile, record.points
+            alike.setdefault(digest_of(*key, _shared(record.settings, record.masks, table)), []).append(record)
     every = [group for models in alike.values() if (group := _group(table, models, records))]
-    names = [{record.experiment for record in group.models} for group in every]
-    own = [g for g, of in zip(every, names, strict=True) if table.name in of or (request and g.follows(request))]
+    own = [
+        group for group in every
+        if table.name in {record.experiment for record in group.models} or (request and group.follows(request))
+    ]  # fmt: skip
     return sorted(own, key=lambda group: (group.first.dataset, group.steps, group.first.created))
 
 
@@ -112,18 +98,32 @@ def beside(table: Table, records: Sequence[Record], request: Request) -> Group |
     return best(same or [group for group in mine if group.first.profile == request.label] or mine)
 
 
-def best(found: Sequence[Group]) -> Group | None:
+def best(candidates: Sequence[Group]) -> Group | None:
     """The group that says most: one with seeds enough for a verdict, then a complete one, then the longest trained."""
-    worth = {id(g): (len(g.seeds) >= SEEDS_FOR_A_VERDICT, g.complete, g.steps, g.first.created) for g in found}
-    return max(found, key=lambda group: worth[id(group)], default=None)
+    by = lambda g: (min(map(len, g.trained.values())) >= SEEDS_FOR_A_VERDICT, g.complete, g.steps, g.first.created)  # noqa: E731
+    return max(candidates, key=by, default=None)
 
 
 def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) -> Group | None:
+    """With baselines and predictions from files on the same objects, at as many points; of a name that of the own
+    profile before others. A baseline that depends on settings is only that of the same ones."""
     name, dataset = models[0].profile, models[0].dataset
     neutral = resolve(name, dataset, device="cpu").settings if name in profiles() else Settings()
     trained = {row.name: _of_row(row, table, models, neutral) for row in table.trained}
-    one = next((record for row in trained.values() for record in row), None)
-    return one and Group(table, trained, _others(one, table, records))
+    if not any(trained.values()):
+        return None
+    one = next(record for row in trained.values() for record in row)
+    where, settings = (one.dataset, one.fingerprint, one.points), known_settings(one.settings)
+    near = [record for record in records if (record.dataset, record.fingerprint, record.points) == where]
+    near.sort(key=lambda record: record.profile == one.profile)  # the last of a name stays
+    files = {record.variant: [record] for record in near if (record.kind, record.experiment) == ("files", table.name)}
+    rows = {row.name: trained.get(row.name) or files.get(row.name, []) for row in table.rows}
+    baselines = []
+    for name, baseline in BASELINES.items():
+        same = {key: settings[key] for key in baseline.settings}.items()
+        mine = [r for r in near if (r.kind, r.variant) == ("baseline", name) and r.settings.items() >= same]
+        baselines += mine[-1:]
+    return Group(table, trained, rows, baselines)
 
 
 def _of_row(row: Row, table: Table, models: Sequence[Record], neutral: Settings) -> list[Record]:
@@ -145,29 +145,9 @@ def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return {**Settings().model_dump(mode="json"), **current_settings(settings)}
 
 
-def _base(record: Record, table: Table) -> dict[str, Any]:
-    return _shared(record.settings, record.masks, table)
-
-
 def _shared(settings: dict[str, Any], masks: str, table: Table) -> dict[str, Any]:
     """Settings that all rows of a table share and that change numbers, which those of the foreground module do not
     where masks are given."""
     given = masks == ImageCollection.masks_from
     without = table.changed | NO_MATTER | (FOREGROUND_SETTINGS if given else set())
     return {name: value for name, value in known_settings(settings).items() if name not in without}
-
-
-def _others(model: Record, table: Table, records: Sequence[Record]) -> tuple[Record, ...]:
-    """Baselines and predictions from files on the objects of ``model``, at as many points; of a name that of the own
-    profile before others. A baseline that depends on settings is only that of the same ones."""
-    settings = known_settings(model.settings)
-
-    def fits(record: Record) -> bool:
-        if (record.dataset, record.fingerprint, record.points) != (model.dataset, model.fingerprint, model.points):
-            return False
-        if record.kind != "baseline" or record.variant not in BASELINES:
-            return record.kind == "files" and record.experiment == table.name
-        return all(record.settings.get(name) == settings[name] for name in BASELINES[record.variant].settings)
-
-    ordered = sorted(filter(fits, records), key=lambda record: record.profile == model.profile)
-    return tuple({record.variant: record for record in ordered}.values())  # the last of a name stays

@@ -143,49 +143,39 @@ def make(table: Table, request: Request, progress: bool = True) -> Result:
     experiment = Experiment(table, request, progress)
     experiment.check()
     work = [(row, seed) for row in table.trained for seed in request.seeds]
-    done = sorted(outcomes(experiment, work), key=lambda o: work.index((o.row, o.record.seed)))
+    done = tuple(outcomes(experiment, work))
     whole = job_of(experiment, WHOLE, request.seeds[0])
     given = experiment.given(whole)
     yardsticks = tuple(baselines.score(name, given, experiment.label(name), past) for name in baselines.possible(given))
     request = replace(request, dataset=whole.test.name)  # pix3d has another name when its split is ours
-    return Result(table, request, whole.test, tuple(done), yardsticks, past, time.perf_counter() - started)
+    return Result(table, request, whole.test, done, yardsticks, past, time.perf_counter() - started)
 
 
 def outcomes(experiment: Experiment, work: Sequence[tuple[Row, int]]) -> Iterator[Outcome]:
-    """Every row and seed of ``work``, each as it is done. Of trainings side by side one that cannot go on stops no
-    other; what stopped it is raised at the end."""
-    jobs = {item: jobs_of(experiment, *item) for item in work}
-    every = [job for row in jobs.values() for job in row]
+    """Every row and seed of ``work``. Trainings that go side by side come first; of these one that cannot go on stops
+    no other, and what stopped it is raised at the end."""
+    rows = [jobs_of(experiment, *item) for item in work]
+    every = [job for jobs in rows for job in jobs]
     threads = parallel.threads_each(len(every), sum(job.settings.steps for job in every), experiment.request.device)
     left = {job.folder: job for job in every if threads and not job.finished}
-    done: dict[Path, Run | Exception] = {}
-
-    def ready() -> Iterator[Outcome]:
-        for item in [item for item, row in jobs.items() if not any(job.folder in left for job in row)]:
-            yield outcome(experiment, jobs.pop(item), done)
-
-    yield from ready()
-    for folder, run in parallel.train(_work(experiment, left.values()), threads, experiment.progress):
-        done[folder] = run
-        if not isinstance(run, Exception):
-            del left[folder]
-            yield from ready()
-    stopped = [run for run in done.values() if isinstance(run, Exception)]
-    for error in stopped:
+    done = dict(parallel.train(_work(experiment, left.values()), threads, experiment.progress))
+    stopped = {folder: run for folder, run in done.items() if isinstance(run, Exception)}
+    for jobs in rows:
+        if not any(job.folder in stopped for job in jobs):
+            yield outcome(experiment, jobs, done)
+    for error in stopped.values():
         if isinstance(error, MsrnError):
             raise error
     if stopped:
-        raise OutOfTime("\n".join(map(str, stopped)))
+        raise OutOfTime("\n".join(map(str, stopped.values())))
 
 
 def outcome(experiment: Experiment, jobs: Sequence[Job], done: Mapping[Path, Run]) -> Outcome:
     """Training -> score, for a row with one seed; ``done`` holds the runs that were trained side by side."""
-    label, trained = (
-        experiment.label(jobs[0].row.name),
-        [done.get(job.folder) or train(experiment, job) for job in jobs],
-    )
-    pairs = zip(trained, jobs, strict=True)
-    records = [score.score_run(run, label, job.test, experiment.progress) for run, job in pairs]
+    label, trained, records = experiment.label(jobs[0].row.name), [], []
+    for job in jobs:
+        trained.append(done.get(job.folder) or train(experiment, job))
+        records.append(score.score_run(trained[-1], label, job.test, experiment.progress))
     return Outcome(jobs[0].row, tuple(trained), score.joined(records) if len(records) > 1 else records[0])
 
 
@@ -205,11 +195,10 @@ def job_of(experiment: Experiment, row: Row, seed: int, category: str = "") -> J
     train, test = experiment.open("train"), experiment.open(experiment.table.split)
     if category:
         train, test = one_category(train, category), one_category(test, category)
-    foreground = Foreground(
-        train, settings, seed, request.device, experiment.progress, experiment.until, request.weights
-    )
+    how = experiment.progress, experiment.until, request.weights
+    foreground = Foreground(train, settings, seed, request.device, *how)
     images, test = foreground.apply(train), foreground.apply(test)
-    rows = limited(images, row.objects, row.views) if row.objects or row.views else np.arange(len(images))
+    rows = limited(images, row.objects) if row.objects else np.arange(len(images))
     if train.masks is None:  # an image without foreground teaches nothing
         rows = rows[images.masks.any((1, 2))[rows]]
     if not len(rows):
@@ -222,12 +211,11 @@ def job_of(experiment: Experiment, row: Row, seed: int, category: str = "") -> J
 
 def train(experiment: Experiment, job: Job) -> Run:
     """Neighbours -> training, or loading; a line on standard error says which and why."""
-    experiment.in_time(job.label)
-    neighbors, how = (
-        partial(neighbors_of, experiment, job),
-        (experiment.progress, job.label, experiment.until, job.features),
-    )
-    run = runs.train_or_load(job.settings, job.train, neighbors, job.seed, experiment.request.device, *how)
+    if not job.finished:
+        experiment.in_time(job.label)
+    request, neighbors = experiment.request, partial(neighbors_of, experiment, job)
+    how = experiment.progress, job.label, experiment.until, job.features
+    run = runs.train_or_load(job.settings, job.train, neighbors, job.seed, request.device, *how)
     if experiment.progress and not run.trained_now:
         print(run.how, file=sys.stderr, flush=True)
     return run
@@ -235,12 +223,10 @@ def train(experiment: Experiment, job: Job) -> Run:
 
 def neighbors_of(experiment: Experiment, job: Job) -> np.ndarray:
     """Eqs 27-32 on the training images, (N, k_cos)."""
-    s, images, request = job.settings, job.train, experiment.request
-    rule = (s.candidates, s.candidate_scope, s.candidate_objects, images.masks, images.categories)
-    features = experiment.given(job).features(images)
-    return find_candidates(
-        features, images.category, images.object_id, *rule, device=request.device, progress=experiment.progress
-    )
+    s, images, device = job.settings, job.train, experiment.request.device
+    rule = s.candidates, s.candidate_scope, s.candidate_objects, images.masks, images.categories
+    features, progress = experiment.given(job).features(images), experiment.progress
+    return find_candidates(features, images.category, images.object_id, *rule, device=device, progress=progress)
 
 
 def _work(experiment: Experiment, jobs: Iterable[Job]) -> list[parallel.Work]:

@@ -2,7 +2,7 @@
 
 A row is *quoted* (``settings`` None: another system with its printed values, which nobody trains here) or *trained*
 (what it changes in the settings of a profile). A quoted row whose predictions were scored from files has measured
-values too. Order, colours, captions, verdicts, downloads and the command line follow from the entry.
+values too.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,6 @@ class Row:
     supervision: str = ""  # the paper's letters, which ``paper`` explains
     question: str = ""  # what it answers, in words
     objects: int | None = None  # training objects of each category, at most; None: all there are
-    views: int | None = None  # training images of each object, at most, evenly spread; None: all there are
 
     @property
     def trained(self) -> bool:
@@ -98,10 +97,8 @@ class Table:
         return frozenset(name for row in self.trained for name in row.settings)
 
     def row(self, name: str) -> Row:
-        """A row by its name."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        names = [row.name for row in self.rows]
-        near = did_you_mean(name, names)
-        raise MsrnError(f"unknown row {name!r} of {self.name}{near}: expected one of {', '.join(names)}")
+        rows = {row.name: row for row in self.rows}
+        if name not in rows:
+            near = did_you_mean(name, rows)
+            raise MsrnError(f"unknown row {name!r} of {self.name}{near}: expected one of {', '.join(rows)}")
+        return rows[name]

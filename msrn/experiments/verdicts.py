@@ -7,20 +7,16 @@ fewer seeds, at profile smoke, or where a row was not measured, a claim is not e
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from msrn.evaluation.statistics import ALIKE, METRICS, Comparison, compare, pairs_by_seed
+from msrn.evaluation.statistics import ALIKE, Comparison, compare, pairs_by_seed
 from msrn.store.results import Record
 
 SEEDS_FOR_A_VERDICT = 3
-SILENT_PROFILES = ("smoke",)  # these prove the wiring and say nothing about the method
 RULE = (
     "Reproduced: the difference has the paper's sign in every one of at least three seeds, and the 95 % interval of "
     "its paired differences between objects (each averaged over the seeds; objects resampled within categories) "
     f"excludes zero. Rows said to be alike: the interval lies within {ALIKE:.0%} of the mean. A claim of several parts "
     "is reproduced when each of them is. Else: not reproduced."
 )
-REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
-TOO_FEW_SEEDS = "not evaluated: needs three seeds"
-SILENT = "not evaluated at this profile"
 
 Rows = Mapping[str, Sequence[Record]]  # the records of each row, one a seed
 
@@ -38,27 +34,22 @@ class Claim:
 
 
 def Beats(better: str, worse: str) -> Claim:
-    """``better`` beats ``worse``."""
     return Claim(f"{better} beats {worse}", ((better, worse),))
 
 
 def Between(row: str, better: str, worse: str) -> Claim:
-    """``row`` lies between ``better`` and ``worse``."""
     return Claim(f"{row} is between {better} and {worse}", ((better, row), (row, worse)))
 
 
 def Peak(row: str, *others: str) -> Claim:
-    """``row`` beats all of the others."""
     return Claim(f"{row} is best", tuple((row, other) for other in others))
 
 
 def Close(row: str, other: str) -> Claim:
-    """``row`` and ``other`` are alike."""
     return Claim(f"{row} is close to {other}", ((row, other),), close=True)
 
 
 def Stable(*rows: str) -> Claim:
-    """All of the rows are alike."""
     first, *others = rows
     return Claim(f"{', '.join(rows)} are alike", tuple((row, first) for row in others), close=True)
 
@@ -72,28 +63,24 @@ class Verdict:
     parts: tuple[Comparison, ...]  # none where a row was not measured, or rows share no seed
     missing: tuple[str, ...] = ()  # rows that were not measured, or not on all objects, with these words
 
-    @property
-    def short(self) -> str:
-        """The metric's short name."""
-        return METRICS[self.metric].short
-
     def text(self, profile: str) -> str:
         """Reproduced, not reproduced, or not evaluated and why."""
         if self.missing:
             return f"not evaluated: {', '.join(self.missing)}"
         if says_nothing(profile):
-            return SILENT
+            return "not evaluated at this profile"
         if not self.parts or any(len(part.per_seed) < SEEDS_FOR_A_VERDICT for part in self.parts):
-            return TOO_FEW_SEEDS
-        return REPRODUCED if all(part.holds for part in self.parts) else NOT_REPRODUCED
+            return "not evaluated: needs three seeds"
+        return "reproduced" if all(part.holds for part in self.parts) else "not reproduced"
 
     def standing(self) -> str:
+        """Where the differences stand, whatever the verdict."""
         return "; ".join(part.standing() for part in self.parts)
 
 
 def says_nothing(profile: str) -> bool:
-    """Whether results of a profile, with whatever was changed of it (``smoke with steps 60``), are silent."""
-    return profile.split(" with ")[0] in SILENT_PROFILES
+    """Whether a profile, with whatever was changed of it, only proves the wiring."""
+    return profile.split(" with ")[0] == "smoke"
 
 
 def judge(
@@ -104,20 +91,17 @@ def judge(
 
 
 def _verdict(claim: Claim, metric: str, rows: Rows, printed: Mapping[str, Mapping[str, float]]) -> Verdict:
-    lacks = {name: _lack(rows.get(name, ()), metric) for name in sorted(claim.rows())}
-    missing = tuple(f"{name} {lack}" for name, lack in lacks.items() if lack)
+    missing = []
+    for name in sorted(claim.rows()):
+        records = rows.get(name, ())
+        if not records or any(metric not in record.objects for record in records):
+            missing.append(f"{name} not measured")
+        elif any(record.missing for record in records):
+            missing.append(f"{name} measured in part")
     sides = {} if missing else {pair: pairs_by_seed(*(rows[name] for name in pair)) for pair in claim.pairs}
-    if missing or not all(sides.values()):
-        return Verdict(claim, metric, (), missing)
-    parts = (compare(metric, *names, pairs, claim.close, printed) for names, pairs in sides.items())
-    return Verdict(claim, metric, tuple(parts))
-
-
-def _lack(records: Sequence[Record], metric: str) -> str:
-    """Why no verdict can be given on a row, in words; empty where one can."""
-    if not records or any(metric not in record.objects for record in records):
-        return "not measured"
-    return "measured in part" if any(record.missing for record in records) else ""
+    shared = all(sides.values())
+    parts = [compare(metric, *names, pairs, claim.close, printed) for names, pairs in sides.items() if shared]
+    return Verdict(claim, metric, tuple(parts), tuple(missing))
 
 
 def subject(claim: Claim, ours: str) -> str:

@@ -1,5 +1,4 @@
-"""What the runs behind a table learned, by category, by pose and by alignment, and why: a diagnosis per row, and seeds
-against effects."""
+"""What the runs behind a table learned, by category and by alignment; a diagnosis per row; seeds against effects."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from IPython.display import HTML
 
-from msrn.evaluation.diagnosis import Measure, diagnose
+from msrn.evaluation.diagnosis import diagnose
 from msrn.evaluation.inference import TURNS
 from msrn.evaluation.protocol import ALIGNMENTS
 from msrn.evaluation.statistics import signed
@@ -18,7 +17,7 @@ from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of, two_decimals
 from msrn.store.results import Record
 
-ALIGNMENT_TITLES = "none|rigid ICP|turn search|search + ICP (headline)|+ scale of each axis".split("|")
+ALIGNMENT_TITLES = "none", "rigid ICP", "turn search", "search + ICP (headline)", "+ scale of each axis"
 MOST_IMAGES = 50_000  # beyond, candidates are not searched for a page
 SHARE, PLAIN = "{:.0%}", "{:.2f}"
 LINES = {  # measure of a diagnosis -> name, what it is, format
@@ -61,13 +60,12 @@ def category_table(result: Result) -> HTML:
 
 def alignment_table(result: Result) -> HTML:
     """CD under every alignment, and Eq. 46's own value."""
-    titles = zip(ALIGNMENTS, ALIGNMENT_TITLES, strict=True)
-    columns = {f"cd.{name}": title for name, title in titles} | {"eq46": "Eq. 46"}
+    columns = {f"cd.{name}": title for name, title in zip(ALIGNMENTS, ALIGNMENT_TITLES, strict=True)}
     note = (
         "Macro means. The last column is Eq. 46 as printed, after the headline alignment: a sum of squared distances "
         f"over {result.request.settings.eval_points:,} points of each surface, with the longest true edge = 1."
     )
-    return _table(result, "Chamfer distance by alignment", columns, note)
+    return _table(result, "Chamfer distance by alignment", columns | {"eq46": "Eq. 46"}, note)
 
 
 def categories_of(result: Result) -> list[str]:
@@ -91,12 +89,19 @@ def diagnosis_table(result: Result) -> HTML:
         return HTML(note_html(f"Left out: {len(job.train):,} images are too many to search for a page."))
     candidates, names = neighbors_of(experiment, job), [row.name for row in result.table.trained]
     rows = [diagnose(result.of(name)[0].run.network(), job.train, candidates) for name in names]
+    lines = []
+    for key, (name, meaning, form) in LINES.items():
+        measures = [row[key] for row in rows]
+        chances = [measure.chance for measure in measures if np.isfinite(measure.chance)]
+        values = [*(measure.value for measure in measures), np.mean(chances) if chances else np.nan]
+        cells = (form.format(value) if np.isfinite(value) else "–" for value in values)
+        lines.append([f"{name} [{meaning}]", *cells])
     note = (
         "On some training images of every category, first seed, against true poses and shapes. By chance, for domains: "
         "the same sizes dealt out at random. A dash: nothing to ask, such as attention without compensation."
     )
-    caption, header = "Neighbours, prototypes and attention, held against the truth", ["", *names, "by chance"]
-    return HTML(plain_html(caption, header, [_diagnosis_line(key, rows) for key in LINES], note))
+    caption = "Neighbours, prototypes and attention, held against the truth"
+    return HTML(plain_html(caption, ["", *names, "by chance"], lines, note))
 
 
 def seeds_table(table: Table, records: Sequence[Record]) -> HTML:
@@ -118,11 +123,3 @@ def seeds_table(table: Table, records: Sequence[Record]) -> HTML:
         "difference between seeds; an effect no larger than that may turn with the next seed."
     )
     return HTML(plain_html("Seeds against effects", header, lines, note))
-
-
-def _diagnosis_line(key: str, rows: Sequence[Mapping[str, Measure]]) -> list[str]:
-    name, meaning, form = LINES[key]
-    measures = [row[key] for row in rows]
-    chances = [measure.chance for measure in measures if np.isfinite(measure.chance)]
-    values = [*(measure.value for measure in measures), float(np.mean(chances)) if chances else float("nan")]
-    return [f"{name} [{meaning}]", *(form.format(value) if np.isfinite(value) else "–" for value in values)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from IPython.display import HTML
 
-from msrn.evaluation.statistics import difference, signed
+from msrn.evaluation.statistics import METRICS, difference, signed
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Result
 from msrn.experiments.table import Table
@@ -39,17 +39,19 @@ def conclusions(result: Result) -> list[str]:
             *before,
         ]
     ours = result.rows[table.ours]
+    texts = [_silhouettes(ours, table.ours), _directions(ours, categories_of(result)), *_beaten(ours, result.baselines)]
     verdicts = judge(table.claims, table.metrics, result.rows, table.printed)
-    few = "A difference in one seed proves nothing: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
-    return [
-        _silhouettes(ours, table.ours),
-        _directions(ours, categories_of(result)),
-        *_beaten(ours, result.baselines),
-        *(claimed(verdict, request.profile) for verdict in verdicts),
-        *_choice_of_neighbors(result),
-        *([few] if len(request.seeds) < SEEDS_FOR_A_VERDICT else []),
-        *before,
-    ]
+    texts += [claimed(verdict, request.profile) for verdict in verdicts]
+    if "neighbor_consistency" in table.changed and request.settings.neighbor_prototypes == 1:
+        texts.append(
+            "Neighbour consistency is its loss here (Eqs 43-44): with one prototype of a category every candidate is a "
+            "neighbour, and the choice among them (Eqs 33-38) is not tested."
+        )
+    if len(request.seeds) < SEEDS_FOR_A_VERDICT:
+        texts.append(
+            "A difference in one seed proves nothing: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
+        )
+    return [*texts, *before]
 
 
 def recorded_conclusions(table: Table, records: Sequence[Record]) -> list[str]:
@@ -59,7 +61,7 @@ def recorded_conclusions(table: Table, records: Sequence[Record]) -> list[str]:
 
 def claimed(verdict: Verdict, profile: str) -> str:
     """A claim, its verdict, where the difference stands, and where the paper's does."""
-    text = f"{verdict.short}, {verdict.claim.words}: {verdict.text(profile)}."
+    text = f"{METRICS[verdict.metric].short}, {verdict.claim.words}: {verdict.text(profile)}."
     printed = [f"the paper has {signed(p.published, p.metric)}" for p in verdict.parts if p.published is not None]
     return " ".join([text, *([f"{'; '.join([verdict.standing(), *printed])}."] if verdict.parts else [])])
 
@@ -70,7 +72,7 @@ def _as_recorded(group: Group) -> str:
         for verdict in group.verdicts
         if verdict.metric == group.table.metrics[0] and verdict.parts
     ]
-    where = f"On {group.first.dataset} as recorded ({many(len(group.some_seeds), 'seed')} of {group.steps:,} steps)"
+    where = f"On {group.first.dataset} as recorded ({many(group.seeds, 'seed')} of {group.steps:,} steps)"
     beaten = _beaten(group.rows[group.table.ours], group.baselines)
     return " ".join([f"{where}: {'; '.join(parts) or 'no claim could be judged'}.", *beaten])
 
@@ -83,16 +85,6 @@ def _beaten(ours: Sequence[Record], baselines: Sequence[Record]) -> list[str]:
     beaten, others = (", ".join(row for row, wins in sure.items() if wins == side) for side in (True, False))
     rest = f"; not {others}" if beaten and others else ""
     return [f"Of the rows that train nothing, {ours[0].variant} surely beats {beaten or 'none'}{rest}."]
-
-
-def _choice_of_neighbors(result: Result) -> list[str]:
-    """What a verdict on neighbour consistency is not about, where a single prototype leaves nothing to choose."""
-    if "neighbor_consistency" not in result.table.changed or result.request.settings.neighbor_prototypes > 1:
-        return []
-    return [
-        "Neighbour consistency is its loss here (Eqs 43-44): with one prototype of a category every candidate is a "
-        "neighbour, and the choice among them (Eqs 33-38) is not tested."
-    ]
 
 
 def _silhouettes(ours: Sequence[Record], name: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
+from torch.nn.functional import normalize
 
 from msrn.data.collection import ImageCollection
 from msrn.foreground.perceptron import BACKGROUND, FOREGROUND
@@ -13,7 +14,7 @@ from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
 from msrn.losses import mask_iou
 from msrn.memory import MemoryBank
-from msrn.report.pictures import BLUE, INK, ORANGE, Picture, grid, quiet
+from msrn.report.pictures import BLUE, INK, ORANGE, Picture, grid, log_panels, quiet
 
 QUARTILE = 0.25
 CANDIDATES = 24  # photographs of a category among which the typical one is looked for
@@ -106,7 +107,7 @@ def memory(bank: MemoryBank) -> Picture:
     """The features that the bank holds: their two largest directions of variation, and their cosines with each term."""
     count = int(bank.filled.min())
     values = (bank.values[term, :count] for term in (FOREGROUND, BACKGROUND))
-    f, b = ((v / v.norm(dim=1, keepdim=True).clamp_min(1e-8)).cpu().numpy() for v in values)
+    f, b = (normalize(v, dim=1).cpu().numpy() for v in values)
     flat = PCA(2, random_state=0).fit_transform(np.concatenate([f, b]))
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -126,10 +127,6 @@ def memory(bank: MemoryBank) -> Picture:
 
 def tuning(log: Sequence[dict]) -> Picture:
     """A panel for each logged term over the steps of fine-tuning."""
-    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
-    for axes, (key, title) in zip(figure.subplots(2, 3, sharex=True).flat, TUNING.items(), strict=True):
-        lines = [line for line in log if key in line]
-        axes.plot([line["step"] for line in lines], [line[key] for line in lines], color=BLUE, linewidth=1.7)
-        quiet(axes, title)
     last = ", ".join(f"{title} {log[-1][key]:.2f}" for key, title in TUNING.items() if key in log[-1])
+    figure = log_panels(TUNING, [(log, {"color": BLUE, "linewidth": 1.7})])
     return Picture(figure, f"Six panels over steps of fine-tuning. At the end: {last}.")

@@ -13,8 +13,7 @@ from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of
 from msrn.store.results import Record
 
-COARSE, REFINED, WITHOUT = "off-the-shelf", "M-SRN", "without L_for"
-PRINTED, PRINTED_WITHOUT = "Eq. 18 as printed", "Eq. 18 without L_for"
+COARSE, PRINTED, PRINTED_WITHOUT = "off-the-shelf", "Eq. 18 as printed", "Eq. 18 without L_for"  # rows
 COLUMNS = (
     f"IoU ↑|− {COARSE}|precision|recall|boundary F|removed of the false|removed of the true|best λ of val|"
     "best λ of each image|seeds"
@@ -39,20 +38,22 @@ def show(records: Sequence[Record]) -> HTML:
 
 
 def conclusions(records: Sequence[Record]) -> HTML:
-    """A sentence for each claim whose two rows are there, and why they come out as they do."""
     return list_html(sentences(records))
 
 
 def sentences(records: Sequence[Record]) -> list[str]:
+    """A sentence for each claim whose two rows are there, and why they come out as they do."""
+    if not records:
+        return []
     rows = rows_of(records)
     claims = [claim for claim in MASKS.claims if rows.keys() >= claim.rows()]
     silent = [record.profile for record in records if says_nothing(record.profile)]
     texts = [claimed(v, (silent or [records[0].profile])[0]) for v in judge(claims, MASKS.metrics, rows, {})]
     if rows.keys() >= {COARSE, PRINTED} and not silent:
-        texts.append(_price_of_removing(rows[COARSE], rows[PRINTED]))
+        texts += _price_of_removing(rows[COARSE], rows[PRINTED])
     if rows.keys() >= {PRINTED, PRINTED_WITHOUT} and not silent:
-        texts.append(_lost_cues(rows))
-    return [text for text in texts if text]
+        texts.append(_lost_cues(rows[PRINTED], rows[PRINTED_WITHOUT]))
+    return texts
 
 
 def rows_of(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -96,36 +97,36 @@ def _line(name: str, rows: Rows) -> list[str]:
     ]
 
 
-def _price_of_removing(coarse: Sequence[Record], printed: Sequence[Record]) -> str:
+def _price_of_removing(coarse: Sequence[Record], printed: Sequence[Record]) -> list[str]:
     """Why Eq. 18 gains or loses. With t true and f false pixels in M_o, u in the union with the truth, removing the
     shares a of f and b of t turns IoU t / u into (1 - b) t / (u - a f): more where b < a f / u. From the row's means,
     f / u = IoU (1 - precision) / precision."""
     precision, iou = mean_of(coarse, "precision"), mean_of(coarse, "iou")
     rightly, wrongly = mean_of(printed, "removed_rightly"), mean_of(printed, "removed_wrongly")
     if not precision:
-        return ""
+        return []
     false = iou * (1 - precision) / precision
-    return (
+    return [
         f"Why Eq. 18 {'gains' if wrongly < false * rightly else 'cannot gain'} here: of the union of M_o and the truth "
         f"about {false:.0%} is false. Removing {rightly:.0%} of that raises IoU only while less than "
         f"{false * rightly:.0%} of the true pixels go with it; {wrongly:.0%} do."
-    )
+    ]
 
 
-def _lost_cues(rows: Rows) -> str:
+def _lost_cues(printed: Sequence[Record], without: Sequence[Record]) -> str:
     """Which categories' cues left the object without L_for, and what L_for gains among the others."""
-    pairs = pairs_by_seed(rows[PRINTED], rows[PRINTED_WITHOUT])
-    lost = [{f"{name} (seed {r.seed})" for r in rows[row] for name in _lost(r)} for row in (PRINTED_WITHOUT, PRINTED)]
+    lost = [[(name, record.seed) for record in row for name in _lost(record)] for row in (without, printed)]
     if not any(lost):
         return "With and without L_for, every category's cue stays on the object in every seed."
-    without, with_it = (", ".join(sorted(names)) for names in lost)
+    before, after = (", ".join(sorted(f"{name} (seed {seed})" for name, seed in some)) for some in lost)
     text = (
         "Where the gain of L_for comes from: Eq. 18 removes more than half of the true pixels, so the cue is not on "
-        f"the object, in {without or 'no category'} without L_for, "
-        f"and in {with_it or 'no category of any seed'} with it."
+        f"the object, in {before or 'no category'} without L_for, "
+        f"and in {after or 'no category of any seed'} with it."
     )
-    gone = {name for row in (PRINTED, PRINTED_WITHOUT) for record in rows[row] for name in _lost(record)}
-    better, worse = ([_without(record, gone) for record in side] for side in zip(*pairs, strict=True))
+    gone = {name for some in lost for name, _ in some}
+    pairs = [[_outside(record, gone) for record in pair] for pair in pairs_by_seed(printed, without)]
+    better, worse = zip(*pairs, strict=True)
     if not better[0].objects["iou"]:
         return text
     gap = difference(better, worse, "iou").text("iou", sign=True)
@@ -138,9 +139,8 @@ def _lost(record: Record) -> set[str]:
     return {name for name in np.unique(category).tolist() if removed[category == name].mean() > LOST}
 
 
-def _without(record: Record, categories: set[str]) -> Record:
+def _outside(record: Record, categories: set[str]) -> Record:
     """The record of the other categories' objects."""
     rest = [k for k, name in enumerate(record.objects["category"]) if name not in categories]
-    return record.model_copy(
-        update={"objects": {key: [column[k] for k in rest] for key, column in record.objects.items()}}
-    )
+    objects = {key: [column[k] for k in rest] for key, column in record.objects.items()}
+    return record.model_copy(update={"objects": objects})

@@ -1,10 +1,11 @@
 """The exhibits and their notebooks: which there are, how each stands, and what opens a page."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from IPython.display import Markdown
+from tabulate import tabulate
 
 from msrn import paths
 from msrn.experiments import recorded
@@ -16,7 +17,7 @@ from msrn.report.words import duration, many, seconds_of_a_run
 from msrn.store.results import Record
 
 NAME = re.compile(r"(table|figure|section)\d+(_\d+)*")
-LINE = "{:<12} {:<6} {:<22} {:<28} {:<16} {}"
+HEAD = "exhibit", "§", "rows", "data", "a row trains", "state"
 
 
 def notebooks() -> dict[str, Path]:
@@ -30,34 +31,32 @@ def by_number(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (NAME.match(name)[1], [int(number) for number in re.findall(r"\d+", name)]))
 
 
-def listing(profile: str = "auto") -> Iterator[str]:
+def listing(profile: str = "auto") -> str:
     """Each table and each other notebook in a line: section, rows, data, what a row costs under ``profile``, state."""
     pages, records = notebooks(), recorded.pool()
-    yield LINE.format("exhibit", "§", "rows", "data", "a row trains", "state")
-    for name in by_number({*TABLES, *pages}):
-        if name in TABLES:
-            yield _line(TABLES[name], profile, records, name in pages)
-        else:
-            yield LINE.format(name, "", "", "", "", pages[name].name)
+    lines = [
+        _line(TABLES[name], profile, records, name in pages) if name in TABLES else [name, *[""] * 4, pages[name].name]
+        for name in by_number({*TABLES, *pages})
+    ]
+    return tabulate(lines, HEAD, "plain", disable_numparse=True)
 
 
-def _line(table: Table, profile: str, records: Sequence[Record], page: bool) -> str:
-    request = resolve(profile, data=table.data)
+def _line(table: Table, profile: str, records: Sequence[Record], page: bool) -> list[str]:
+    request = resolve(profile, data=table.data, device="cpu")  # nothing is trained
     group = recorded.beside(table, records, request)
-    current = bool(group) and group.follows(request)
-    cost = next(reversed(seconds_of_a_run(group.models).values())) if current else None
-    quoted = len(table.rows) - len(table.trained)
+    quoted, cost, state = len(table.rows) - len(table.trained), "–", "not recorded"
+    if group:
+        state = f"{many(group.seeds, 'seed')} recorded"
+        if group.follows(request):
+            cost = duration(list(seconds_of_a_run(group.models).values())[-1])
+        elif group.first.profile == request.label:
+            state += " as the profile was then"
+        else:
+            state += f" at profile {group.first.profile}"
+        state += "" if group.complete else ", not every row"
     rows = f"{len(table.trained)} trained" + (f", {quoted} quoted" if quoted else "")
     data = table.data if request.dataset == table.data else f"{request.dataset} for {table.data}"
-    state = "not recorded"
-    if group:
-        state = f"{many(len(group.some_seeds), 'seed')} recorded"
-        if not current:
-            other = group.first.profile
-            state += " as the profile was then" if other == request.label else f" at profile {other}"
-        state += "" if group.complete else ", not every row"
-    state += "" if page else "; no notebook yet"
-    return LINE.format(table.name, table.section, rows, data, duration(cost) if cost else "–", state)
+    return [table.name, table.section, rows, data, cost, state + ("" if page else "; no notebook yet")]
 
 
 def header(request: Request, table: Table) -> Markdown:

@@ -22,7 +22,7 @@ from msrn import camera
 from msrn.data.drawing import zbuffer
 from msrn.evaluation.inference import predict
 from msrn.evaluation.protocol import Mesh
-from msrn.experiments.runner import Outcome, Result
+from msrn.experiments.runner import Result
 from msrn.experiments.table import Table
 from msrn.report.words import many
 
@@ -96,73 +96,56 @@ def grid(columns: Mapping[str, Sequence[np.ndarray]], labels: Sequence[str]) -> 
 
 
 def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float, size: int = TILE) -> np.ndarray:
-    """A shaded picture (size, size, 4) uint8 of a mesh, centred, from a direction in degrees; transparent around it.
+    """A shaded picture (size, size, 3) uint8 of a mesh, centred, on white, from a direction in degrees.
 
     ``face_colors`` (F, 3) uint8. The light is that of the photographs (``data.drawing.zbuffer``).
     """
-    vertices, faces = np.asarray(mesh[0], np.float64), np.ascontiguousarray(mesh[1], np.int32)
-    vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2
-    angles = (torch.tensor([angle], dtype=torch.float64) for angle in (azimuth, elevation, 0.0))
-    rotation = camera.rotation(*angles)  # (1, 3, 3)
+    vertices = torch.tensor(np.asarray(mesh[0]), dtype=torch.float64)[None]  # (1, V, 3)
+    vertices = vertices - (vertices.amin(1) + vertices.amax(1)) / 2
+    rotation = camera.rotation(*torch.tensor([[azimuth], [elevation], [0.0]], dtype=torch.float64))  # (1, 3, 3)
     translation = rotation.new_tensor([[0.0, 0.0, camera.DISTANCE]])
-    points = torch.from_numpy(vertices)[None]
-    projected = camera.project(points, rotation, translation, camera.FOCAL * ZOOM).numpy()
-    in_camera = (points @ rotation + translation[:, None]).numpy()
-    nearest = zbuffer.nearest_face(projected, faces, size * SAMPLES)[0]
-    lit = face_colors * zbuffer.shade(in_camera, faces)[0, :, None]  # (F, 3)
-    seen = nearest >= 0
-    color = np.where(seen[..., None], lit[nearest], 0.0).reshape(size, SAMPLES, size, SAMPLES, 3).sum((1, 3))
-    count = seen.reshape(size, SAMPLES, size, SAMPLES).sum((1, 3))[..., None]
-    return np.concatenate([color / np.maximum(count, 1), count * (255 / SAMPLES**2)], axis=-1).astype(np.uint8)
+    projected = camera.project(vertices, rotation, translation, camera.FOCAL * ZOOM).numpy()
+    in_camera = (vertices @ rotation + translation[:, None]).numpy()
+    images, _ = zbuffer.draw(projected, in_camera, np.asarray(mesh[1]), face_colors, size, SAMPLES)
+    return images[0].transpose(1, 2, 0)
 
 
 def typical_objects(result: Result, count: int = 6) -> np.ndarray:
     """Images of ``result.test``, one per category: the object whose CD under the whole network is the median."""
     objects, test = result.of(result.table.ours)[0].record.objects, result.test
     row_of = {str(test.object_id[row]): row for row in test.evaluation_index}
-    rows = []
-    for name in test.categories[:count]:
-        mine = [k for k, category in enumerate(objects["category"]) if category == name]
-        ordered = sorted(mine, key=lambda k: objects["cd"][k])
-        rows += [row_of[objects["object_id"][k]] for k in ordered[(len(ordered) - 1) // 2 :][:1]]
-    return np.array(rows)
+    by_cd = sorted(zip(objects["cd"], objects["category"], objects["object_id"], strict=True))
+    mine = ([row_of[name] for _, category, name in by_cd if category == term] for term in test.categories[:count])
+    return np.array([rows[(len(rows) - 1) // 2] for rows in mine if rows])
 
 
 def objects_picture(result: Result, rows: Sequence[int]) -> Picture:
-    """Input, truth and every row's mesh of the images ``rows``, by the input's camera and turned by 90 degrees."""
-    test, names = result.test, [row.name for row in result.table.trained]
+    """Input, truth and every row's mesh (first seed) of the images ``rows``, by the input's camera and turned by 90
+    degrees."""
+    test, poses = result.test, result.test.true_pose()[rows]
+    runs = {row.name: result.of(row.name)[0] for row in result.table.trained}
+    names = [str(name) for name in test.object_id[rows]]
+    truths = [test.ground_truth(name) for name in names]
+    shapes = {"truth": [((true.vertices, true.faces), true.face_colors) for true in truths]}
+    for name, outcome in runs.items():
+        views = predict(outcome.run.network(), test, rows)
+        shapes[name] = list(zip(views.meshes_in_true_frame(poses), views.face_colors, strict=True))
     edge = round(test.images.shape[-1] * (1 - 1 / ZOOM) / 2)
     inside = slice(edge, test.images.shape[-1] - edge)
     columns = {"input": [test.images[row].transpose(1, 2, 0)[inside, inside] for row in rows]}
-    for name, shapes in _shapes(result, rows).items():
+    for title, drawn in shapes.items():
         for turn, words in ((0.0, ""), (TURN, ", turned")):
-            poses = test.true_pose()[rows]
-            columns[name + words] = [draw_mesh(*s, p[0] + turn, p[1]) for s, p in zip(shapes, poses, strict=True)]
+            columns[title + words] = [draw_mesh(*s, p[0] + turn, p[1]) for s, p in zip(drawn, poses, strict=True)]
     labels, parts = [test.categories[term] for term in test.category[rows]], []
-    for label, row in zip(labels, rows, strict=True):
-        scores = []
-        for name in names:
-            objects = result.of(name)[0].record.objects
-            scores.append(f"{name} {objects['cd'][objects['object_id'].index(str(test.object_id[row]))]:.1f}")
-        parts.append(f"{label} ({', '.join(scores)})")
+    cd = {row: dict(zip(o.record.objects["object_id"], o.record.objects["cd"], strict=True)) for row, o in runs.items()}
+    for label, name in zip(labels, names, strict=True):
+        parts.append(f"{label} ({', '.join(f'{row} {values[name]:.1f}' for row, values in cd.items())})")
     alt = (
         f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh and those of "
-        f"{', '.join(names)}, each from the input's camera and turned by {TURN:.0f} degrees. "
+        f"{', '.join(runs)}, each from the input's camera and turned by {TURN:.0f} degrees. "
         f"Chamfer distances: {'; '.join(parts)}."
     )
     return Picture(grid(columns, labels), alt)
-
-
-def _shapes(result: Result, rows: Sequence[int]) -> dict[str, list[tuple[Mesh, np.ndarray]]]:
-    """The true mesh of each image and that of each trained row (first seed), with the colours of the faces."""
-    test = result.test
-    truths = [test.ground_truth(str(test.object_id[row])) for row in rows]
-    shapes = {"truth": [((true.vertices, true.faces), true.face_colors) for true in truths]}
-    for row in result.table.trained:
-        views = predict(result.of(row.name)[0].run.network(), test, rows)
-        meshes = views.meshes_in_true_frame(test.true_pose()[rows])
-        shapes[row.name] = list(zip(meshes, views.face_colors, strict=True))
-    return shapes
 
 
 def style(table: Table, row: str) -> dict[str, Any]:
@@ -174,17 +157,15 @@ def style(table: Table, row: str) -> dict[str, Any]:
 
 def learning(result: Result) -> Picture:
     """A panel per logged term, a line per row and seed; the dotted line is the stage switch."""
-    figure = Figure(figsize=(9.5, 4.8), layout="constrained")
-    panels = figure.subplots(2, 3, sharex=True)
-    for axes, (key, title) in zip(panels.flat, CURVES.items(), strict=True):
-        for outcome in result.outcomes:
-            name = outcome.row.name
-            label = name if outcome is result.of(name)[0] else None
-            axes.plot(*_series(outcome, key), label=label, **style(result.table, name))
+    looks = [(o, style(result.table, o.row.name), o is result.of(o.row.name)[0]) for o in result.outcomes]
+    logs = [(o.run.log, look | {"label": o.row.name if first else None}) for o, look, first in looks]
+    figure = log_panels(CURVES, logs)
+    for axes in figure.axes:
         axes.axvline(result.request.settings.stage_switch, color=INK, linewidth=1, linestyle=":")
-        over_steps(axes, title, "step" * (axes in panels[-1]))
-    legend_above(figure, panels[0, 0])
-    ends = {row.name: [_series(o, "mask_iou")[1][-1] for o in result.of(row.name)] for row in result.table.trained}
+    legend_above(figure, figure.axes[0])
+    ends = {
+        row.name: [series(o.run.log, "mask_iou")[1][-1] for o in result.of(row.name)] for row in result.table.trained
+    }
     alt = (
         f"Six panels over training steps, a line per row: {', '.join(CURVES.values())}. Mask IoU on training images at "
         f"the end: {', '.join(f'{name} {np.mean(values):.2f}' for name, values in ends.items())}."
@@ -192,9 +173,20 @@ def learning(result: Result) -> Picture:
     return Picture(figure, alt.replace("$N_{re}$", "N_re"))
 
 
-def _series(outcome: Outcome, key: str) -> tuple[list[int], list]:
+def log_panels(titles: Mapping[str, str], logs: Sequence[tuple[list[dict], dict]]) -> Figure:
+    """Six panels, one for each logged term, over steps, with a line of its own looks for each log."""
+    figure = Figure(figsize=(9.5, 4.8), layout="constrained")
+    panels = figure.subplots(2, 3, sharex=True)
+    for axes, (key, title) in zip(panels.flat, titles.items(), strict=True):
+        for log, looks in logs:
+            axes.plot(*series(log, key), **looks)
+        over_steps(axes, title, "step" * (axes in panels[-1]))
+    return figure
+
+
+def series(log: list[dict], key: str) -> tuple[list[int], list]:
     """Steps and values of the log lines that hold ``key``."""
-    lines = [line for line in outcome.run.log if line.get(key) is not None]
+    lines = [line for line in log if line.get(key) is not None]
     return [line["step"] for line in lines], [line[key] for line in lines]
 
 
@@ -205,7 +197,7 @@ def poses(result: Result) -> Picture:
     panels = figure.subplots(1, len(outcomes), sharey=True, squeeze=False)[0]
     largest = []
     for axes, outcome in zip(panels, outcomes, strict=True):
-        steps, histogram = _series(outcome, "pose_histogram")
+        steps, histogram = series(outcome.run.log, "pose_histogram")
         shares = np.array(histogram).T  # (K, steps)
         bins = len(shares)
         largest.append(f"{outcome.row.name} {shares[:, -1].max():.0%}")

@@ -1,8 +1,4 @@
-"""Tables from recorded results, on every data set and at every length that is recorded, and how dense the sets are.
-
-A reader's own run covers one set at one length. A dense set and a sparse real one answer different questions, so a
-page shows both, with verdicts by the same rule.
-"""
+"""Tables from recorded results, on every data set and at every length that is recorded, and how dense the sets are."""
 
 from collections.abc import Sequence
 
@@ -19,7 +15,6 @@ from msrn.report.words import many, mean_of, two_decimals
 from msrn.store import results
 from msrn.store.results import Record
 
-MEASURES = {"cd": "CD ↓", "f": "F ↑", "mask_iou": "IoU ↑"}
 RETRIEVAL = "retrieval, category known"
 NOTHING = "Nothing is recorded yet: msrn record {} does it."
 
@@ -39,12 +34,18 @@ def best_groups(table: Table, records: Sequence[Record]) -> list[Group]:
 
 def sheet_of(group: Group) -> Sheet:
     """Published | recorded | verdict, for the rows over all of their seeds, and the baselines."""
-    table, one = group.table, group.first
-    caption = f"{one.dataset}, as recorded: {many(len(group.some_seeds), 'seed')} of {group.steps:,} steps"
+    one = group.first
+    caption = f"{one.dataset}, as recorded: {many(group.seeds, 'seed')} of {group.steps:,} steps"
     question = QUESTIONS.get(one.dataset) or QUESTIONS.get(one.dataset.rsplit("-", 1)[0], "")  # of procedural13-300
     size = f"{question} {one.n_objects} test objects, {one.points:,} points a surface.".strip()
-    notes = [size, *missing_words(group.rows), _source(group)]
-    return make_sheet(table, caption, {"recorded": rows_of(group)}, one.profile, notes)
+    folders = ", ".join(f"results/{name}" for name in sorted({record.experiment for record in group.models}))
+    days = sorted({record.created[:10] for record in group.models})
+    dates = " to ".join(dict.fromkeys((days[0], days[-1])))
+    seeds = {name: ", ".join(str(record.seed) for record in rows) or "none" for name, rows in group.trained.items()}
+    every = set(seeds.values()) if len(set(seeds.values())) == 1 else [f"{name} {some}" for name, some in seeds.items()]
+    source = f"Source: {folders}; {origin(group)}; {dates}; seeds: {', '.join(every)}."
+    notes = [size, *missing_words(group.rows), source]
+    return make_sheet(group.table, caption, {"recorded": rows_of(group)}, one.profile, notes)
 
 
 def lengths(table: Table, records: Sequence[Record]) -> HTML:
@@ -52,21 +53,15 @@ def lengths(table: Table, records: Sequence[Record]) -> HTML:
     groups = recorded.groups(table, records)
     if not groups:
         return HTML(note_html(NOTHING.format(table.name)))
-    header = ["", *(f"{title}: {row.name}" for title in MEASURES.values() for row in table.trained)]
-    lines = [
-        [group.title, *(_value(group.trained[row.name], measure) for measure in MEASURES for row in table.trained)]
-        for group in groups
-    ]
+    header = ["", *(f"{title}: {row.name}" for title in ("CD ↓", "F ↑", "IoU ↑") for row in table.trained)]
+    lines = []
+    for group in groups:
+        values = [cell_of(rows, Column(metric)).text for metric in ("cd", "f") for rows in group.trained.values()]
+        iou = [two_decimals(mean_of(rows, "mask_iou")) for rows in group.trained.values()]  # over all images
+        lines.append([group.title, *values, *iou])
     origins = "; ".join(f"{group.title}: {origin(group)}" for group in groups)
     note = f"Means over seeds and categories, [95 % bootstrap interval over objects]. {origins}."
     return HTML(plain_html("By length", header, lines, note))
-
-
-def _value(records: Sequence[Record], measure: str) -> str:
-    """Mean and interval; the mask IoU of a record is over all images and has none."""
-    if records and measure == "mask_iou":
-        return two_decimals(mean_of(records, measure))
-    return cell_of(records, Column(measure)).text
 
 
 def density(records: Sequence[Record]) -> HTML:
@@ -99,15 +94,6 @@ def _density_line(record: Record, records: Sequence[Record]) -> list[str]:
         f"{m['distinct_objects']:.1f} of {s['candidates']}",
         two_decimals(mean_of(retrieval[-1:], "cd")),
     ]
-
-
-def _source(group: Group) -> str:
-    folders = ", ".join(f"results/{name}" for name in sorted({record.experiment for record in group.models}))
-    days = sorted({record.created[:10] for record in group.models})
-    seeds = {name: ", ".join(str(r.seed) for r in rows) or "none" for name, rows in group.trained.items()}
-    words = {*seeds.values()} if len({*seeds.values()}) == 1 else [f"{name} {some}" for name, some in seeds.items()]
-    dates = " to ".join(dict.fromkeys((days[0], days[-1])))
-    return f"Source: {folders}; {origin(group)}; {dates}; seeds: {', '.join(words)}."
 
 
 def _place(dataset: str) -> tuple[int, str]:

@@ -1,9 +1,6 @@
-"""A table as a reader meets it: published | recorded | this run | verdict, with its rule and its source.
+"""A table as a reader meets it: published | recorded | this run | verdict, with its rule and its source."""
 
-Words about results are made from numbers here and in ``conclusions``, never written into a notebook.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from IPython.display import HTML
 
@@ -19,25 +16,29 @@ from msrn.store.results import Record, source_state
 
 
 def show(result: Result) -> HTML:
-    """For notebooks and the book."""
     return HTML(sheet_html(sheet_of(result)))
 
 
 def sheet_of(result: Result) -> Sheet:
     """The rows in the paper's order, then those that train nothing. A row that was scored from files on the same
-    objects stands under ``recorded`` and beside this run."""
-    table, request, files = result.table, result.request, _from_files(result)
+    objects and points stands under ``recorded`` and beside this run."""
+    table, request, one = result.table, result.request, result.outcomes[0].record
+    here = "files", table.name, one.dataset, one.fingerprint, one.points
+    mine = [r for r in result.recorded if (r.kind, r.experiment, r.dataset, r.fingerprint, r.points) == here]
+    files = {record.variant: [record] for record in mine}
     past = recorded.beside(table, result.recorded, request)
     sources = {"recorded": files | (rows_of(past) if past else {}), "this run": files | rows_of(result)}
     seeds = f"{many(len(request.seeds), 'seed')} ({', '.join(map(str, request.seeds))})"
     where = f"on {request.dataset}, profile {request.profile}, {seeds}"
     caption = f"{table.title}, {table.caption} (§{table.section}): {where}"
-    return make_sheet(table, caption, sources, request.profile, _notes(result, [past] if past else [], files))
+    recording = f"Recorded on {past.first.dataset}: {origin(past)}." if past else ""
+    notes = [_unit(result), table.note, RULE, recording, *missing_words(files), source_line(result)]
+    return make_sheet(table, caption, sources, request.profile, list(filter(None, notes)))
 
 
 def rows_of(source: Result | Group) -> dict[str, list]:
     """The rows that have records, and the baselines."""
-    known = {name: list(records) for name, records in source.rows.items() if records}
+    known = {name: records for name, records in source.rows.items() if records}
     return known | {record.variant: [record] for record in source.baselines}
 
 
@@ -52,38 +53,26 @@ def missing_words(rows: Rows) -> list[str]:
 
 def origin(group: Group) -> str:
     """How a group was made: profile, seeds, devices with the time of a run, commits."""
-    name, known = group.first.profile, group.first.profile in profiles()
-    then = known and not group.follows(resolve(name, group.first.dataset, device="cpu"))
-    seeds, commits = many(len(group.some_seeds), "seed"), ", ".join(sorted({r.commit for r in group.models}))
+    name, commits = group.first.profile, ", ".join(sorted({record.commit for record in group.models}))
+    then = name in profiles() and not group.follows(resolve(name, group.first.dataset, device="cpu"))
+    seeds = many(group.seeds, "seed")
     return f"profile {name}{' as it was then' * then}, {seeds}, {training_time(group.models)}, commit {commits}"
 
 
-def training_time(models: Iterable[Record]) -> str:
+def training_time(models: Sequence[Record]) -> str:
     return ", ".join(f"{duration(seconds)} a run on {device}" for device, seconds in seconds_of_a_run(models).items())
 
 
-def _from_files(result: Result) -> Rows:
-    """Recorded scores of files, where they are of this run's objects and points."""
-    one = result.outcomes[0].record
-    mine = [record for record in result.recorded if (record.kind, record.experiment) == ("files", result.table.name)]
-    same = (one.dataset, one.fingerprint, one.points)
-    return {record.variant: [record] for record in mine if (record.dataset, record.fingerprint, record.points) == same}
-
-
-def _notes(result: Result, past: Sequence[Group], files: Rows) -> list[str]:
-    """Unit, rule and source, a paragraph each."""
+def _unit(result: Result) -> str:
     table, dataset = result.table, result.request.dataset
     here = f"here are {len(set(result.test.category.tolist()))} of its categories"
     comparable = here if dataset == table.data else f"on {dataset} compare signs, not values"
-    unit = (
+    cd = (
         "CD: 100 × half-sum of mean nearest distances, longest true edge = 1, after a search over turns about the "
         "vertical and rigid ICP. "
-        * ("cd" in table.metrics)
-        + f"Means over categories, [95 % bootstrap interval over objects]. The paper's values are for {table.data}: "
-        f"{comparable}."
-    )
-    recording = [f"Recorded on {group.first.dataset}: {origin(group)}." for group in past]
-    return [unit, *([table.note] if table.note else []), RULE, *recording, *missing_words(files), source_line(result)]
+    ) * ("cd" in table.metrics)
+    means = "Means over categories, [95 % bootstrap interval over objects]."
+    return f"{cd}{means} The paper's values are for {table.data}: {comparable}."
 
 
 def source_line(result: Result) -> str:

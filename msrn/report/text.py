@@ -3,42 +3,31 @@
 import csv
 import io
 import textwrap
+from collections.abc import Sequence
 
-from msrn.report.sheet import Line, Sheet
+from tabulate import SEPARATING_LINE, tabulate
+
+from msrn.report.sheet import Sheet
 
 WIDTH = 110  # of running text in a terminal
-LATEX = str.maketrans(
-    {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "−": "--"} | {letter: f"\\{letter}" for letter in "&%_#$"}
-)
+LATEX = str.maketrans({"↓": r"$\downarrow$", "↑": r"$\uparrow$", "−": "--"})  # tabulate escapes the rest
 
 
 def sheet_text(sheet: Sheet) -> str:
     """For a terminal; verdicts follow below the table."""
-    head = ["", *sheet.sources * len(sheet.columns)]
-    count, least = len(sheet.sources), max(len(column.title) for column in sheet.columns) // len(sheet.sources)
-    table = [head, *([line.title, *(cell.text for cell in line.cells)] for line in sheet.lines)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    widths[1:] = [max(width, least) for width in widths[1:]]
-    spans = [sum(widths[1 + count * k :][:count]) + 2 * (count - 1) for k in range(len(sheet.columns))]
-    titles = "  ".join(column.title.center(span) for column, span in zip(sheet.columns, spans, strict=True))
-    ruler = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    block = [f"{'':<{widths[0]}}  {titles}".rstrip(), *([_terminal(head, widths)] if any(sheet.sources) else [])]
-    for lines in sheet.parts():
-        block += [ruler, *(_terminal([line.title, *(cell.text for cell in line.cells)], widths) for line in lines)]
+    first = sheet.sources[0]
+    heads = [
+        f"{column.title if source == first else ''}\n{source}".rstrip()
+        for column in sheet.columns
+        for source in sheet.sources
+    ]
     verdicts = [
-        f"{line.title:<{widths[0]}}  {verdict}{f'; {detail}' if detail else ''}"
+        f"{line.title}: {verdict}{f'; {detail}' if detail else ''}"
         for line in sheet.lines
         for verdict, detail in line.verdicts
     ]
-    return "\n".join(
-        [sheet.caption, "", *block, ruler, "", *verdicts, "", *(textwrap.fill(note, WIDTH) for note in sheet.notes)]
-    )
-
-
-def _terminal(texts: list[str], widths: list[int]) -> str:
-    name, *values = texts
-    cells = (text.rjust(width) for text, width in zip(values, widths[1:], strict=True))
-    return "  ".join([name.ljust(widths[0]), *cells]).rstrip()
+    notes = [textwrap.fill(note, WIDTH) for note in sheet.notes]
+    return "\n".join([sheet.caption, "", _table(sheet, heads, "simple"), "", *verdicts, "", *notes])
 
 
 def sheet_csv(sheet: Sheet) -> str:
@@ -58,22 +47,18 @@ def sheet_csv(sheet: Sheet) -> str:
 
 def sheet_latex(sheet: Sheet) -> str:
     """A tabular in the manner of booktabs."""
-    count = len(sheet.sources)
-    groups = [rf"\multicolumn{{{count}}}{{c}}{{{column.title.translate(LATEX)}}}" for column in sheet.columns]
-    head = [" & ".join(["", *groups])]
-    head += [" & ".join(["", *sheet.sources * len(sheet.columns)])] if any(sheet.sources) else []
-    body = [row for lines in sheet.parts() for row in (r"\midrule", *(rf"{_latex(line)} \\" for line in lines))]
-    lines = (
-        f"% {sheet.caption}",
-        rf"\begin{{tabular}}{{l{'r' * count * len(sheet.columns)}}}",
-        r"\toprule",
-        *(rf"{line} \\" for line in head),
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-    )
-    return "".join(f"{line}\n" for line in lines)
+    titles, sources = [column.title for column in sheet.columns], sheet.sources
+    table = _table(sheet, sources * len(titles) if sources[0] else titles, "latex_booktabs")
+    if sources[0]:
+        groups = "".join(rf" & \multicolumn{{{len(sources)}}}{{c}}{{{title}}}" for title in titles).replace("%", r"\%")
+        table = table.replace("\\toprule\n", f"\\toprule\n{groups} \\\\\n")
+    return f"% {sheet.caption}\n{table.translate(LATEX)}\n"
 
 
-def _latex(line: Line) -> str:
-    return " & ".join(text.translate(LATEX) for text in (line.title, *(cell.text for cell in line.cells)))
+def _table(sheet: Sheet, heads: Sequence[str], form: str) -> str:
+    """Names and cells, with a rule before the rows that train nothing."""
+    paper, apart = ([line for line in sheet.lines if line.baseline == side] for side in (False, True))
+    parts = [*paper, *([None, *apart] if apart else [])]
+    rows = [[line.title, *(cell.text for cell in line.cells)] if line else SEPARATING_LINE for line in parts]
+    alignment = ["left", *["right"] * len(heads)]
+    return tabulate(rows, ["", *heads], form, colalign=alignment, disable_numparse=True)

@@ -5,7 +5,6 @@ library in it. Elsewhere, as in JupyterLab, plotly's own MIME type is shown by t
 """
 
 import html
-import io
 import json
 import os
 
@@ -21,7 +20,6 @@ from msrn.evaluation.protocol import Mesh
 from msrn.experiments.runner import Result
 from msrn.report.pictures import base64_of, draw_mesh
 from msrn.store import files
-from msrn.training.runs import Run
 
 HEIGHT = 380  # pixels
 
@@ -34,49 +32,39 @@ def show_reconstruction(result: Result, row: int) -> None:
     azimuth, elevation, _ = test.true_pose()[row].tolist()
     name = str(test.object_id[row])
     alt = f"{result.table.ours}'s mesh from one image of the test object {name}, {len(mesh[1])} faces; drag to turn it."
-    file = io.BytesIO()
-    Image.fromarray(draw_mesh(mesh, colors, azimuth, elevation, HEIGHT)).save(file, "PNG")
-    bundle = _bundle(_figure(mesh, colors, azimuth, elevation), base64_of(file.getvalue()), alt)
+    still = base64_of(Image.fromarray(draw_mesh(mesh, colors, azimuth, elevation, HEIGHT))._repr_png_())
+    bundle = {"image/png": still, "text/plain": alt} | _turning(_figure(mesh, colors, azimuth, elevation), still, alt)
     display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
-    print(f"{alt} As a file: {_save_obj(run, name, mesh, colors)} in the store of runs.")
+    file = run.folder / f"{name.replace('/', '-')}.obj"
+    shape = trimesh.Trimesh(*mesh, face_colors=colors, process=False)
+    files.write_text(file, shape.export(file_type="obj", header=None, digits=5))  # colours by vertex
+    print(f"{alt} As a file: {file.relative_to(run.folder.parent)} in the store of runs.")
 
 
-def _bundle(figure: go.Figure, still: str, alt: str) -> dict[str, object]:
-    """The output by MIME type."""
-    shown: dict[str, object] = {"image/png": still, "text/plain": alt}
+def _turning(figure: go.Figure, still: str, alt: str) -> dict[str, object]:
+    """The figure by its MIME type."""
     if not os.environ.get("MSRN_BOOK"):
-        return shown | {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
+        return {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
     bare = {"full_html": False, "include_plotlyjs": False, "include_mathjax": False}
     fragment = plotly.io.to_html(figure, **bare, config={"displayModeBar": False})
     label = html.escape(alt, quote=True)
     fallback = f'<noscript><img alt="{label}" src="data:image/png;base64,{still}"></noscript>'
-    return shown | {"text/html": f'<div role="img" aria-label="{label}">{fragment}</div>{fallback}'}
+    return {"text/html": f'<div role="img" aria-label="{label}">{fragment}</div>{fallback}'}
 
 
 def _figure(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float) -> go.Figure:
     """The mesh in plotly, y up, without axes."""
-    x, y, z = np.round(np.asarray(mesh[0]), 4).T.tolist()
-    i, j, k = np.asarray(mesh[1]).T.tolist()
+    points, faces = np.round(np.asarray(mesh[0]), 4).T.tolist(), np.asarray(mesh[1]).T.tolist()
+    corners = dict(zip("xyzijk", (*points, *faces), strict=True))
     colors = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in face_colors.tolist()]
     light = {"ambient": 0.55, "diffuse": 0.6, "specular": 0.05, "roughness": 0.9}
-    shape = go.Mesh3d(
-        x=x, y=y, z=z, i=i, j=j, k=k, facecolor=colors, flatshading=True, hoverinfo="skip", lighting=light,
-        lightposition={"x": 1000, "y": 2000, "z": 1500},
-    )  # fmt: skip
+    lamp = {"x": 1000, "y": 2000, "z": 1500}
+    looks = {"facecolor": colors, "flatshading": True, "hoverinfo": "skip", "lighting": light, "lightposition": lamp}
     a, e = np.deg2rad([azimuth, elevation])
     eye = 1.6 * np.array([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)])
     view = {"up": {"x": 0, "y": 1, "z": 0}, "eye": dict(zip("xyz", eye.tolist(), strict=True))}
     clear = "rgba(0,0,0,0)"
     scene = {"aspectmode": "data", "bgcolor": clear, "dragmode": "orbit", "camera": view}
     scene |= {f"{axis}axis": {"visible": False} for axis in "xyz"}
-    page = {"height": HEIGHT, "margin": dict.fromkeys("lrtb", 0), "paper_bgcolor": clear}
-    return go.Figure(shape, page | {"scene": scene})
-
-
-def _save_obj(run: Run, name: str, mesh: Mesh, face_colors: np.ndarray) -> str:
-    """Write a mesh into its run's folder as Wavefront OBJ, colours by vertex; the path within the store of runs."""
-    shape = trimesh.Trimesh(*mesh, face_colors=face_colors, process=False)
-    shape.visual = trimesh.visual.ColorVisuals(shape, vertex_colors=shape.visual.vertex_colors)
-    name = name.replace("/", "-")
-    files.write_text(run.folder / f"{name}.obj", shape.export(file_type="obj", header=None, digits=5))
-    return f"{run.folder.name}/{name}.obj"
+    page = {"height": HEIGHT, "margin": dict.fromkeys("lrtb", 0), "paper_bgcolor": clear, "scene": scene}
+    return go.Figure(go.Mesh3d(**corners, **looks), page)

@@ -1,7 +1,7 @@
 """Words that every report uses: durations, counts, and a cell of a small table."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,9 +16,9 @@ def wants_progress() -> bool:
 def duration(seconds: float) -> str:
     """Such as ``12 s``, ``3 min 20 s`` or ``2 h 5 min``."""
     minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def many(count: int, noun: str) -> str:
@@ -27,18 +27,16 @@ def many(count: int, noun: str) -> str:
 
 def mean_of(records: Sequence[Record], metric: str) -> float:
     """Over the seeds; not a number where a record has no value."""
-    values = [record.metrics.get(metric) for record in records]
-    return float(np.mean([np.nan if value is None else value for value in values])) if values else float("nan")
+    values = np.array([record.metrics.get(metric) for record in records], float)
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def two_decimals(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.2f}"
 
 
-def seconds_of_a_run(models: Iterable[Record]) -> dict[str, float]:
+def seconds_of_a_run(models: Sequence[Record]) -> dict[str, float]:
     """Mean training time by device, the fastest last."""
-    seconds: dict[str, list[float]] = {}
-    for record in models:
-        seconds.setdefault(record.device, []).append(record.train_seconds)
-    means = {device: float(np.mean(each)) for device, each in seconds.items()}
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
+    devices = dict.fromkeys(record.device for record in models)
+    means = [(float(np.mean([r.train_seconds for r in models if r.device == device])), device) for device in devices]
+    return {device: mean for mean, device in sorted(means, reverse=True)}

@@ -89,6 +89,6 @@ def test_words():
     rows = {"M-SRN": row("M-SRN", LOW), "w/o NC": row("w/o NC", (2.0, 3.0, 4.0, 5.0))}
     [made] = judge([Beats("M-SRN", "w/o NC")], ["cd"], rows, TABLE8.printed)
     assert made.standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00], the paper's sign in 3 of 3 seeds"
-    assert made.parts[0].published == pytest.approx(1.61 - 3.81) and made.short == "CD"
+    assert made.parts[0].published == pytest.approx(1.61 - 3.81)
     one = {name: records[:1] for name, records in rows.items()}
     assert judge([Beats("M-SRN", "w/o NC")], ["cd"], one, {})[0].standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00]"

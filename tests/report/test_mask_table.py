@@ -12,8 +12,9 @@ from msrn.evaluation.masks import Photographs
 from msrn.experiments.paper import MASKS
 from msrn.foreground.pipeline import Foreground
 from msrn.report import mask_pictures, mask_table
-from msrn.report.mask_table import COARSE, PRINTED, PRINTED_WITHOUT, REFINED, WITHOUT
+from msrn.report.mask_table import COARSE, PRINTED, PRINTED_WITHOUT
 
+REFINED, WITHOUT = "M-SRN", "without L_for"
 LOW, HIGH = (0.5, 0.6, 0.7, 0.65), (0.55, 0.66, 0.74, 0.70)
 MEASURES = (
     "iou precision recall boundary_f removed_rightly removed_wrongly iou_best_on_val iou_oracle".split()

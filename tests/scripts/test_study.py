@@ -26,7 +26,7 @@ TOY = Table(
     (
         Row("together", settings={}, question="As it stands?"),
         Row("together, 64 pixels", settings={"image_size": 64}, question="Do finer images pay?"),
-        Row("8 views", settings={}, views=8, question="How many images?"),
+        Row("8 objects", settings={}, objects=8, question="How many objects?"),
         Row("many", settings={"image_size": 64, "steps": 8, "sigma": 2e-4, "candidates": 9}, question="And all of it?"),
     ),
     split="val",
@@ -86,7 +86,7 @@ def test_rows_differ_in_name_question_and_settings():
     rows, base = study.TABLE.rows, resolve("laptop", device="cpu").settings
     for words in ([row.name for row in rows], [row.question for row in rows]):
         assert len(set(words)) == len(words)
-    made = [repr((row.settings_on(base), row.objects, row.views)) for row in rows]
+    made = [repr((row.settings_on(base), row.objects)) for row in rows]
     assert len(set(made)) == len(made) >= 5
     assert rows[0].name == study.FIRST and rows[0].settings == study.TOGETHER
     assert all("?" in row.question for row in rows) and study.TABLE.split == "val"
@@ -133,11 +133,11 @@ def test_nothing_recorded_is_said():
 
 def test_a_row_says_what_it_changes_and_how_it_compares():
     finer = row("together, 64 pixels", (2.0, 3.0, 4.0, 5.0), settings={"image_size": 64})
-    first, second, third, last = lines(yardstick(), row("8 views"), finer, row("together"))
+    first, second, third, last = lines(yardstick(), row("8 objects"), finer, row("together"))
     assert first[:2] == ["As it stands?", "together"] and first[3] == "–"
     assert second[:2] == ["Do finer images pay?", "64 pixels: `image_size` 64 for 32"]
     assert second[3:] == ["+1.00 [+1.00, +1.00]", "0.200", "0.81", "0.30", "0.60", "2.5", "0"]
-    assert third[1] == "8 views: at most 8 images an object" and third[3] == "+0.00 [+0.00, +0.00]"
+    assert third[1] == "8 objects: at most 8 objects a category" and third[3] == "+0.00 [+0.00, +0.00]"
     assert last[:2] == [study_table.NO_TRAINING, RETRIEVAL] and last[3:] == [third[3], "0.200", *["–"] * 5]
 
 
@@ -150,13 +150,13 @@ def test_many_changes_stand_below_the_table():
 
 def test_differences_are_over_the_seeds_of_both():
     first = [row("together"), row("together", (2.0, 3.0, 4.0, 5.0), 1)]
-    second = lines(*first, row("8 views", (4.0, 5.0, 6.0, 7.0), 1))[1]
+    second = lines(*first, row("8 objects", (4.0, 5.0, 6.0, 7.0), 1))[1]
     assert second[3] == "+2.00 [+2.00, +2.00]" and second[-1] == "1"
-    assert lines(row("together"), row("8 views", seed=1))[1][3] == "–"
+    assert lines(row("together"), row("8 objects", seed=1))[1][3] == "–"
 
 
 def test_processor_time_is_shown_only_where_it_says_something():
-    gpu, unknown = row("together, 64 pixels", device="GPU"), row("8 views", train_cpu_seconds=None)
+    gpu, unknown = row("together, 64 pixels", device="GPU"), row("8 objects", train_cpu_seconds=None)
     assert [line[-2] for line in lines(row("together"), gpu, unknown)] == ["2.5", "–", "–"]
 
 
