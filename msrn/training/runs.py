@@ -149,7 +149,7 @@ def params_content(
 
 def list_runs() -> list[dict[str, Any]]:
     """What ``params.yaml``, the log and the files say of every run in the store, oldest first; loads no tensors."""
-    entries = []
+    entries, current = [], {code_digest(*CODE), code_digest("msrn.foreground.finetune")}
     for file in sorted(paths.runs_folder().glob("*/params.yaml"), key=lambda path: path.stat().st_mtime):
         content, folder = params_of(file.parent), file.parent
         size = sum(part.stat().st_size for part in folder.iterdir())
@@ -161,7 +161,7 @@ def list_runs() -> list[dict[str, Any]]:
                 "step": last["step"],
                 "steps": content["settings"]["steps"],
                 "seconds": last["seconds"],
-                "current": content["code"] == code_digest(*CODE),
+                "current": content["code"] in current,
                 "evaluated": read_json(folder / "result.json") is not None,
             }
         entries.append(entry)
