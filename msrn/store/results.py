@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from msrn import paths
 from msrn.errors import MsrnError
@@ -29,67 +29,43 @@ PACKAGES = ("msrn", "torch", "numpy", "scipy", "scikit-learn", "numba", "trimesh
 class Record(BaseModel):
     """One row of one table, computed once."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    schema_: Literal[1] = SCHEMA
-    """Version of this schema; written as ``schema``."""
-    experiment: str
-    """The exhibit, such as ``table8``."""
-    variant: str
-    """The row, by the paper's name for it, or a baseline's."""
+    schema_: Literal[1] = Field(SCHEMA, alias="schema")  # version of this schema
+    experiment: str  # the exhibit, such as ``table8``
+    variant: str  # the row, by the paper's name for it, or a baseline's
+    # A trained network, a row that trains nothing, predictions from files, masks (§3.1), or the density of a data set
+    # around its neighbours.
     kind: Literal["model", "baseline", "files", "masks", "density"]
-    """A trained network, a row that trains nothing, predictions from files, masks (§3.1), or the density of a data
-    set around its neighbours."""
-    dataset: str
-    """Name of the data set, as ``data.open_collection`` takes it."""
-    fingerprint: str
-    """Digest of the content of the split that was evaluated."""
-    profile: str
-    """Profile whose settings were taken, with what was changed of it, such as ``laptop with steps 16000``."""
-    seed: int
-    """Seed of the training; 0 for baselines that draw nothing."""
-    settings: dict[str, Any]
-    """Every setting of the run, overrides included."""
+    dataset: str  # as ``data.open_collection`` takes it
+    fingerprint: str  # digest of the content of the split that was evaluated
+    profile: str  # whose settings were taken, with what was changed of it, such as ``laptop with steps 16000``
+    seed: int  # of the training; 0 for baselines that draw nothing
+    settings: dict[str, Any]  # every setting of the run, overrides included
+    # Flat, as ``protocol.ObjectMetrics.summary`` names them: ``cd``, ``cd.low``, ``cd.category.car``, and so on; None
+    # where nothing is defined.
     metrics: dict[str, float | None]
-    """Flat, as ``protocol.ObjectMetrics.summary`` names them: ``cd``, ``cd.low``, ``cd.category.car``, and so on;
-    ``None`` where nothing is defined."""
-    units: dict[str, str]
-    """Unit of each metric, by the part of its name before the first dot."""
+    units: dict[str, str]  # of each metric, by the part of its name before the first dot
+    # Columns of n_objects entries: ``object_id``, ``category`` and the headline values.
     objects: dict[str, list]
-    """Columns of equal length, one entry per evaluated object: ``object_id``, ``category`` and the headline values."""
-    curves: dict[str, list[float]] = {}
-    """Values along an axis, such as mask IoU over the threshold of Eq. 18."""
-    missing: list[str] = []
-    """Objects of the split for which files held no prediction; the other values are without them."""
-    points: int
-    """Points sampled on each surface."""
-    n_objects: int
-    """Objects that were evaluated, one image each."""
-    n_images: int
-    """Images behind the mask and pose metrics; 0 for baselines."""
-    features: str
-    """Image features behind the neighbours (and behind retrieval)."""
-    masks: str
-    """Where the foreground masks came from."""
-    evaluation: str
-    """Digest of all that the evaluation depends on; a record is reused while it stays the same."""
-    commit: str
-    """Commit of the code, or ``unknown`` outside a checkout."""
-    dirty: bool
-    """Whether the code had changes that were not committed."""
-    packages: dict[str, str]
-    """Versions of Python and of the packages that decide the numbers."""
-    device: str
-    """What trained it."""
-    train_seconds: float
-    """Wall time of the training; 0 for baselines."""
+    curves: dict[str, list[float]] = {}  # values along an axis, such as mask IoU over the threshold of Eq. 18
+    missing: list[str] = []  # objects for which files had no prediction; the other values are without them
+    points: int  # sampled on each surface
+    n_objects: int  # evaluated objects, one image each
+    n_images: int  # behind the mask and pose metrics; 0 for baselines
+    features: str  # image features behind the neighbours (and behind retrieval)
+    masks: str  # where the foreground masks came from
+    evaluation: str  # digest of all that the evaluation depends on; a record is reused while it stays the same
+    commit: str  # of the code, or ``unknown`` outside a checkout
+    dirty: bool  # whether the code had changes that were not committed
+    packages: dict[str, str]  # versions of Python and of the packages that decide the numbers
+    device: str  # what trained it
+    train_seconds: float  # wall time of the training; 0 for baselines
+    # Processor time of the training over all cores. Other work changes it less than the wall time, another machine as
+    # much; None for baselines and where it was not measured.
     train_cpu_seconds: float | None = None
-    """Processor time of the training over all cores. Other work changes it less than the wall time, another machine as
-    much; None for baselines and where it was not measured."""
-    eval_seconds: float | None
-    """Wall time of the evaluation; None where it was not measured."""
-    created: str
-    """When it was evaluated, UTC."""
+    eval_seconds: float | None  # wall time of the evaluation; None where it was not measured
+    created: str  # when it was evaluated, UTC
 
     @property
     def trained(self) -> bool:
@@ -103,16 +79,22 @@ def provenance() -> dict[str, Any]:
     return {
         "commit": commit,
         "dirty": dirty,
-        "packages": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "packages": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
 def source_state() -> tuple[str, bool]:
     """Commit of the checkout and whether the code differs from it; ``("unknown", False)`` when there is no git."""
-    commit = _git("rev-parse", "--short=12", "HEAD")
-    changed = _git("status", "--porcelain", "--", "msrn", "params", "notebooks")
-    return (commit, bool(changed)) if commit else ("unknown", False)
+    questions = ("rev-parse --short=12 HEAD", "status --porcelain -- msrn params notebooks")
+    commands = (["git", "-C", str(paths.ROOT), *question.split()] for question in questions)
+    try:
+        commit, changes = (
+            subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True) for command in commands
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+    return commit.strip(), bool(changes)
 
 
 def device_name(device: str) -> str:
@@ -127,20 +109,16 @@ def device_name(device: str) -> str:
 
 def to_json(record: Record) -> dict[str, Any]:
     """The record as plain JSON values, rounded to what the numbers carry."""
-    content = record.model_dump()
-    return rounded({"schema": content.pop("schema_"), **content})
+    return rounded(record.model_dump(by_alias=True))
 
 
 def from_json(content: Any, source: str) -> Record:
     """A record from plain values; ``source`` names the file in the message when they do not fit the schema."""
-    if not isinstance(content, dict):
-        raise MsrnError(f"{source}: expected a JSON object with the keys of msrn.store.results.Record")
-    values = {("schema_" if key == "schema" else key): value for key, value in content.items()}
     try:
-        record = Record(**values)
+        record = Record.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = str(first["loc"][0]).rstrip("_")
+        key = ".".join(map(str, first["loc"]))
         raise MsrnError(f"{source}: key {key!r}: {first['msg'].lower()}; see msrn/store/results.py") from None
     if len({len(column) for column in record.objects.values()} | {record.n_objects}) > 1:
         raise MsrnError(f"{source}: key 'objects': expected columns of n_objects = {record.n_objects} entries")
@@ -161,32 +139,6 @@ def recorded(experiment: str) -> list[Record]:
     return [read(path) for path in sorted((paths.RESULTS / experiment).glob("*.json"))]
 
 
-def rounded(value: Any) -> Any:
-    """Six significant digits for every float, in nested containers; not-a-number becomes null, as JSON wants."""
-    if isinstance(value, dict):
-        return {key: rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [rounded(entry) for entry in value]
-    if isinstance(value, float | np.floating):
-        return float(f"{value:.6g}") if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(paths.ROOT), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
 def write(record: Record) -> str:
     """Keep a record under its own name in ``results/``; a line that says so."""
     file = file_of(record.experiment, record.dataset, record.profile, record.variant, record.seed)
@@ -194,7 +146,7 @@ def write(record: Record) -> str:
 
 
 def keep(file: Path, content: dict) -> str:
-    """Write a result; what is the same already stays untouched, so that git shows no change."""
+    """Write a result, unless it is there already, so that git shows no change."""
     shown = file.relative_to(paths.ROOT) if file.is_relative_to(paths.ROOT) else file
     if files.read_json(file) == content:
         return f"{shown}: unchanged"
@@ -208,3 +160,21 @@ def file_of(exhibit: str, dataset: str, label: str, row: str, seed: int) -> Path
     """Where a result is kept."""
     words = (re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-") for text in (label, row.replace("w/o", "without")))
     return paths.RESULTS / exhibit / f"{dataset}-{'-'.join(words)}-seed{seed}.json"
+
+
+def rounded(value: Any) -> Any:
+    """Six significant digits for every float, in nested containers; None for what is not finite."""
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [rounded(entry) for entry in value]
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.6g}") if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "missing"
