@@ -4,11 +4,9 @@
 table's notebook, which finds everything in the store: what ``papermill notebooks/... out.ipynb`` does, in two parts.
 """
 
-import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import click
 import yaml
 
 from msrn import __version__, paths
-from msrn.errors import MsrnError, did_you_mean
+from msrn.errors import MsrnError, check_known
 
 OTHER_RECORDS = ("masks", "density")  # what ``record`` measures beside the tables
 
@@ -67,8 +65,9 @@ def run(exhibit: str | None, every: bool, **options: Any) -> None:
     pages = notebooks()
     if every == bool(exhibit):
         raise MsrnError("msrn run: expected the name of an exhibit, such as table8, or --all; msrn list names them")
-    known = by_number({*TABLES, *pages})
-    for name in pages if every else [_known(exhibit, known)]:
+    if exhibit:
+        check_known("exhibit", exhibit, by_number({*TABLES, *pages}))
+    for name in pages if every else [exhibit]:
         _run(name, pages.get(name), _parameters(options))
 
 
@@ -96,12 +95,12 @@ def record(exhibit: str, budget: str, only: tuple[str, ...], **options: Any) -> 
     from msrn.experiments import paper
     from msrn.experiments import record as recording
 
-    _known(exhibit, (*paper.TABLES, *OTHER_RECORDS))
+    check_known("exhibit", exhibit, (*paper.TABLES, *OTHER_RECORDS))
     table = {"masks": paper.MASKS, "density": paper.TABLES["table8"]}.get(exhibit) or paper.TABLES[exhibit]
     request, seconds = profiles.resolve(**_parameters(options), data=table.data), profiles.seconds_of(budget)
-    if exhibit == "density" and only:
-        raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
     if exhibit == "density":
+        if only:
+            raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
         lines = recording.record_density(table, request)
     elif exhibit == "masks":
         lines = recording.record_masks(request, seconds, only=only)
@@ -125,7 +124,8 @@ def score_files(folder: Path, row: str, exhibit: str, frame: str, **options: Any
     from msrn import profiles
     from msrn.experiments import paper, record
 
-    table = paper.TABLES[_known(exhibit, paper.TABLES)]
+    check_known("exhibit", exhibit, paper.TABLES)
+    table = paper.TABLES[exhibit]
     request = profiles.resolve(**_parameters(options), data=table.data)
     for line in record.record_files(table, table.row(row), request, folder.expanduser(), frame):
         click.echo(line)
@@ -134,17 +134,24 @@ def score_files(folder: Path, row: str, exhibit: str, frame: str, **options: Any
 @cli.command()
 def status() -> None:
     """The stored runs: state, step, time, size on disk."""
-    from msrn.report.words import many
+    from msrn.report.words import duration, many
     from msrn.training.runs import list_runs
 
     stored = list_runs()
     if not stored:
         click.echo("no runs yet: msrn run table8 makes them")
         return
-    click.echo(f"{'run':<32} {'variant':<10} {'state':<22} {'step':>17} {'time':>12} {'MB':>6}")
-    for entry in stored:
-        click.echo(_status_line(entry))
-    click.echo(f"{many(len(stored), 'run')}, {sum(entry['bytes'] for entry in stored) / 2**20:,.0f} MB")
+    line = "{:<32} {:<10} {:<22} {:>17} {:>12} {:>6}"
+    click.echo(line.format("run", "variant", "state", "step", "time", "MB"))
+    for run in stored:
+        state = "finished, evaluated" if run["evaluated"] else "finished"
+        if run["step"] < run["steps"]:
+            state = "unfinished"
+        elif not run["current"]:
+            state = "made by older code"
+        step, size = f"{run['step']:,} / {run['steps']:,}", f"{run['bytes'] / 2**20:,.1f}"
+        click.echo(line.format(run["name"], run["variant"] or "–", state, step, duration(run["seconds"]), size))
+    click.echo(f"{many(len(stored), 'run')}, {sum(run['bytes'] for run in stored) / 2**20:,.0f} MB")
 
 
 @cli.group()
@@ -195,19 +202,15 @@ def execute(source: Path, parameters: dict[str, Any]) -> Path:
     """A notebook with its outputs, written into the store of runs; one that fails stays there under another name, with
     the traceback in it."""
     import papermill
-    from traitlets.config import Config
 
     from msrn.store.files import writing
 
     output = paths.runs_folder() / source.name
     unfinished = output.with_suffix(".unfinished.ipynb")
-    with writing(output.parent), tempfile.TemporaryDirectory(prefix="msrn-") as sockets:
-        # Sockets in files need no free port and are nobody else's to read; Windows has none.
-        transport = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
-        options = {"cwd": source.parent, "progress_bar": {"desc": source.name}}
+    with writing(output.parent):
         try:
             papermill.execute_notebook(
-                source, unfinished, parameters, config=Config({"KernelManager": transport}), **options
+                source, unfinished, parameters, cwd=source.parent, progress_bar={"desc": source.name}
             )
         except papermill.PapermillExecutionError as error:
             reason = f"{error.ename}: {error.evalue}".splitlines()[0]
@@ -216,40 +219,25 @@ def execute(source: Path, parameters: dict[str, Any]) -> Path:
     return output
 
 
-def _status_line(entry: dict[str, Any]) -> str:
-    from msrn.report.words import duration
-    from msrn.store.files import read_json
-
-    if not entry["readable"]:
-        return f"{entry['name']:<32} its params.yaml cannot be read: delete that folder, or run again to mend it"
-    if entry["step"] < entry["steps"]:
-        state = "unfinished"
-    elif not entry["current"]:
-        state = "made by older code"
-    else:
-        state = "finished, evaluated" if entry["evaluated"] else "finished"
-    row = (read_json(paths.runs_folder() / entry["name"] / "result.json") or {}).get("variant") or "–"
-    step = f"{entry['step']:,} / {entry['steps']:,}"
-    size = f"{entry['bytes'] / 2**20:,.1f}"
-    return f"{entry['name']:<32} {row:<10} {state:<22} {step:>17} {duration(entry['seconds']):>12} {size:>6}"
-
-
-def _known(name: str, known: Iterable[str]) -> str:
-    if name not in known:
-        near = did_you_mean(name, known)
-        raise MsrnError(f"unknown exhibit {name!r}{near}: expected one of {', '.join(known)}")
-    return name
-
-
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:
     """The options as ``profiles.resolve`` and a notebook's parameters cell take them."""
-    # A relative path is the caller's; the notebook runs in another folder.
-    root = options["data_root"] and str(Path(options["data_root"]).expanduser().resolve())
-    files = {
-        name: str(Path(path).expanduser().resolve()) for name, path in _pairs("--weights", options["weights"]).items()
+    weights, settings = (_pairs(name, options[key]) for name, key in (("--weights", "weights"), ("--set", "settings")))
+    try:
+        settings = {name: yaml.safe_load(text) for name, text in settings.items()}
+    except yaml.YAMLError:
+        raise MsrnError(f"--set {settings}: a value is not readable as YAML; expected NAME=VALUE") from None
+    return {
+        **options,
+        "data_root": _absolute(options["data_root"]),
+        "seeds": seeds_of(options["seeds"]),
+        "settings": settings,
+        "weights": {name: _absolute(path) for name, path in weights.items()},
     }
-    settings = {name: _value(name, text) for name, text in _pairs("--set", options["settings"]).items()}
-    return {**options, "data_root": root, "seeds": seeds_of(options["seeds"]), "settings": settings, "weights": files}
+
+
+def _absolute(path: str | None) -> str | None:
+    """A relative path is the caller's; the notebook runs in another folder."""
+    return path and str(Path(path).expanduser().resolve())
 
 
 def seeds_of(text: str | None) -> list[int] | None:
@@ -261,21 +249,11 @@ def seeds_of(text: str | None) -> list[int] | None:
 
 
 def _pairs(option: str, assignments: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
     for text in assignments:
-        name, equals, value = text.partition("=")
-        if not equals:
+        if "=" not in text:
             example = "--set prototypes=5" if option == "--set" else "--weights clip=/path/to/file"
             raise MsrnError(f"{option} {text}: expected NAME=VALUE, such as {example}")
-        pairs[name.strip()] = value
-    return pairs
-
-
-def _value(name: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise MsrnError(f"--set {name}={text}: the value is not readable as YAML; expected NAME=VALUE") from None
+    return {name.strip(): value for name, _, value in (text.partition("=") for text in assignments)}
 
 
 def main(commands: click.Group = cli) -> None:

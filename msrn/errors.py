@@ -21,3 +21,10 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     """ " (did you mean X?)" for the nearest of ``options``, or an empty string when nothing is near."""
     near = get_close_matches(str(name), list(options), n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def check_known(what: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a ``name`` that is not among ``known``."""
+    known = list(known)
+    if name not in known:
+        raise MsrnError(f"unknown {what} {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}")

@@ -16,7 +16,7 @@ import yaml
 
 from msrn import paths
 from msrn.data import STAND_INS
-from msrn.errors import MsrnError, did_you_mean
+from msrn.errors import MsrnError, check_known, did_you_mean, first_line
 from msrn.settings import Settings, make_settings
 
 NOTEBOOK_KEYS = ("profile", "dataset", "data_root", "seeds", "device", "settings", "weights")
@@ -77,8 +77,8 @@ def resolve(
         if value is not None and not isinstance(value, str):
             raise MsrnError(f"{name} = {value!r}: expected a text")
     base = make_settings(file["settings"])
-    made = make_settings({**file["settings"], **_mapping("settings", settings)})
-    files = {**file["weights"], **_mapping("weights", weights)}
+    made = make_settings({**file["settings"], **_mapping("settings", settings, "{prototypes: 5}")})
+    files = {**file["weights"], **_mapping("weights", weights, "{clip: FILE}")}
     _check_weights(files, made)
     changes = {name: value for name, value in made if value != getattr(base, name)}
     changes |= {f"{name} weights": Path(path).name for name, path in files.items() if path != file["weights"].get(name)}
@@ -99,41 +99,43 @@ def from_notebook(names: Mapping[str, Any], data: str = "shapenet") -> Request:
     """Validate what a notebook's ``parameters`` cell holds after papermill has injected into it (``globals()``).
 
     Papermill only warns about a name that the notebook does not have, and runs on; here it is taken as a setting when
-    it is one, and refused with the nearest name when it is not. ``inherits`` comes with the file of a profile, and says
-    nothing that the profile's name does not.
+    it is one, and refused with the nearest name when it is not.
     """
     given = {name: value for name, value in names.items() if _is_parameter(name, value)}
     known = {name: given.pop(name) for name in NOTEBOOK_KEYS if name in given}
-    if "inherits" in given:
-        _check_heir(_choose_profile(known.get("profile", "auto")), given.pop("inherits"))
+    if "inherits" in given:  # with papermill -f, as the profile's file has both
+        profile, parent = _choose_profile(known.get("profile", "auto")), given.pop("inherits")
+        if parent != (own := _read_file(profile).get("inherits")):
+            raise MsrnError(f"inherits = {parent!r}: expected {own!r}, as params/{profile}.yaml has it; leave it out")
     for name in given:
         if name not in Settings.model_fields:
             nearest = did_you_mean(name, [*NOTEBOOK_KEYS, *Settings.model_fields])
             raise MsrnError(f"unknown notebook parameter {name!r} = {given[name]!r}{nearest}")
-    overrides = {**_mapping("settings", known.pop("settings", None)), **given}
+    overrides = {**_mapping("settings", known.pop("settings", None), "{prototypes: 5}"), **given}
     return resolve(**known, settings=overrides, data=data)
 
 
-def _mapping(name: str, given: Any) -> Mapping[str, Any]:
-    """What overrides the profile's settings or weights, given as a mapping, as the text of one, or not at all."""
+def _is_parameter(name: str, value: Any) -> bool:
+    """A plain value that a parameters cell defines, as against what IPython and imports put among the globals."""
+    plain = value is None or isinstance(value, str | bool | int | float | list | tuple | dict)
+    return plain and not name.startswith("_") and name not in ("In", "Out")
+
+
+def _mapping(name: str, given: Any, example: str) -> Mapping[str, Any]:
+    """What overrides the profile's settings or weights: a mapping, the text of one, or None."""
     try:
-        made = yaml.safe_load(given) if isinstance(given, str) else given
+        values = yaml.safe_load(given) if isinstance(given, str) else given
     except yaml.YAMLError:
-        made = given
-    if made is None:
-        return {}
-    if not isinstance(made, Mapping):
-        example = {"settings": "{prototypes: 5}", "weights": "{clip: FILE}"}[name]
+        values = given
+    if not isinstance(values, Mapping | None):
         raise MsrnError(f"{name} = {given!r}: expected a mapping such as {example}")
-    return made
+    return values or {}
 
 
 def _check_weights(files: Mapping[str, Any], s: Settings) -> None:
     """Files of known names that are there, for what the settings choose and for nothing else."""
     for name, path in files.items():
-        if name not in WEIGHTS:
-            known = ", ".join(WEIGHTS)
-            raise MsrnError(f"unknown weights {name!r}{did_you_mean(name, WEIGHTS)}: expected one of {known}")
+        check_known("weights", name, WEIGHTS)
         if not isinstance(path, str) or not Path(path).expanduser().is_file():
             raise MsrnError(f"weights.{name} = {path!r}: no such file; give the path of one, or leave it out")
     for name, (setting, values) in READ_BY.items():
@@ -144,18 +146,10 @@ def _check_weights(files: Mapping[str, Any], s: Settings) -> None:
             raise MsrnError(f"weights.{name} = {files[name]!r}: expected {setting} {' or '.join(values)}, to read it")
 
 
-def _is_parameter(name: str, value: Any) -> bool:
-    """A plain value that a parameters cell defines, as against what IPython and imports put among the globals."""
-    plain = value is None or isinstance(value, str | bool | int | float | list | tuple | dict)
-    return plain and not name.startswith("_") and name not in ("In", "Out")
-
-
 def _choose_profile(name: str) -> str:
     if name == "auto":
         name = os.environ.get("MSRN_PROFILE") or ("paper" if _cuda() else "laptop")
-    if name not in profiles():
-        known = profiles()
-        raise MsrnError(f"unknown profile {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}")
+    check_known("profile", name, profiles())
     return name
 
 
@@ -167,46 +161,29 @@ def _choose_dataset(named: Any, of_profile: Mapping[str, str], root: Any, data: 
     return (data, "") if root or not stand_in else (stand_in, data)
 
 
-def _read_profile(name: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
-    """``params/NAME.yaml`` with what it inherits; ``heirs`` are the profiles that inherit from it."""
-    path, content = paths.PARAMS / f"{name}.yaml", _read_file(name)
-    parent = content.pop("inherits", None)
-    if parent is not None:
-        others = [other for other in profiles() if other not in (*heirs, name)]
-        if parent not in others:
-            raise MsrnError(f"{path}: inherits = {parent!r}: expected one of {', '.join(others)}, and no circle")
-        base = _read_profile(parent, (*heirs, name))
-        merged = {key: _merged(base[key], content[key]) for key in MERGED if key in content}
-        content = {**base, **content, **merged}
+def _read_profile(name: str) -> dict[str, Any]:
+    """``params/NAME.yaml`` with what it inherits, the own entries last."""
+    content = _read_file(name)
+    if "inherits" in content:
+        base = _read_profile(content.pop("inherits"))
+        content = {**base, **content, **{key: {**base[key], **content.get(key, {})} for key in MERGED}}
     if set(content) != set(NOTEBOOK_KEYS):
-        raise MsrnError(f"{path}: expected exactly the keys {', '.join(NOTEBOOK_KEYS)}; restore it from git")
-    for key in ("dataset", "settings", "weights"):
-        if not isinstance(content[key], dict):
-            raise MsrnError(f"{path}: {key} = {content[key]!r}: expected a mapping, {{}} for none")
+        raise MsrnError(f"params/{name}.yaml: expected exactly the keys {', '.join(NOTEBOOK_KEYS)}")
     return content
 
 
 def _read_file(name: str) -> dict[str, Any]:
     path = paths.PARAMS / f"{name}.yaml"
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MsrnError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); restore it from git") from None
-    if not isinstance(content, dict):
-        raise MsrnError(f"{path}: expected exactly the keys {', '.join(NOTEBOOK_KEYS)}; restore it from git")
+        content = dict(yaml.safe_load(path.read_text()))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise MsrnError(
+            f"{path}: not readable as a mapping in YAML ({first_line(error)}); restore it from git"
+        ) from None
+    for key in ("dataset", "settings", "weights"):
+        if not isinstance(content.get(key, {}), dict):
+            raise MsrnError(f"{path}: {key} = {content[key]!r}: expected a mapping, {{}} for none")
     return content
-
-
-def _merged(base: Any, own: Any) -> Any:
-    """Mappings are joined, the own entries last; anything else replaces."""
-    return {**base, **own} if isinstance(base, dict) and isinstance(own, dict) else own
-
-
-def _check_heir(profile: str, parent: Any) -> None:
-    """``inherits`` beside a profile's name, as its file has both."""
-    own = _read_file(profile).get("inherits")
-    if parent != own:
-        raise MsrnError(f"inherits = {parent!r}: expected {own!r}, as params/{profile}.yaml has it; leave it out")
 
 
 def _choose_device(name: str) -> str:
