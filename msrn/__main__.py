@@ -208,6 +208,7 @@ def execute(source: Path, parameters: dict[str, Any]) -> Path:
     output = paths.runs_folder() / source.name
     unfinished = output.with_suffix(".unfinished.ipynb")
     with writing(output.parent):
+        output.parent.mkdir(parents=True, exist_ok=True)
         try:
             papermill.execute_notebook(
                 source, unfinished, parameters, cwd=source.parent, progress_bar={"desc": source.name}
