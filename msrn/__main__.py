@@ -16,8 +16,6 @@ import yaml
 from msrn import __version__, paths
 from msrn.errors import MsrnError, check_known
 
-OTHER_RECORDS = ("masks", "density")  # what ``record`` measures beside the tables
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="msrn")
@@ -95,7 +93,7 @@ def record(exhibit: str, budget: str, only: tuple[str, ...], **options: Any) -> 
     from msrn.experiments import paper
     from msrn.experiments import record as recording
 
-    check_known("exhibit", exhibit, (*paper.TABLES, *OTHER_RECORDS))
+    check_known("exhibit", exhibit, (*paper.TABLES, "masks", "density"))
     table = {"masks": paper.MASKS, "density": paper.TABLES["table8"]}.get(exhibit) or paper.TABLES[exhibit]
     request, seconds = profiles.resolve(**_parameters(options), data=table.data), profiles.seconds_of(budget)
     if exhibit == "density":
@@ -250,11 +248,9 @@ def seeds_of(text: str | None) -> list[int] | None:
 
 
 def _pairs(option: str, assignments: tuple[str, ...]) -> dict[str, str]:
-    for text in assignments:
-        if "=" not in text:
-            example = "--set prototypes=5" if option == "--set" else "--weights clip=/path/to/file"
-            raise MsrnError(f"{option} {text}: expected NAME=VALUE, such as {example}")
-    return {name.strip(): value for name, _, value in (text.partition("=") for text in assignments)}
+    if wrong := [text for text in assignments if "=" not in text]:
+        raise MsrnError(f"{option} {wrong[0]}: expected NAME=VALUE")
+    return dict(text.split("=", 1) for text in assignments)
 
 
 def main(commands: click.Group = cli) -> None:

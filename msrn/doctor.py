@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 from msrn import paths
 from msrn.errors import first_line
 from msrn.profiles import profiles
@@ -55,8 +57,6 @@ def optional_parts() -> Iterator[tuple[str, str, str]]:
 
 
 def _cuda() -> str:
-    import torch  # here, so that the versions appear before torch has loaded
-
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
     return "none: profile paper and device cuda are not available; profile laptop needs none"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from msrn import paths
@@ -148,7 +149,7 @@ def _check_weights(files: Mapping[str, Any], s: Settings) -> None:
 
 def _choose_profile(name: str) -> str:
     if name == "auto":
-        name = os.environ.get("MSRN_PROFILE") or ("paper" if _cuda() else "laptop")
+        name = os.environ.get("MSRN_PROFILE") or ("paper" if torch.cuda.is_available() else "laptop")
     check_known("profile", name, profiles())
     return name
 
@@ -189,23 +190,16 @@ def _read_file(name: str) -> dict[str, Any]:
 def _choose_device(name: str) -> str:
     if name not in ("cpu", "cuda", "auto"):
         raise MsrnError(f"device = {name!r}: expected cpu, cuda or auto")
-    if name == "cuda" and not _cuda():
+    if name == "cuda" and not torch.cuda.is_available():
         raise MsrnError("device = 'cuda': PyTorch sees no CUDA device here; use device cpu, or profile laptop")
-    return ("cuda" if _cuda() else "cpu") if name == "auto" else name
-
-
-def _cuda() -> bool:
-    import torch  # here, so that reading settings does not wait for torch
-
-    return torch.cuda.is_available()
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _check_seeds(seeds: Any) -> tuple[int, ...]:
     seeds = [seeds] if isinstance(seeds, int) else seeds
-    if not isinstance(seeds, list | tuple) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
-        raise MsrnError(f"seeds = {seeds!r}: expected a list of whole numbers from 0, such as [0, 1, 2]")
-    if len(set(seeds)) < len(seeds):
-        raise MsrnError(f"seeds = {seeds!r}: expected different numbers; the same seed gives the same run")
+    numbers = isinstance(seeds, list | tuple) and seeds and all(type(s) is int and s >= 0 for s in seeds)
+    if not numbers or len(set(seeds)) < len(seeds):
+        raise MsrnError(f"seeds = {seeds!r}: expected a list of different whole numbers from 0, such as [0, 1, 2]")
     return tuple(seeds)
 
 

@@ -62,7 +62,7 @@ SCORE = ["score", "/nowhere", "--frame", "y-up", "--table"]
         (["run", "table8", "--set", "prototypes=many"], "setting prototypes = 'many'"),
         (["run", "table8", "--set", "prototypes"], "--set prototypes: expected NAME=VALUE"),
         (["run", "table8", "--set", "prototypes=[1"], "not readable as YAML"),
-        (["run", "table8", "--weights", "clip"], "--weights clip: expected NAME=VALUE, such as --weights clip="),
+        (["run", "table8", "--weights", "clip"], "--weights clip: expected NAME=VALUE"),
         (["run", "table8", "--weights", "clop=x"], "unknown weights 'clop' (did you mean clip?)"),
         (["run", "table8", "--weights", "saliency=/nowhere.onnx"], "weights.saliency = '/nowhere.onnx': no such file"),
         (["run", "table8", "--set", "features=clip"], "setting features = 'clip': expected its file in weights, "),
@@ -107,7 +107,7 @@ def test_a_mistake_of_usage_is_clicks(call):
 
 
 def test_cuda_is_refused_without_one(call, monkeypatch, store):
-    monkeypatch.setattr(profiles, "_cuda", lambda: False)
+    monkeypatch.setattr(profiles.torch.cuda, "is_available", lambda: False)
     code, _, err = call("run", "table8", "--device", "cuda")
     assert code == 2 and "no CUDA device" in err and err.count("\n") == 1
 

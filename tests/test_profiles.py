@@ -167,16 +167,16 @@ def test_unknown_profile_device_and_seeds():
 
 
 def test_cuda_without_a_device_is_refused(monkeypatch):
-    monkeypatch.setattr(profiles, "_cuda", lambda: False)
+    monkeypatch.setattr(profiles.torch.cuda, "is_available", lambda: False)
     refused(lambda: profiles.resolve(profile="smoke", device="cuda"), "device = 'cuda'", "use device cpu")
     refused(lambda: profiles.resolve(profile="paper"), "device = 'cuda'", "laptop")
 
 
 def test_auto_profile(monkeypatch):
     monkeypatch.delenv("MSRN_PROFILE")
-    monkeypatch.setattr(profiles, "_cuda", lambda: False)
+    monkeypatch.setattr(profiles.torch.cuda, "is_available", lambda: False)
     assert profiles.resolve().profile == "laptop"
-    monkeypatch.setattr(profiles, "_cuda", lambda: True)
+    monkeypatch.setattr(profiles.torch.cuda, "is_available", lambda: True)
     assert profiles.resolve().profile == "paper"
     monkeypatch.setenv("MSRN_PROFILE", "smoke")
     assert profiles.resolve().profile == "smoke"
@@ -219,7 +219,7 @@ def test_a_broken_profile_file_names_itself(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cuda(monkeypatch):
-    monkeypatch.setattr(profiles, "_cuda", lambda: True)
+    monkeypatch.setattr(profiles.torch.cuda, "is_available", lambda: True)
 
 
 @pytest.mark.parametrize("profile", ["paper", "literal", "laptop"])

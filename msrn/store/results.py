@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from msrn import paths
@@ -100,8 +101,6 @@ def source_state() -> tuple[str, bool]:
 def device_name(device: str) -> str:
     """A device as a reader knows it, such as ``CPU, 2 cores`` or ``NVIDIA H100``."""
     if device == "cuda":
-        import torch  # here, so that reading records does not wait for torch
-
         return torch.cuda.get_device_name()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"CPU, {cores} core{'s' * (cores != 1)}"

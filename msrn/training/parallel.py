@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import joblib
 import torch
@@ -27,8 +27,6 @@ from msrn.store.checkpointing import OutOfTime, read_log
 
 WORTH = 1000  # steps of a whole table; fewer are done before other processes have started
 POLL = 1.0  # seconds between two looks at the logs
-
-Result = TypeVar("Result")
 
 
 class Work(NamedTuple):
@@ -47,7 +45,7 @@ def threads_each(runs: int, steps: int, device: str) -> int:
     return max(1, cores // runs) if apart else 0
 
 
-def train(work: Sequence[Work], threads: int, progress: bool = True) -> Iterator[tuple[Path, Result | Exception]]:
+def train(work: Sequence[Work], threads: int, progress: bool = True) -> Iterator[tuple[Path, Any]]:
     """Call the ``train`` of each and yield its folder with what it returned, or with what stopped it, as each is done:
     one that cannot go on stops no other."""
     if not work:
@@ -68,7 +66,7 @@ def train(work: Sequence[Work], threads: int, progress: bool = True) -> Iterator
         loky.get_reusable_executor().shutdown(kill_workers=True)
 
 
-def _named(folder: Path, call: Callable[[], Result], parent: int) -> tuple[Path, Result | Exception]:
+def _named(folder: Path, call: Callable[[], Any], parent: int) -> tuple[Path, Any]:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         return folder, call()
