@@ -142,6 +142,9 @@ def status() -> None:
     line = "{:<32} {:<10} {:<22} {:>17} {:>12} {:>6}"
     click.echo(line.format("run", "variant", "state", "step", "time", "MB"))
     for run in stored:
+        if not run["readable"]:
+            click.echo(line.format(run["name"], "–", "params.yaml unreadable", "", "", f"{run['bytes'] / 2**20:,.1f}"))
+            continue
         state = "finished, evaluated" if run["evaluated"] else "finished"
         if run["step"] < run["steps"]:
             state = "unfinished"

@@ -162,11 +162,13 @@ def _choose_dataset(named: Any, of_profile: Mapping[str, str], root: Any, data: 
     return (data, "") if root or not stand_in else (stand_in, data)
 
 
-def _read_profile(name: str) -> dict[str, Any]:
+def _read_profile(name: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
     """``params/NAME.yaml`` with what it inherits, the own entries last."""
+    if name in heirs:
+        raise MsrnError(f"params/{name}.yaml inherits from itself, by way of {', '.join(heirs)}: end the circle")
     content = _read_file(name)
     if "inherits" in content:
-        base = _read_profile(content.pop("inherits"))
+        base = _read_profile(content.pop("inherits"), (*heirs, name))
         content = {**base, **content, **{key: {**base[key], **content.get(key, {})} for key in MERGED}}
     if set(content) != set(NOTEBOOK_KEYS):
         raise MsrnError(f"params/{name}.yaml: expected exactly the keys {', '.join(NOTEBOOK_KEYS)}")

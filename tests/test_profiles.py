@@ -69,6 +69,9 @@ HEIRS = {
     "heir": "inherits: base\ndataset: {shapenet: c}\nseeds: [1, 2]\nsettings: {steps: 10}\n",
     "grandchild": "inherits: heir\ndataset: {shapenet: d}\n",
     "lost": "inherits: nobody\n",
+    "snake": "inherits: tail\n",
+    "tail": "inherits: snake\n",
+    "narcissus": "inherits: narcissus\n",
     "odd": "inherits: base\nsteps: 5\n",
 }
 
@@ -83,6 +86,8 @@ def test_keys_replace_and_settings_and_data_sets_merge(tmp_path, monkeypatch):
     assert (heir.settings.steps, heir.settings.log_every) == (10, 5) and grandchild.settings == heir.settings
     assert (grandchild.profile, grandchild.dataset, grandchild.seeds) == ("grandchild", "d", (1, 2))
     refused(lambda: profiles.resolve("lost"), "nobody.yaml: not readable")
+    refused(lambda: profiles.resolve("snake"), "snake.yaml inherits from itself", "snake, tail")
+    refused(lambda: profiles.resolve("narcissus"), "narcissus.yaml inherits from itself")
     refused(lambda: profiles.resolve("odd"), "odd.yaml: expected exactly the keys")
 
 

@@ -114,13 +114,14 @@ def evaluate_meshes(
         counts = f"{len(surfaces)} meshes for {len(indices)} images, {points} points"
         raise MsrnError(f"evaluation: {counts}: expected a mesh for each image, and at least one mesh and point")
     ids = collection.object_id[indices]
+    for surface, name in zip(surfaces, ids, strict=True):  # a bad one is named before any work
+        check_surface(surface, f"for object {name}")
     reading = threading.Lock()  # a collection's files may not bear two readers
 
     def score(row: int) -> dict[str, Distances]:
         with reading:
             surface, truth = surfaces[row], collection.ground_truth(ids[row])
-        surface = check_surface(surface, f"for object {ids[row]}")
-        predicted, extent = surface_points(surface, points, seed)
+        predicted, extent = surface_points(check_surface(surface, f"for object {ids[row]}"), points, seed)
         return align_and_measure(predicted, np.asarray(truth.points(points, seed), np.float64), extent)
 
     # Threads, since the k-d trees work outside of Python's lock.

@@ -156,13 +156,15 @@ def list_runs() -> list[dict[str, Any]]:
         entry = {"name": folder.name, "readable": content is not None, "bytes": size}
         if content:
             last = [{"step": 0, "seconds": 0.0}, *read_log(folder)][-1]
+            result = read_json(folder / "result.json")
             entry |= {
                 "seed": content["seed"],
                 "step": last["step"],
                 "steps": content["settings"]["steps"],
                 "seconds": last["seconds"],
                 "current": content["code"] in current,
-                "evaluated": read_json(folder / "result.json") is not None,
+                "evaluated": result is not None,
+                "variant": (result or {}).get("variant"),
             }
         entries.append(entry)
     return entries

@@ -14,6 +14,7 @@ from toy_table import toy_split
 
 from msrn import camera
 from msrn.errors import MsrnError
+from msrn.evaluation import surface_files
 from msrn.evaluation.alignment import about_vertical
 from msrn.evaluation.prediction_files import FRAMES, Z_UP, frame_warning, read_predictions
 from msrn.evaluation.protocol import evaluate_meshes
@@ -82,7 +83,9 @@ def assert_same(metrics, other, tolerance=0.0):
 
 def refusal(*arguments) -> str:
     with pytest.raises(MsrnError) as error:
-        read_predictions(*arguments)
+        predicted = read_predictions(*arguments)
+        for surface in predicted.surfaces:
+            del surface
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -94,7 +97,7 @@ def refusal(*arguments) -> str:
 def test_a_mesh_scores_the_same_from_a_file_and_from_memory(tmp_path, collection, meshes, from_memory, ending):
     predicted = read_predictions(write_all(tmp_path, meshes, ending), collection, "y-up")
     assert predicted.indices.tolist() == collection.evaluation_index.tolist()
-    assert (predicted.missing, predicted.extra) == ((), ())
+    assert (predicted.missing, predicted.extra, predicted.by) == ((), (), "object")
     assert_same(score(collection, predicted.surfaces), from_memory)
 
 
@@ -163,7 +166,7 @@ def test_an_npz_of_several_arrays_names_its_points(tmp_path, collection, meshes)
     np.savez(file, normals=np.ones((300, 3)), points=points)
     assert (read_predictions(tmp_path, collection, "y-up").surfaces[0] == points).all()
     np.savez(file, normals=np.ones((300, 3)), cloud=points)
-    assert "points is not a file in the archive" in refusal(tmp_path, collection, "y-up")
+    assert "no array points" in refusal(tmp_path, collection, "y-up")
 
 
 def test_vertices_of_no_face_do_not_count(collection, meshes, from_memory):
@@ -201,6 +204,7 @@ def test_the_camera_of_each_evaluated_view_turns_its_image(tmp_path, collection,
     view = dict(zip(evaluated(views), views.view[index].tolist(), strict=True))
     write_all(tmp_path, meshes, ".obj", lambda name: f"{name}_{view[name]:02}", to_camera(views))
     predicted = read_predictions(tmp_path, views, "camera")
+    assert predicted.by == "image"
     assert predicted.indices.tolist() == index.tolist()
     assert_same(score(views, predicted.surfaces, index), from_memory, 1e-5)
 
@@ -209,6 +213,14 @@ def test_an_unknown_frame_is_refused_with_the_three(tmp_path, collection):
     words = refusal(tmp_path, collection, "z_up")
     assert "did you mean z-up?" in words
     assert all(frame in words for frame in FRAMES)
+
+
+def test_an_object_of_several_evaluated_images_has_no_one_camera(tmp_path, collection, meshes):
+    views = replace(collection, evaluation_index=np.arange(4))
+    write_all(tmp_path, meshes)
+    assert "name files by image" in refusal(tmp_path, views, "camera")
+    predicted = read_predictions(tmp_path, views, "y-up")
+    assert predicted.indices.tolist() == [0, 1, 2, 3]
 
 
 def test_a_wrong_axis_is_seen_and_a_bad_prediction_is_not_taken_for_one(tmp_path, collection, meshes):
@@ -227,23 +239,34 @@ def test_a_wrong_axis_is_seen_and_a_bad_prediction_is_not_taken_for_one(tmp_path
     assert frame_warning(read_predictions(tmp_path / "ball", collection, "y-up"), collection) == ""
 
 
+def test_flat_and_far_predictions_are_seen(tmp_path, collection, meshes, from_memory):
+    write_all(tmp_path / "flat", meshes, change=lambda vertices, row: vertices * [1, 1, 0])
+    assert "are flat" in frame_warning(read_predictions(tmp_path / "flat", collection, "y-up"), collection)
+    write_all(tmp_path / "far", meshes, ".obj", change=lambda vertices, row: vertices.astype(float) + 50_000)
+    predicted = read_predictions(tmp_path / "far", collection, "y-up")
+    assert "1,000 times their extent" in frame_warning(predicted, collection)
+    assert_same(
+        score(collection, predicted.surfaces), from_memory, 1e-4
+    )  # written with every digit, so nothing is lost
+
+
 # --------------------------------------------------------------------------------------------------------------- names
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "by"),
     [
-        lambda name: name.replace("/", "-"),
-        lambda name: name.replace("/", "_"),
-        lambda name: name.replace("/", "__").upper(),
-        lambda name: f"{name}/0",
-        lambda name: f"{name}-0",
-        lambda name: f"{name.replace('/', '_')}_000",
+        (lambda name: name.replace("/", "-"), "object"),
+        (lambda name: name.replace("/", "_"), "object"),
+        (lambda name: name.replace("/", "__").upper(), "object"),
+        (lambda name: f"{name}/0", "image"),
+        (lambda name: f"{name}-0", "image"),
+        (lambda name: f"{name.replace('/', '_')}_000", "image"),
     ],
 )
-def test_names_of_objects_and_images(tmp_path, collection, meshes, name):
+def test_names_of_objects_and_images(tmp_path, collection, meshes, name, by):
     predicted = read_predictions(write_all(tmp_path, meshes, ".STL", name), collection, "y-up")
-    assert (predicted.missing, predicted.extra) == ((), ())
+    assert (predicted.by, predicted.missing, predicted.extra) == (by, (), ())
     for (vertices, faces), (read, of_read) in zip(meshes.values(), predicted.surfaces, strict=True):
         assert (read[of_read] == vertices[faces]).all()
 
@@ -254,10 +277,14 @@ def test_a_part_of_the_objects_is_said(tmp_path, collection, meshes):
     write(tmp_path / f"{names[4]}-2.ply", *meshes[names[0]])  # a view that is not evaluated
     write(tmp_path / "mug/1.ply", *meshes[names[0]])
     (tmp_path / "read.me").write_text("words")
+    (tmp_path / f"{names[3]}.png").write_text("a picture of a shape that is there")
+    (tmp_path / f"{names[0].replace('/', '_')}.fbx").write_text("a format that is not read")
     predicted = read_predictions(tmp_path, collection, "y-up")
     assert predicted.indices.tolist() == collection.evaluation_index[3:6].tolist()
     assert predicted.missing == (*names[:3], *names[6:])
-    assert set(predicted.extra) == {"mug/1.ply", f"{names[4]}-2.ply"}
+    assert predicted.extra == tuple(
+        sorted([f"{names[0].replace('/', '_')}.fbx", "mug/1.ply", "read.me", f"{names[4]}-2.ply"])
+    )
     assert score(collection, predicted.surfaces, predicted.indices).object_id.tolist() == names[3:6]
 
 
@@ -281,17 +308,38 @@ def test_two_files_for_one_object_are_refused(tmp_path, collection, meshes):
     assert f"{name}.ply" in words and f"{name.replace('/', '-')}.obj" in words and "keep one" in words
 
 
+def test_names_by_object_beside_names_by_image_are_refused(tmp_path, collection, meshes):
+    first, second = evaluated(collection)[:2]
+    write(tmp_path / f"{first}.ply", *meshes[first])
+    write(tmp_path / f"{second}-0.ply", *meshes[first])
+    assert "name all files alike" in refusal(tmp_path, collection, "y-up")
+
+
+def test_a_name_that_fits_two_is_refused_and_an_exact_one_is_not(tmp_path, collection, meshes):
+    names = collection.object_id.copy()
+    names[names == evaluated(collection)[1]] = evaluated(collection)[0].upper()
+    alike = replace(collection, object_id=names)
+    first, second = evaluated(alike)[:2]
+    mesh = meshes[first]
+    write(tmp_path / f"{first}.ply", *mesh)
+    assert read_predictions(tmp_path, alike, "y-up").indices.tolist() == [0]
+    write(tmp_path / f"{second.replace('/', '-')}.ply", *mesh)
+    words = refusal(tmp_path, alike, "y-up")
+    assert f"may be {second} or {first}" in words
+
+
 def test_a_folder_that_names_nothing_says_what_it_expects(tmp_path, collection, meshes):
     name = evaluated(collection)[0]
     write(tmp_path / f"{name}x.ply", *meshes[name])
     words = refusal(tmp_path, collection, "y-up")
+    assert f"did you mean {name}?" in words
     assert f"{name}.obj" in words and f"{name.replace('/', '-')}.ply" in words and f"{name}-0.glb" in words
 
 
 def test_a_folder_without_predictions_is_refused(tmp_path, collection):
+    assert "is no folder" in refusal(tmp_path / "none", collection, "y-up")
     (tmp_path / f"{evaluated(collection)[0].replace('/', '-')}.fbx").write_text("a mesh, but of another format")
-    for folder in (tmp_path / "none", tmp_path):
-        assert "holds no mesh or point cloud: expected a folder with files .obj" in refusal(folder, collection, "y-up")
+    assert "holds no mesh or point cloud: expected files .obj, " in refusal(tmp_path, collection, "y-up")
 
 
 # ----------------------------------------------------------------------------------------------------------- bad files
@@ -312,21 +360,26 @@ def corrupt_cases():
     return {
         "not a number": (".ply", ply((3, np.nan)), "1 of 120 are not finite"),
         "infinite": (".xyz", (text + "\n1 2 inf").encode(), "1 of 121 are not finite"),
-        "empty": (".obj", b"", ""),
-        "blank": (".obj", b"\n", ""),
-        "header alone": (".glb", b"glTF", ""),
-        "no area": (".ply", ply((slice(None), (1, 2, 3))), "in a single place"),
-        "no extent": (".xyz", b"1 2 3\n" * 200, "in a single place"),
+        "empty": (".obj", b"", "has 0 bytes"),
+        "blank": (".obj", b"\n", "0 vertices"),
+        "header alone": (".glb", b"glTF", "not a whole .glb"),
+        "no area": (".ply", ply((slice(None), (1, 2, 3))), "has no area"),
+        "no extent": (".xyz", b"1 2 3\n" * 200, "has no extent"),
+        "few points": (".xyz", b"1 2 3\n4 5 6\n" * 20, "40 points and no faces"),
         "two columns": (".xyz", b"1 2\n" * 200, "expected (P, 3)"),
-        "words": (".xyz", b"one two three\n" * 200, ""),
+        "words": (".xyz", b"one two three\n" * 200, "not a whole .xyz"),
         "face out of range": (".ply", ply(None, (0, 1, 700)), "faces name vertices 0..700"),
-        "cut off": (".ply", ply()[:-50], ""),
-        "cut off stl": (".stl", trimesh.creation.box().export(file_type="stl")[:-50], ""),
-        "cut off off": (".off", b"OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n", ""),
-        "no faces": (".obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", ""),
-        "another format": (".glb", b"solid words\nendsolid", ""),
-        "huge": (".stl", b"words".ljust(80) + struct.pack("<I", 2**32 - 1) + bytes(50), ""),  # it claims 200 GB
-        "no numbers": (".npz", pickle.dumps(["words"]), ""),
+        "cut off": (".ply", ply()[:-50], "not a whole .ply"),
+        "cut off text": (
+            ".ply",
+            trimesh.creation.box().export(file_type="ply", encoding="ascii")[:-40],
+            "lines: is it",
+        ),
+        "compressed": (".glb", b"glTF" + bytes(16) + b"KHR_draco_mesh_compression", "write it without compression"),
+        "cut off stl": (".stl", trimesh.creation.box().export(file_type="stl")[:-50], "not a whole .stl"),
+        "cut off off": (".off", b"OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n", "3 of 4 vertices"),
+        "no faces": (".obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "0 faces"),
+        "another format": (".glb", b"solid words\nendsolid", "not a whole .glb"),
     }
 
 
@@ -336,13 +389,16 @@ def test_a_bad_file_is_named_in_one_line(tmp_path, collection, case):
     file = tmp_path / f"{evaluated(collection)[0].replace('/', '-')}{ending}"
     file.write_bytes(content)
     message = refusal(tmp_path, collection, "y-up")
-    assert f"{file.name} cannot be scored: " in message and words in message
+    assert words in message
+    assert file.name in message
 
 
 def test_a_bad_file_is_named_before_any_work(tmp_path, collection, meshes):
     write_all(tmp_path, meshes)
     (tmp_path / f"{evaluated(collection)[-1]}.ply").write_bytes(b"ply")
-    assert f"{evaluated(collection)[-1]}.ply cannot be scored" in refusal(tmp_path, collection, "y-up")
+    blind = replace(collection, _truth=None)
+    with pytest.raises(MsrnError, match=f"{evaluated(collection)[-1]}.ply is not a whole"):
+        score(blind, read_predictions(tmp_path, collection, "y-up").surfaces)
 
 
 def test_nothing_is_unpickled(tmp_path, collection):
@@ -352,10 +408,43 @@ def test_nothing_is_unpickled(tmp_path, collection):
 
     file = tmp_path / f"{evaluated(collection)[0].replace('/', '-')}.npz"
     np.savez(file, points=np.array([Trap()], object))
-    assert "allow_pickle=False" in refusal(tmp_path, collection, "y-up")
+    assert "nothing is unpickled" in refusal(tmp_path, collection, "y-up")
     file.write_bytes(pickle.dumps(Trap()))
-    assert "cannot be scored" in refusal(tmp_path, collection, "y-up")
+    assert "not a whole .npz" in refusal(tmp_path, collection, "y-up")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_huge_files_are_refused(tmp_path, collection, meshes, monkeypatch):
+    file = tmp_path / f"{evaluated(collection)[0].replace('/', '-')}.stl"
+    with file.open("wb") as sparse:
+        sparse.truncate(surface_files.LARGEST_FILE + 1)
+    assert "expected 1 to 536,870,912" in refusal(tmp_path, collection, "y-up")
+    file.write_bytes(b"words".ljust(80) + struct.pack("<I", 2**32 - 1) + bytes(50))  # it claims 200 GB
+    assert "not a whole .stl" in refusal(tmp_path, collection, "y-up")
+    monkeypatch.setattr(surface_files, "LARGEST", 100)
+    write(file, *meshes[evaluated(collection)[0]])
+    assert "more than 100" in refusal(tmp_path, collection, "y-up")
+    file.unlink()
+    write(file.with_suffix(".off"), *meshes[evaluated(collection)[0]])
+    assert "expected at most 100" in refusal(tmp_path, collection, "y-up")
+
+
+def test_links_and_folders_named_as_meshes(tmp_path, collection, meshes):
+    first, second = (name.replace("/", "-") for name in evaluated(collection)[:2])
+    folder, outside = tmp_path / "folder", tmp_path / "outside.ply"
+    write(folder / "shapes/one.ply", *meshes[evaluated(collection)[0]])
+    write(outside, *meshes[evaluated(collection)[0]])
+    (folder / f"{first}.ply").symlink_to(folder / "shapes/one.ply")  # within the folder: followed
+    assert len(read_predictions(folder, collection, "y-up").surfaces[0][1])
+    for target, words in ((outside, "leads out of"), (folder / "none.ply", "is missing")):
+        (folder / f"{second}.ply").symlink_to(target)
+        assert words in refusal(folder, collection, "y-up")
+        (folder / f"{second}.ply").unlink()
+    (folder / f"{second}.ply").mkdir()
+    assert f"{second}.ply cannot be read" in refusal(folder, collection, "y-up")
+    (folder / f"{second}.ply").rmdir()
+    (folder / "elsewhere").symlink_to(tmp_path)
+    assert read_predictions(folder, collection, "y-up").extra == ("elsewhere", "shapes/one.ply")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is unreadable to root")
@@ -363,4 +452,8 @@ def test_what_may_not_be_read_is_named(tmp_path, collection, meshes):
     name = evaluated(collection)[0]
     write(tmp_path / f"{name}.ply", *meshes[name])
     (tmp_path / f"{name}.ply").chmod(0)
-    assert "PermissionError" in refusal(tmp_path, collection, "y-up")
+    assert f"{name}.ply may not be read" in refusal(tmp_path, collection, "y-up")
+    (tmp_path / f"{name}.ply").parent.chmod(0)
+    words = refusal(tmp_path, collection, "y-up")
+    (tmp_path / f"{name}.ply").parent.chmod(0o700)
+    assert "may not be read" in words
