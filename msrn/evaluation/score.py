@@ -66,8 +66,8 @@ def score_files(
     evaluation = evaluation_digest(test, settings.eval_points, reader, predicted.digest)
     start = time.perf_counter()
     shape = evaluate_meshes(predicted.surfaces, test, predicted.indices, settings.eval_points, SEED, progress)
-    changes = {"missing": list(predicted.missing), "settings": {}, "features": "unknown"}
-    return record_of(shape, test, label, "files", settings, evaluation, start, **changes)
+    record = record_of(shape, test, label, "files", settings, evaluation, start, missing=list(predicted.missing))
+    return record.model_copy(update={"settings": {}, "features": "unknown"})  # nobody knows what made them
 
 
 def evaluation_digest(test: ImageCollection, points: int, module: str, *depends: Any) -> str:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from msrn import paths
 from msrn.data.collection import ImageCollection
+from msrn.errors import MsrnError
 from msrn.foreground.encoders import encoder_identity
 from msrn.foreground.finetune import RawImages, Tuning, tune
 from msrn.foreground.perceptron import Perceptron
@@ -100,7 +101,10 @@ class Foreground:
     @property
     def log(self) -> list[dict]:
         """The log of the fine-tuning, a record every few steps."""
-        return read_log(self._folder)
+        records = read_log(self._folder)
+        if not records:
+            raise MsrnError(f"{self._folder}: its log.jsonl is gone; delete that folder and run again")
+        return records
 
     @property
     def tuned_on(self) -> str:
