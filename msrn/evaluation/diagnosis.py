@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from msrn.backbone import stored_inputs
 from msrn.data.collection import ImageCollection
 from msrn.evaluation import front_back as fronts
 from msrn.evaluation.metrics import chamfer_l1
@@ -114,9 +115,9 @@ def some_images(train: ImageCollection, objects: int, seed: int) -> np.ndarray:
 def look(network: MSRN, train: ImageCollection, rows: np.ndarray) -> Codes:
     """Encode the images ``rows``."""
     parts = []
+    stored = stored_inputs(train, network.settings)
     for start in range(0, len(rows), BATCH):
-        images = np.ascontiguousarray(train.images[rows[start : start + BATCH]])
-        shapes = network.reconstruct(torch.from_numpy(images))
+        shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(stored[rows[start : start + BATCH]])))
         parts.append((shapes.code.cpu(), shapes.azimuth.cpu()))
     code, azimuth = (torch.cat(column) for column in zip(*parts, strict=True))
     return Codes(rows, code, azimuth.numpy())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from msrn import camera
+from msrn.backbone import stored_inputs
 from msrn.data.collection import ImageCollection
 from msrn.network import MSRN
 from msrn.training.batches import prepare
@@ -66,5 +67,6 @@ def way_round(azimuth: np.ndarray, true: np.ndarray, category: np.ndarray) -> np
 
 def _reconstruct(network: MSRN, train: ImageCollection, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
     """Vertices, colours, rotations, translations and azimuths of the images ``rows``."""
-    shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(train.images[rows])))
+    stored = stored_inputs(train, network.settings)
+    shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(stored[rows])))
     return shapes.vertices, shapes.face_colors, shapes.rotation, shapes.translation, shapes.azimuth

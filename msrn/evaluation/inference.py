@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from msrn import camera
+from msrn.backbone import stored_inputs
 from msrn.data.collection import ImageCollection
 from msrn.evaluation.metrics import pose_consistency
 from msrn.evaluation.protocol import Mesh
@@ -58,10 +59,10 @@ PER_IMAGE = [field.name for field in fields(Predictions) if field.name != "faces
 def predict(network: MSRN, collection: ImageCollection, index: Sequence[int]) -> Predictions:
     """Reconstruct the images ``index`` (N,) of ``collection``, a batch at a time."""
     index = np.asarray(index, int)
-    parts = []
+    stored, parts = stored_inputs(collection, network.settings), []
     for start in range(0, len(index), BATCH):
         batch = index[start : start + BATCH]
-        shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
+        shapes = network.reconstruct(torch.from_numpy(np.ascontiguousarray(stored[batch])))
         masks = None if collection.masks is None else collection.true_masks()[batch]
         parts.append(_plain(shapes, _fit(shapes, masks, network)))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in PER_IMAGE}

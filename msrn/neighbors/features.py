@@ -4,9 +4,7 @@ CLIP's weights are in no package, so by default EfficientNet-Lite2, trained on I
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from msrn.backbone import efficientnet_lite, workers
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError, did_you_mean, first_line
-from msrn.foreground.encoders import efficientnet_lite
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.digest import digest_of
 
@@ -72,7 +70,7 @@ def extract_features(
             features[start : start + BATCH] = unit.cpu().numpy()
 
         starts = range(0, len(collection), BATCH)
-        with _workers(device) as pool:
+        with workers(device) as pool:
             for _ in tqdm(pool.map(embed, starts), f"{name} features", len(starts), unit="batch", disable=not progress):
                 pass  # to raise what a batch raised
 
@@ -82,23 +80,6 @@ def extract_features(
 def features_identity(name: str, weights: str | None) -> tuple[object, ...]:
     """What decides the features of an image: their name, the input's size and the content of the network's file."""
     return name, *LOADERS[name][0](weights)
-
-
-@contextmanager
-def _workers(device: str) -> Iterator[ThreadPoolExecutor]:
-    """On the CPU a worker for each of torch's threads, with one thread of its own.
-
-    Small convolutions are split badly: on two cores, two batches side by side take a third of the time of two batches
-    one after the other with two threads each. Besides, the features are then the same on any number of cores.
-    """
-    threads = torch.get_num_threads()
-    workers = threads if torch.device(device).type == "cpu" else 1
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
 
 
 def _identify_lite(weights: str | None) -> tuple[object, ...]:
