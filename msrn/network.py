@@ -4,8 +4,8 @@
     T = D_t(z_t),  C = D_c(z_c),  S = X + D_s(zbar_s, X)           Eqs 4-6
 
 zbar_s is z_s compensated by the prototypes of the memory bank (§3.2, ``compensation.py``). The paper leaves sizes
-open; the architecture is that of Unicorn, its predecessor, and every size is a setting. Images are (B, 3, H, W) in
-0..1, as in Unicorn without ImageNet normalisation.
+open; the architecture is that of Unicorn, its predecessor, and every size is a setting. The encoders see images
+(B, 3, H, W) in 0..1, as in Unicorn without ImageNet normalisation, or the features of a network trained on ImageNet.
 """
 
 import math
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from msrn import camera
+from msrn import backbone, camera
 from msrn.compensation import FeatureCompensation
 from msrn.memory import MemoryBank, Prototypes
 from msrn.render.icosphere import icosphere
@@ -25,6 +25,7 @@ from msrn.settings import Settings
 
 FEATURES = 512  # size of every encoder's output
 WIDTH = 32  # channels after the first convolution of the small encoder, in four groups; they double twice
+HEAD = 128  # channels of the convolution over ImageNet features
 OVERLAP = 0.52  # reach of a candidate's azimuth to either side, in bins: 0.5 would just touch the next bin's
 TRANSLATION = (0.2, 0.2, 0.0)  # reach of the translation (x, y, z), where the longest edge of an object is 1
 
@@ -44,7 +45,10 @@ def mlp(sizes: list[int], zero: bool) -> nn.Sequential:
 
 
 def encoder(s: Settings) -> nn.Module:
-    """E of Eqs 1-3: images (B, 3, H, W) to features (B, 512)."""
+    """E of Eqs 1-3: what ``MSRN.seen`` gives of B images to features (B, 512)."""
+    if s.encoder == "imagenet":
+        layers = [nn.Conv2d(backbone.CHANNELS, HEAD, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten()]
+        return nn.Sequential(*layers, nn.Linear(HEAD * (backbone.SIDE // 2) ** 2, FEATURES), nn.ReLU())
     if s.encoder == "resnet18":
         from torchvision.models import resnet18
 
@@ -212,34 +216,43 @@ class MSRN(nn.Module):
         getattr(self, f"{name}_values").copy_(prototypes.values)
         getattr(self, f"{name}_valid").copy_(prototypes.valid)
 
-    def encode_shape(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def seen(self, stored: torch.Tensor) -> torch.Tensor:
+        """What the encoders see of B images. Of images (B, 3, H, W), uint8 or 0..1, of any size, their average to the
+        network's size or, with encoder ``imagenet``, their spatial features, which may be given in their place."""
+        stored = stored.to(self.faces.device)
+        if self.settings.encoder == "imagenet":
+            return stored.float() if stored.shape[1] == backbone.CHANNELS else backbone.embedded(stored)
+        images, size = stored.float() / (255 if stored.dtype == torch.uint8 else 1), self.settings.image_size
+        return functional.interpolate(images, (size, size), mode="area")
+
+    def encode_shape(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """z_s (B, Q) of Eq. 1 and the axis scale (B, 3)."""
-        features = self.shape_encoder(images)
+        features = self.shape_encoder(seen)
         code = self.shape_head(features) * self.live_shape
         return code, 1 + self.settings.axis_scale * torch.tanh(self.scale_head(features))
 
-    def shape(self, images: torch.Tensor) -> Shape:
+    def shape(self, seen: torch.Tensor) -> Shape:
         """Eqs 1, 24-26 and 6."""
-        code, scale = self.encode_shape(images)
+        code, scale = self.encode_shape(seen)
         compensated = self.compensation(code, *self.get_prototypes("prototypes")) if self.compensating else code
         return Shape(code, scale, self.ellipsoid + self.shape_decoder(compensated, self.sphere))
 
-    def paint(self, images: torch.Tensor) -> torch.Tensor:
+    def paint(self, seen: torch.Tensor) -> torch.Tensor:
         """Eqs 2 and 4: the colour of every corner of every face, (B, F, 3, 3), read from the texture map.
 
         A vertex (x, y, z) of the sphere reads the map at u = (atan2(x, z) + pi) / 2 pi, v = acos(y) / pi. The map's
         first column is repeated after its last, so that colours run on across the seam.
         """
-        code = self.texture_head(self.texture_encoder(images)) * self.live_texture
+        code = self.texture_head(self.texture_encoder(seen)) * self.live_texture
         texture = self.texture_decoder(code)
         texture = torch.cat((texture, texture[..., :1]), dim=-1)
-        uv = self.corner_uv.expand(len(images), -1, -1, -1)
+        uv = self.corner_uv.expand(len(seen), -1, -1, -1)
         colours = functional.grid_sample(texture, uv, padding_mode="border", align_corners=True)  # (B, 3, 1, 3F)
         return colours[:, :, 0].transpose(1, 2).unflatten(1, (-1, 3))
 
-    def poses(self, images: torch.Tensor) -> Poses:
+    def poses(self, seen: torch.Tensor) -> Poses:
         """Eqs 3 and 5: candidate k looks from azimuth 360 k / K, give or take half a bin."""
-        s, features = self.settings, self.pose_encoder(images)
+        s, features = self.settings, self.pose_encoder(seen)
         reach = 360.0 / s.pose_candidates * OVERLAP
         azimuth = self.pose_centres + reach * torch.tanh(self.angle_head(features))  # (B, K)
         rotation = camera.rotation(azimuth, torch.full_like(azimuth, s.elevation), torch.zeros_like(azimuth))
@@ -255,13 +268,11 @@ class MSRN(nn.Module):
             live[first:] = float(everything)
 
     @torch.no_grad()
-    def reconstruct(self, images: torch.Tensor) -> Reconstruction:
-        """Textured meshes of images (B, 3, H, W), uint8 or 0..1, of any size: they are averaged to the network's."""
-        device, size = self.faces.device, self.settings.image_size
-        images = images.to(device).float() / (255 if images.dtype == torch.uint8 else 1)
-        images = functional.interpolate(images, (size, size), mode="area")
-        shape, poses = self.shape(images), self.poses(images)
+    def reconstruct(self, stored: torch.Tensor) -> Reconstruction:
+        """Textured meshes of B images, or of their spatial features, as ``seen`` takes them."""
+        seen = self.seen(stored)
+        shape, poses = self.shape(seen), self.poses(seen)
         best, rotation, translation = poses.likeliest()
         azimuth = poses.azimuth.gather(1, best[:, None])[:, 0]
-        colors = self.paint(images)
+        colors = self.paint(seen)
         return Reconstruction(shape.vertices, self.faces, colors, rotation, translation, azimuth, shape.code)

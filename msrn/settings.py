@@ -32,8 +32,9 @@ class Settings(BaseModel):
 
     Choice: the paper's figure shows an ellipsoid without a size; these are Unicorn's. The paper pre-trains on a sphere,
     citing Unicorn, which does not: here the displacement starts at zero, so there is nothing to pre-train."""
-    encoder: Literal["resnet18", "small"] = _setting("resnet18", "3")
-    """Trunk of the three encoders of Eqs 1-3: ``resnet18`` or ``small`` (four strided convolutions, for a CPU).
+    encoder: Literal["resnet18", "small", "imagenet"] = _setting("resnet18", "3")
+    """Trunk of the three encoders of Eqs 1-3: ``resnet18``, ``small`` (four strided convolutions, for a CPU), or a
+    convolution over the stored spatial features of the packaged ImageNet network (``imagenet``).
 
     Choice: the paper names no backbone; three separate ResNet-18, untrained, are Unicorn's."""
     shape_code: int = _setting(64, "3", "Q_r, silent; Unicorn's larger models 64", ge=2, le=1024)
@@ -197,6 +198,18 @@ class Settings(BaseModel):
     estimated from the pairs of a batch), which vanish when azimuths are even all around.
 
     Choice: not in the paper, so off. The pose prior leaves to each candidate where in its bin it looks."""
+    azimuths: Literal["learned", "look-alikes", "known"] = _setting("learned", "3.4", "learned")
+    """Where azimuths come from: from the reconstruction alone (``learned``); from the order of look-alikes around each
+    category, found before training and then held against the pose branch (``look-alikes``, see
+    ``neighbors.azimuths``); or from the truth, as a yardstick (``known``).
+
+    Choice: learned, as the paper says."""
+    azimuth_weight: float = _setting(0.1, "3.4", "absent", ge=0)
+    """Weight, in pose steps, of how unlikely an azimuth that was found before training is to the candidate poses."""
+    reach_weight: float = _setting(0.0, "3.4", "absent", ge=0)
+    """Weight of the mean squared distance, in halves of an image, from bare pixels of the object to the mesh.
+
+    Choice: not in the paper, so off. Eq. 41 asks for the same and moves only vertices that already touch the pixel."""
     pose_shape: Literal["own", "neighbor"] = _setting("own", "3.4", "silent")
     """On whose shape the candidate poses of an image are judged, from the stage switch on: its own, or a neighbour's.
     Without ``neighbor_consistency`` there are no neighbours, and it is the own one.

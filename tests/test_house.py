@@ -20,7 +20,7 @@ FLOW = (
     ("errors", "paths", "threads", "camera"),
     ("settings", "store"),
     ("render", "distance_transform", "memory", "compensation"),
-    ("data", "losses", "network"),
+    ("data", "backbone", "losses", "network"),
     ("profiles",),
     ("foreground",),
     ("neighbors", "doctor"),

@@ -415,3 +415,48 @@ def test_mask_iou_matches_counting():
         losses.mask_iou(a, b[..., :3])
     with pytest.raises(MsrnError, match="boolean"):
         losses.mask_iou(a.astype(float), b.astype(float))
+
+
+# reach, and azimuths that are given
+
+
+def test_reach_against_every_pixel_and_vertex():
+    mask = torch.stack([disc(8, 3, 3, 3.2), disc(8, 4, 5, 2.5)]).double()
+    alpha, vertices = random(2, 8, 8), 2 * random(2, 5, 3, seed=1) - 1
+    expected = []
+    for m, a, points in zip(mask, alpha, vertices, strict=True):
+        total = 0.0
+        for row, column in pixels(4):
+            area = (slice(2 * row, 2 * row + 2), slice(2 * column, 2 * column + 2))
+            centre = ((2 * column + 1) / 4 - 1, (2 * row + 1) / 4 - 1)
+            nearest = min(math.dist(centre, point[:2].tolist()) ** 2 for point in points)
+            total += float((m[area] * (1 - a[area])).sum()) * nearest
+        expected.append(total / float(m.sum()))
+    assert losses.reach(mask, alpha, vertices).tolist() == pytest.approx(expected)
+    assert gradcheck(lambda moved: losses.reach(mask, alpha, moved), vertices.requires_grad_())
+
+
+def test_reach_pulls_the_nearest_vertex_towards_what_is_bare_and_nothing_else():
+    mask = torch.zeros(1, 8, 8, dtype=torch.float64)
+    mask[:, 3:5, 6:] = 1  # bare pixels at the right
+    vertices = torch.tensor([[[0.2, 0.0, 2.0], [-0.6, 0.0, 2.0]]], dtype=torch.float64, requires_grad=True)
+    losses.reach(mask, torch.zeros_like(mask), vertices).sum().backward()
+    assert vertices.grad[0, 0, 0] < 0 and not vertices.grad[0, 1].any()  # downhill is to the right
+    assert losses.reach(mask, mask, vertices).item() == 0  # nothing is bare
+    assert losses.reach(torch.zeros_like(mask), mask, vertices).item() == 0
+
+
+def test_azimuth_likelihood_is_that_of_a_mixture_and_knows_the_circle():
+    probability, azimuth = random(3, 4).softmax(1), 360 * random(3, 4, seed=1)
+    given = 360 * random(3, seed=2)
+    expected = [
+        -math.log(sum(p * math.exp(20 * (math.cos(math.radians(a - g)) - 1)) for p, a in zip(ps, azs, strict=True)))
+        for ps, azs, g in zip(probability.tolist(), azimuth.tolist(), given.tolist(), strict=True)
+    ]
+    assert losses.azimuth_likelihood(probability, azimuth, given).tolist() == pytest.approx(expected)
+    turned = losses.azimuth_likelihood(probability, azimuth + 360, given - 720)
+    torch.testing.assert_close(turned, losses.azimuth_likelihood(probability, azimuth, given))
+    certain = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    assert torch.isfinite(
+        losses.azimuth_likelihood(certain, torch.tensor([[0.0, 180.0]]).double(), torch.tensor([180.0]))
+    )

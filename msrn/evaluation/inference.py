@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from msrn import camera
+from msrn.backbone import stored_inputs
 from msrn.data.collection import ImageCollection
 from msrn.evaluation.metrics import pose_consistency
 from msrn.evaluation.protocol import Mesh
@@ -57,9 +58,10 @@ def reconstructions(
     network: MSRN, collection: ImageCollection, index: np.ndarray
 ) -> Iterator[tuple[np.ndarray, Reconstruction]]:
     """The images ``index`` (N,) a batch at a time: which they are, and what the network makes of them."""
+    stored = stored_inputs(collection, network.settings)
     for start in range(0, len(index), BATCH):
         batch = index[start : start + BATCH]
-        yield batch, network.reconstruct(torch.from_numpy(np.ascontiguousarray(collection.images[batch])))
+        yield batch, network.reconstruct(torch.from_numpy(np.ascontiguousarray(stored[batch])))
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from msrn import baselines
+from msrn.backbone import stored_inputs
 from msrn.baselines import Given
 from msrn.data import open_collection
 from msrn.data.collection import ImageCollection
@@ -26,6 +27,7 @@ from msrn.experiments.table import Row, Table
 from msrn.experiments.verdicts import says_nothing
 from msrn.foreground import cue_check
 from msrn.foreground.pipeline import Foreground
+from msrn.neighbors.azimuths import stored_azimuths
 from msrn.neighbors.candidates import find_candidates
 from msrn.neighbors.features import features_identity
 from msrn.profiles import Request
@@ -213,9 +215,9 @@ def train(experiment: Experiment, job: Job) -> Run:
     """Neighbours -> training, or loading; a line on standard error says which and why."""
     if not job.finished:
         experiment.in_time(job.label)
-    request, neighbors = experiment.request, partial(neighbors_of, experiment, job)
     how = experiment.progress, job.label, experiment.until, job.features
-    run = runs.train_or_load(job.settings, job.train, neighbors, job.seed, request.device, *how)
+    before = partial(neighbors_of, experiment, job), job.seed, experiment.request.device
+    run = runs.train_or_load(job.settings, job.train, *before, *how, partial(azimuths_of, experiment, job))
     if experiment.progress and not run.trained_now:
         print(run.how, file=sys.stderr, flush=True)
     return run
@@ -229,12 +231,22 @@ def neighbors_of(experiment: Experiment, job: Job) -> np.ndarray:
     return find_candidates(features, images.category, images.object_id, *rule, device=device, progress=progress)
 
 
+def azimuths_of(experiment: Experiment, job: Job) -> np.ndarray:
+    """Azimuths (N,) of the training images in degrees, found from look-alikes; or true ones, for a yardstick alone."""
+    if job.settings.azimuths == "known":
+        return job.train.true_pose()[:, 0]
+    return stored_azimuths(job.train, job.settings, experiment.progress)
+
+
 def _work(experiment: Experiment, jobs: Iterable[Job]) -> list[parallel.Work]:
     """Trainings for processes of their own. What all of them read is in the caches when they start."""
     work, quiet = [], replace(experiment, progress=False)
     for job in jobs:
         if job.settings.neighbor_consistency:
             experiment.given(job).features(job.train)
+        stored_inputs(job.train, job.settings, experiment.progress)
+        if job.settings.azimuths == "look-alikes":
+            stored_azimuths(job.train, job.settings, experiment.progress)
         call = partial(_train_apart, quiet, job.row, job.seed, job.category)
         work.append(parallel.Work(job.label, job.folder, job.settings.steps, call))
     return work

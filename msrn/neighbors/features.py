@@ -4,7 +4,6 @@ CLIP's weights are in no package, so by default EfficientNet-Lite2, trained on I
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from msrn.backbone import efficientnet_lite, workers
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError, first_line
-from msrn.foreground.encoders import efficientnet_lite, sha256_of, weights_file
+from msrn.foreground.encoders import sha256_of, weights_file
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.digest import digest_of
 
@@ -59,17 +59,10 @@ def extract_features(
             unit = functional.normalize(network(images.float() / 255).float(), dim=1)
             features[start : start + BATCH] = unit.cpu().numpy()
 
-        # Small convolutions are split badly: on two cores, two batches side by side take a third of the time of two
-        # one after the other with two threads each. Besides, the features are then the same on any number of cores.
-        threads, starts = torch.get_num_threads(), range(0, len(collection), BATCH)
-        workers = threads if torch.device(device).type == "cpu" else 1
-        try:
-            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                done = pool.map(embed, starts)
-                for _ in tqdm(done, f"{name} features", len(starts), unit="batch", disable=not progress):
-                    pass  # to raise what a batch raised
-        finally:
-            torch.set_num_threads(threads)
+        starts = range(0, len(collection), BATCH)
+        with workers(device) as pool:
+            for _ in tqdm(pool.map(embed, starts), f"{name} features", len(starts), unit="batch", disable=not progress):
+                pass  # to raise what a batch raised
 
     return cached_arrays("features", key, build)["features"]
 

@@ -1,8 +1,9 @@
 """The fast CPU renderer: the compiled loops of `numba_kernels` behind a torch autograd function.
 
-It saves each pixel's state (seven numbers) and recomputes the pairs in the backward pass. Gradients that nobody needs
-are not computed: without a gradient of rgb the colours are not touched, and without a tensor that requires one the
-backward pass does not run at all.
+It keeps the outputs and two numbers a pixel, and computes the pairs again in the backward pass, which is cheaper than
+to write and read them. Gradients that nobody needs are not computed: without a gradient of rgb the colours are not
+touched, without a tensor that requires one the backward pass does not run at all, and an image to which only zeros come
+back is passed over.
 """
 
 import numpy as np
@@ -25,47 +26,50 @@ class _SoftRasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx, vertices, faces, face_colors, size, numbers, background):
         batch, colored = len(vertices), face_colors is not None
-        state = vertices.new_empty(batch, size, size, kernels.STATE)
+        state = vertices.new_empty(batch, 2, size, size) if colored else None
         rgb = vertices.new_empty(batch, 3, size, size) if colored else None
         alpha, log_t = vertices.new_empty(2, batch, size, size)
         numbers = tuple(_numpy(vertices).dtype.type(number) for number in numbers)
+        background = tuple(_numpy(vertices).dtype.type(value) for value in background)
         with several_threads() as parallel:
             draw = kernels.forward_parallel if parallel else kernels.forward_serial
             draw(
-                _numpy(vertices), _numpy(faces), _numpy(face_colors, vertices, 4), colored,
-                _numpy(vertices.new_tensor(background)), numbers, _numpy(state),
-                _numpy(rgb, vertices, 4), _numpy(alpha), _numpy(log_t),
+                _numpy(vertices), _numpy(faces), _flat(face_colors), background, numbers, size,
+                *(_flat(tensor, vertices) for tensor in (state, rgb, alpha, log_t)),
             )  # fmt: skip
-        ctx.save_for_backward(vertices, faces, face_colors, state)
-        ctx.numbers = numbers
+        ctx.save_for_backward(vertices, faces, face_colors, state, rgb, log_t)
+        ctx.numbers, ctx.size = numbers, size
         ctx.set_materialize_grads(False)
         return rgb, alpha, log_t
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_rgb, grad_alpha, grad_log_t):
-        vertices, faces, face_colors, state = ctx.saved_tensors
+        vertices, faces, face_colors, state, rgb, log_t = ctx.saved_tensors
         need_vertices, need_colors = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
         grad_vertices = torch.zeros_like(vertices, memory_format=torch.contiguous_format) if need_vertices else None
         grad_colors = torch.zeros_like(face_colors, memory_format=torch.contiguous_format) if need_colors else None
         need_colors = need_colors and grad_rgb is not None
         if need_vertices or need_colors:
-            record = vertices.new_empty(*state.shape[:3], kernels.RECORD)
+            colors = face_colors if grad_rgb is not None else None
+            pixels = state, rgb, log_t, grad_rgb, grad_alpha, grad_log_t
             with several_threads() as parallel:
                 undraw = kernels.backward_parallel if parallel else kernels.backward_serial
                 undraw(
-                    _numpy(vertices), _numpy(faces), _numpy(face_colors if grad_rgb is not None else None, vertices, 4),
-                    need_vertices, need_colors, ctx.numbers, _numpy(state),
-                    _numpy(grad_rgb, vertices, 4), _numpy(grad_alpha, vertices, 3), _numpy(grad_log_t, vertices, 3),
-                    _numpy(record), _numpy(grad_vertices, vertices, 3),
-                    _numpy(grad_colors if need_colors else None, vertices, 4),
+                    _numpy(vertices), _numpy(faces), _flat(colors), ctx.numbers, ctx.size,
+                    *(_flat(tensor, vertices) for tensor in pixels),
+                    _numpy(grad_vertices), _flat(grad_colors if need_colors else None),
                 )  # fmt: skip
         return grad_vertices, None, grad_colors, None, None, None
 
 
-def _numpy(tensor: Tensor | None, like: Tensor | None = None, dimensions: int = 0) -> np.ndarray:
-    """The contiguous array of a tensor, or for None an array of size 0 with `like`'s type, so that one compiled kernel
-    serves both."""
-    if tensor is None:
-        tensor = like.new_empty(1, *[0] * (dimensions - 1))
-    return tensor.detach().contiguous().numpy()
+def _numpy(tensor: Tensor | None) -> np.ndarray | None:
+    """The contiguous array of a tensor; for None, None, with which a kernel of its own is compiled."""
+    return None if tensor is None else tensor.detach().contiguous().numpy()
+
+
+def _flat(tensor: Tensor | None, like: Tensor | None = None) -> np.ndarray | None:
+    """The same as a flat array; with `like`, for None an array of size 0, so that one kernel serves both."""
+    if tensor is None and like is not None:
+        tensor = like.new_empty(0)
+    return None if tensor is None else _numpy(tensor).reshape(-1)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from msrn.backbone import spatial_features
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
 from msrn.settings import Settings
@@ -25,17 +26,25 @@ AHEAD = 3  # steps read in advance next to a GPU
 
 @dataclass
 class Batch:
-    """Images (B, 3, H, W) in 0..1, masks (B, H, W) of 0 and 1, categories (B,)."""
+    """Images (B, 3, H, W) in 0..1, masks (B, H, W) of 0 and 1, categories (B,), and what the encoders see of them."""
 
     image: Tensor
     mask: Tensor
     category: Tensor
+    seen: Tensor
 
 
 class TrainingImages:
     """A collection with masks and, for the neighbour term, its candidates (N, k_cos)."""
 
-    def __init__(self, collection: ImageCollection, candidates: np.ndarray | None, s: Settings, device: str):
+    def __init__(
+        self,
+        collection: ImageCollection,
+        candidates: np.ndarray | None,
+        s: Settings,
+        device: str,
+        azimuth: np.ndarray | None = None,
+    ):
         if collection.masks is None:
             raise MsrnError(f"data set {collection.name!r} has no masks: training needs them; make masks first")
         if s.batch_size > len(collection.category):
@@ -56,7 +65,8 @@ class TrainingImages:
                     f"{s.batch_size}: lower it to at most {number * GROUPS}, or choose batches 'mixed'"
                 )
         self.images, self.masks, self.category = collection.images, collection.masks, collection.category
-        self.candidates, self.device, self.settings = candidates, device, s
+        self.features = spatial_features(collection) if s.encoder == "imagenet" else None
+        self.candidates, self.device, self.settings, self.azimuth = candidates, device, s, azimuth
         self.count, self.categories = len(collection.category), len(collection.categories)
         self.batch_size = s.batch_size
         self._epochs: dict[tuple[int, int], np.ndarray] = {}
@@ -113,11 +123,17 @@ class TrainingImages:
             "mask": torch.from_numpy(np.asarray(self.masks[rows])),
             "category": torch.from_numpy(np.asarray(self.category[rows], np.int64)),
         }
+        if self.features is not None:
+            tensors["features"] = torch.from_numpy(np.asarray(self.features[rows]))
+        if self.azimuth is not None:
+            tensors["azimuth"] = torch.from_numpy(np.asarray(self.azimuth[rows], np.float32))
         if has_neighbors(step, self.settings):
             candidates = np.asarray(self.candidates[rows])
             tensors["candidate_rows"] = torch.from_numpy(candidates)
             tensors["candidate_image"] = torch.from_numpy(np.asarray(self.images[candidates]))  # (B, k, 3, h, w)
             tensors["candidate_mask"] = torch.from_numpy(np.asarray(self.masks[candidates]))
+            if self.features is not None:
+                tensors["candidate_features"] = torch.from_numpy(np.asarray(self.features[candidates]))
             draw = np.random.default_rng((seed, step)).random(candidates.shape, np.float32)
             tensors["draw"] = torch.from_numpy(draw)
         return tensors
@@ -151,10 +167,12 @@ def has_neighbors(step: int, s: Settings) -> bool:
     return s.neighbor_consistency and step >= s.stage_switch and right_kind
 
 
-def prepare(image: Tensor, mask: Tensor, category: Tensor, size: int) -> Batch:
-    """Stored images (B, 3, h, w) uint8 and masks (B, h, w) bool as the network takes them: averaged to ``size``."""
+def prepare(image: Tensor, mask: Tensor, category: Tensor, size: int, features: Tensor | None = None) -> Batch:
+    """Stored images (B, 3, h, w) uint8 and masks (B, h, w) bool averaged to ``size``; the encoders see the images, or
+    their spatial features (B, Q, h', w') where these are stored."""
     covered = _shrink(mask[:, None].float(), size)[:, 0]
-    return Batch(_shrink(image.float() / 255, size), (covered > 0.5).float(), category)
+    image = _shrink(image.float() / 255, size)
+    return Batch(image, (covered > 0.5).float(), category, image if features is None else features.float())
 
 
 def _shrink(values: Tensor, size: int) -> Tensor:

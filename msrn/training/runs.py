@@ -24,7 +24,12 @@ from msrn.training.batches import TrainingImages
 from msrn.training.loop import train
 from msrn.training.state import Training, load_network
 
-CODE = ("msrn.training.loop", "msrn.neighbors.candidates", "msrn.neighbors.features")  # decides, by all it imports
+CODE = (
+    "msrn.training.loop",
+    "msrn.neighbors.candidates",
+    "msrn.neighbors.features",
+    "msrn.neighbors.azimuths",
+)  # decides, by all it imports
 NOT_IN_IDENTITY = {"eval_points", "log_every", "checkpoint_every"}  # settings that cannot change the trained model
 Features = tuple[object, ...]
 
@@ -83,12 +88,14 @@ def train_or_load(
     label: str = "training",
     until: float | None = None,
     features: Features = (),
+    azimuths: Callable[[], np.ndarray] | None = None,
 ) -> Run:
     """The finished run for these inputs: loaded, resumed from its checkpoint, or trained.
 
     ``candidates`` (N, k_cos), or a function that finds them, is only used when there is something left to train.
     ``until`` is a time of ``time.monotonic`` past which training stops at its next log line, with ``OutOfTime``.
-    ``features`` is the identity of the candidates' features where a request gave their weights.
+    ``features`` is the identity of the candidates' features where a request gave their weights. ``azimuths`` finds
+    those (N,) in degrees that settings take from look-alikes or from the truth.
     """
     path = folder_of(settings, collection, seed, features)
     content = params_content(settings, collection, seed, device, features)
@@ -97,7 +104,8 @@ def train_or_load(
             found = None
             if settings.neighbor_consistency:
                 found = candidates() if callable(candidates) else candidates
-            images = TrainingImages(collection, found, settings, device)
+            azimuth = azimuths() if settings.azimuths != "learned" else None
+            images = TrainingImages(collection, found, settings, device, azimuth)
             run = Training.start(settings, images, seed)
             folder.begin(run)
             train(run, images, folder)

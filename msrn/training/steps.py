@@ -25,11 +25,11 @@ WHITE = (1.0, 1.0, 1.0)
 def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Expected reconstruction loss over the candidate poses, the mesh held fixed, plus the priors."""
     network, s = run.network, run.settings
-    batch = prepare(inputs["image"], inputs["mask"], inputs["category"], s.image_size)
+    batch = prepare(inputs["image"], inputs["mask"], inputs["category"], s.image_size, inputs.get("features"))
     with torch.no_grad():
         shape, rows = shape_for_poses(run, batch, inputs)
-        colors = network.paint(batch.image)
-    poses = network.poses(batch.image)
+        colors = network.paint(batch.seen)
+    poses = network.poses(batch.seen)
     terms, _ = render_and_compare(network, shape.vertices, colors, poses.rotation, poses.translation, batch, s)
     expected = (poses.probability * terms["total"]).sum(1).mean()
     prior = losses.pose_prior(poses.probability)
@@ -38,6 +38,9 @@ def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     if s.azimuth_prior_weight:
         result["azimuth_prior"] = losses.azimuth_prior(poses.probability, poses.azimuth, batch.category)
         total = total + s.azimuth_prior_weight * result["azimuth_prior"]
+    if "azimuth" in inputs:
+        result["azimuth"] = losses.azimuth_likelihood(poses.probability, poses.azimuth, inputs["azimuth"]).mean()
+        total = total + s.azimuth_weight * result["azimuth"]
     remember(run, rows, shape)
     likeliest = poses.probability.argmax(1, keepdim=True) == torch.arange(s.pose_candidates, device=colors.device)
     return {"total": total, **result, "pose_histogram": likeliest.float().mean(0)}
@@ -47,26 +50,27 @@ def shape_for_poses(run: Training, batch: Batch, inputs: dict[str, Tensor]) -> t
     """The shapes on which the candidate poses of B images are judged, and the rows (B,) of the images that have these
     shapes: the images' own, or those of a neighbour each (``pose_shape``)."""
     if "draw" not in inputs:
-        return run.network.shape(batch.image), inputs["rows"]
+        return run.network.shape(batch.seen), inputs["rows"]
     rows = inputs["rows"]
     near = draw_neighbors(run, run.codes[rows], run.codes_valid[rows], inputs, 1)
-    return run.network.shape(near.batch.image), near.rows[:, 0]
+    return run.network.shape(near.batch.seen), near.rows[:, 0]
 
 
 def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Eq. 45 at the likeliest pose, then the accepted codes go to the memory bank (with the bank as it was before)."""
     network, s = run.network, run.settings
-    batch = prepare(inputs["image"], inputs["mask"], inputs["category"], s.image_size)
-    shape, colors = network.shape(batch.image), network.paint(batch.image)
+    batch = prepare(inputs["image"], inputs["mask"], inputs["category"], s.image_size, inputs.get("features"))
+    shape, colors = network.shape(batch.seen), network.paint(batch.seen)
     with torch.no_grad():
-        poses = network.poses(batch.image)
+        poses = network.poses(batch.seen)
     _, rotation, translation = poses.likeliest()
     own, alpha = render_and_compare(network, shape.vertices, colors, rotation[:, None], translation[:, None], batch, s)
     iou = losses.mask_iou(batch.mask > 0.5, alpha[:, 0].detach() > 0.5)
     normal = losses.normal_consistency(shape.vertices, network.faces).mean()
     laplacian = losses.laplacian(shape.vertices, network.faces).mean()
     total = own["total"].mean() + s.normal_weight * normal + s.laplacian_weight * laplacian
-    result = {name: own[name].mean() for name in ("rgb", "bce", "affinity")} | {"mask_iou": iou.mean()}
+    result = {name: own[name].mean() for name in ("rgb", "bce", "affinity", "reach") if name in own}
+    result["mask_iou"] = iou.mean()
     if "draw" in inputs:
         neighbor, number = neighbor_term(run, shape, inputs)
         total = total + neighbor
@@ -89,11 +93,11 @@ def neighbor_term(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tup
     network, s = run.network, run.settings
     valid = torch.ones_like(inputs["rows"], dtype=torch.bool)
     near = draw_neighbors(run, shape.code, valid, inputs, s.neighbor_samples)
-    image, times = near.batch.image, near.rows.shape[1]
+    seen, times = near.batch.seen, near.rows.shape[1]
     with torch.no_grad(), network.frozen_statistics():
-        _, rotation, translation = network.poses(image).likeliest()
-        neighbors_scale = network.encode_shape(image)[1] if s.neighbor_scale == "neighbor" else None
-        colors = network.paint(image)
+        _, rotation, translation = network.poses(seen).likeliest()
+        neighbors_scale = network.encode_shape(seen)[1] if s.neighbor_scale == "neighbor" else None
+        colors = network.paint(seen)
     if neighbors_scale is None:
         vertices = shape.vertices.repeat_interleave(times, 0)
     else:
@@ -122,8 +126,9 @@ def draw_neighbors(run: Training, code: Tensor, valid: Tensor, inputs: dict[str,
     selected = selected | ~run.codes_valid[rows] | ~valid[:, None]
     column, share = selection.sample(selected, inputs["draw"], count)  # (B, m) each
     place = torch.arange(len(column), device=column.device)[:, None], column
-    image, mask = (inputs[name][place].flatten(0, 1) for name in ("candidate_image", "candidate_mask"))
-    batch = prepare(image, mask, category.repeat_interleave(column.shape[1]), s.image_size)
+    names = [name for name in ("image", "mask", "features") if f"candidate_{name}" in inputs]
+    drawn = {name: inputs[f"candidate_{name}"][place].flatten(0, 1) for name in names}
+    batch = prepare(category=category.repeat_interleave(column.shape[1]), size=s.image_size, **drawn)
     return Neighbors(rows[place], batch, share, selected.sum(1).float().mean())
 
 
@@ -154,4 +159,9 @@ def render_and_compare(
     rendered = 1 + alpha[:, :, None] * (surface - 1)  # the surface fades to white along the outline, as alpha does
     mask, image = batch.mask[:, None], batch.image[:, None]
     terms = losses.reconstruction(mask, image, alpha, log_transparency, rendered, s.affinity_weight, s.affinity_literal)
+    if s.reach_weight and vertices.requires_grad:
+        terms["reach"] = losses.reach(mask.expand_as(alpha).flatten(0, 1), alpha.flatten(0, 1), projected).view(
+            alpha.shape[:2]
+        )
+        terms["total"] = terms["total"] + s.reach_weight * terms["reach"]
     return terms, alpha
