@@ -12,11 +12,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from msrn.render import numba_kernels as kernels
+from msrn.render import torch_backend
 from msrn.render.blending import EPSILON, FAR, MIN_AREA, MIN_DEPTH, NEAR, Frame, Images
 from msrn.threads import several_threads
 
 
 def rasterize(vertices: Tensor, faces: Tensor, face_colors: Tensor | None, frame: Frame) -> Images:
+    if frame.size**2 < kernels.LANES:  # the kernels take blocks of LANES pixels
+        return torch_backend.rasterize(vertices, faces, face_colors, frame)
     slope, background_depth = 1 / (frame.gamma * (FAR - NEAR)), FAR - EPSILON * (FAR - NEAR)
     numbers = (frame.sigma, slope, frame.cutoff, background_depth, MIN_DEPTH, MIN_AREA)
     return _SoftRasterize.apply(vertices, faces, face_colors, frame.size, numbers, frame.background)
@@ -26,6 +29,7 @@ class _SoftRasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx, vertices, faces, face_colors, size, numbers, background):
         batch, colored = len(vertices), face_colors is not None
+        lengths = vertices.new_empty(batch, kernels.padded(len(faces)))
         state = vertices.new_empty(batch, 2, size, size) if colored else None
         rgb = vertices.new_empty(batch, 3, size, size) if colored else None
         alpha, log_t = vertices.new_empty(2, batch, size, size)
@@ -35,9 +39,9 @@ class _SoftRasterize(torch.autograd.Function):
             draw = kernels.forward_parallel if parallel else kernels.forward_serial
             draw(
                 _numpy(vertices), _numpy(faces), _flat(face_colors), background, numbers, size,
-                *(_flat(tensor, vertices) for tensor in (state, rgb, alpha, log_t)),
+                _numpy(lengths), *(_flat(tensor, vertices) for tensor in (state, rgb, alpha, log_t)),
             )  # fmt: skip
-        ctx.save_for_backward(vertices, faces, face_colors, state, rgb, log_t)
+        ctx.save_for_backward(vertices, faces, face_colors, lengths, state, rgb, log_t)
         ctx.numbers, ctx.size = numbers, size
         ctx.set_materialize_grads(False)
         return rgb, alpha, log_t
@@ -45,7 +49,7 @@ class _SoftRasterize(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_rgb, grad_alpha, grad_log_t):
-        vertices, faces, face_colors, state, rgb, log_t = ctx.saved_tensors
+        vertices, faces, face_colors, lengths, state, rgb, log_t = ctx.saved_tensors
         need_vertices, need_colors = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
         grad_vertices = torch.zeros_like(vertices, memory_format=torch.contiguous_format) if need_vertices else None
         grad_colors = torch.zeros_like(face_colors, memory_format=torch.contiguous_format) if need_colors else None
@@ -57,7 +61,7 @@ class _SoftRasterize(torch.autograd.Function):
                 undraw = kernels.backward_parallel if parallel else kernels.backward_serial
                 undraw(
                     _numpy(vertices), _numpy(faces), _flat(colors), ctx.numbers, ctx.size,
-                    *(_flat(tensor, vertices) for tensor in pixels),
+                    _numpy(lengths), *(_flat(tensor, vertices) for tensor in pixels),
                     _numpy(grad_vertices), _flat(grad_colors if need_colors else None),
                 )  # fmt: skip
         return grad_vertices, None, grad_colors, None, None, None
