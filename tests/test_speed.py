@@ -47,6 +47,15 @@ def renderer_report() -> dict:
     }  # fmt: skip
 
 
+def peers_report() -> dict:
+    row = {"version": "1.0", "wall": 0.01, "processor": 0.008, "iou": 93.14, "cosine_smooth": 0.75}
+    row["cosine_squared"] = 0.55
+    return {
+        "device": "CPU, 2 cores", "threads": 1, "load_before": 0.5, "commit": "abc", "level": 3, "batch": 16,
+        "size": 64, "rows": {"numba": row, "deodr": {**row, "processor": 0.02}},
+    }  # fmt: skip
+
+
 def candidates_report() -> dict:
     row = {"images": 2048, "seconds": 0.5, "floor": 0.25, "memory": 2**24}
     scope = {"seconds": 600.0, "floor": 300.0, "beyond": 22.5}
@@ -83,6 +92,7 @@ REPORTS = {
     "training-h100": training_report("NVIDIA H100"),
     "training-other": training_report("Another GPU"),
     "renderer-cpu": renderer_report(),
+    "peers-cpu": peers_report(),
     "pack-cpu": pack_report(),
     "candidates-cpu": candidates_report(),
     "remembered-laptop": remembered_report(),
@@ -129,7 +139,7 @@ class Rows(HTMLParser):
 
 def test_every_benchmark_is_shown_with_its_figures(filled):
     shown = {name: Rows(speed.tables_of(name)).found for name in speed.BENCHMARKS}
-    step, training, renderer, pack, remembered, candidates = shown.values()
+    step, training, renderer, peers, pack, remembered, candidates = shown.values()
     assert step["step"] == ["80.0"] * 3 and step["floor"] == ["30.0"] * 3
     assert step["step / floor"] == ["2.7 ×"] * 3 and step["helpers / step"] == ["6.2%"] * 3
     assert step["networks"] == ["30.0"] * 3 and step["log"] == ["1.0"] * 3
@@ -138,6 +148,7 @@ def test_every_benchmark_is_shown_with_its_figures(filled):
     assert training["PyTorch3D"] == ["20.0", "50.0[50.0, 50.0]", "1.0 ×"]
     assert renderer["Numba, 2 threads"] == ["30.0", "200 ×", "200 ×"]
     assert renderer["16 images of 64 × 64, mesh level 3"] == ["1", "50.0", "40.0"]
+    assert peers["DEODR 1.0"] == ["20.0", "2.5 ×", "93.1", "0.750", "0.550"]
     assert pack["12,000 images"] == ["2,000", "1,500", "8", "512", "0.17"]
     assert candidates["2,048 images, by the letter"] == ["0.50", "2.0 ×", "16"]
     assert remembered["encoded anew"] == ["200.0", "0.900", "0.900", "2.50", "4.00", "0.250", "0.700"]
@@ -191,7 +202,7 @@ def test_the_page_has_a_mark_for_every_benchmark_and_is_filled(filled):
     application, source = Application(), [page]
     assert set(re.findall("<!-- (.*) -->", page)) == set(speed.BENCHMARKS)
     speed.fill(application, "book/speed", source)
-    assert "<!--" not in source[0] and source[0].count("<table>") == 8
+    assert "<!--" not in source[0] and source[0].count("<table>") == 9
     assert str(filled) in application.noted and str(filled / "training-h100.json") in application.noted
     other = [page]
     speed.fill(application, "book/start", other)

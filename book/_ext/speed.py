@@ -23,6 +23,7 @@ RASTERISERS = {
     "pytorch3d": "PyTorch3D",
     "numba": "Numba",
 }
+PEERS = {"numba": "ours, Numba", "deodr": "DEODR", "mitsuba": "Mitsuba", "pytorch3d": "PyTorch3D"}
 HELPERS = ("affinity loss", "neighbour selection", "gating and memory", "k-means", "log")
 KINDS = {"pose": "pose step", "shape": "shape step", "both": "mean"}
 SEGMENTS = ("networks, floor", "networks, beyond", "renderer", "helpers", "all else")
@@ -186,6 +187,29 @@ def renderer(report: dict) -> str:
     return shown + html.plain_html(caption, ["", "threads", "ms", "ms at best"], lines, f"{_load(report)}.")
 
 
+def peers(report: dict) -> str:
+    """The CPU renderer beside others: time, silhouettes and gradients."""
+    ours = report["rows"]["numba"]["processor"]
+    lines = [
+        [
+            f"{PEERS.get(name, name)} {row['version']}",
+            _milliseconds(row["processor"]),
+            f"{row['processor'] / ours:,.1f} ×",
+            f"{row['iou']:.1f}",
+            f"{row['cosine_smooth']:.3f}",
+            f"{row['cosine_squared']:.3f}",
+        ]
+        for name, row in report["rows"].items()
+    ]
+    header = ["", "ms", "times Numba's", "IoU %", "cosine, smooth loss", "cosine, squared loss"]
+    caption = f"Forward and backward with other renderers: {_device(report)}"
+    note = (
+        f"{_scene(report)}; processor time on one thread, medians of interleaved calls. IoU and cosines of gradients "
+        f"are with what is exact for these convex meshes. {_load(report)}, commit {report['commit']}."
+    )
+    return html.plain_html(caption, header, lines, note)
+
+
 def candidates(report: dict) -> str:
     """The search over growing subsets, and what that says of the paper's number of images."""
     lines, notes = [], []
@@ -255,6 +279,7 @@ BENCHMARKS = {
     "step": (step, f"{_SCRIPT}step.py --json results/benchmarks/step-laptop.json"),
     "training": (training, f"{_SCRIPT}training.py --json results/benchmarks/training-gpu.json, on a GPU,"),
     "renderer": (renderer, f"{_SCRIPT}renderer.py --json results/benchmarks/renderer-cpu.json"),
+    "peers": (peers, f"{_SCRIPT}peers.py --json results/benchmarks/peers-cpu.json"),
     "pack": (pack, f"{_SCRIPT}pack.py --json results/benchmarks/pack-laptop.json"),
     "remembered": (remembered.html, f"{_SCRIPT}remembered.py --json results/benchmarks/remembered-laptop.json"),
     "candidates": (candidates, f"{_SCRIPT}candidates.py --json results/benchmarks/candidates-cpu.json"),
