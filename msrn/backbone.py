@@ -32,9 +32,9 @@ def stored_inputs(collection: ImageCollection, s: Settings, progress: bool = Tru
     return spatial_features(collection, progress) if s.encoder == "imagenet" else collection.images
 
 
-def spatial_features(collection: ImageCollection, progress: bool = True, mirrored: bool = False) -> np.ndarray:
-    """(N, CHANNELS, SIDE, SIDE) float16 of every image, or of its mirror image; mapped from the cache."""
-    key = digest_of(collection.fingerprint, INPUT, lite0_file().name, mirrored)  # the name holds the file's digest
+def spatial_features(collection: ImageCollection, progress: bool = True) -> np.ndarray:
+    """(N, CHANNELS, SIDE, SIDE) float16 of every image; mapped from the cache."""
+    key = digest_of(collection.fingerprint, INPUT, lite0_file().name)  # the name holds the file's digest
 
     def build(make: Make) -> None:
         features = make("features", (len(collection), CHANNELS, SIDE, SIDE), "float16")
@@ -42,13 +42,12 @@ def spatial_features(collection: ImageCollection, progress: bool = True, mirrore
 
         def embed(start: int) -> None:
             images = torch.from_numpy(np.array(collection.images[start : start + BATCH]))
-            images = images.flip(3) if mirrored else images
             features[start : start + BATCH] = embedded(images).half().numpy()
 
         starts = range(0, len(collection), BATCH)
         with workers("cpu") as pool:
-            title = "features of mirror images" if mirrored else "spatial features"
-            for _ in tqdm(pool.map(embed, starts), title, len(starts), unit="batch", disable=not progress):
+            done = pool.map(embed, starts)
+            for _ in tqdm(done, "spatial features", len(starts), unit="batch", disable=not progress):
                 pass  # to raise what a batch raised
 
     return cached_arrays("spatial", key, build)["features"]

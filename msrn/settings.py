@@ -255,27 +255,6 @@ FOREGROUND_SETTINGS = frozenset(
 ) - {"memory_momentum"}
 """Settings of the foreground module alone. They reach the reconstruction through the images that it sees."""
 
-REMOVED = {
-    "encoder_width": 32, "azimuth_overlap": 0.52, "translation_range": [0.2, 0.2, 0.0], "cue_share": 0.3,
-    "saliency_weights": None, "cue_weights": None, "clip_weights": None, "affinity_temperature": "one",
-    "neighbor_prototypes_from": "prototypes", "neighbor_either_way": False, "neighbor_texture_gradient": False,
-    "responsibility_weight": 0.0, "responsibility_temperature": 0.02, "first_codes": "small",
-}  # fmt: skip
-"""Settings of older records that are gone, with the value that the code stands at now."""
-
-
-def current_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a record without those that are gone; refused where one of these differs from what the code does."""
-    stands = {**REMOVED, "candidate_pool": "all" if values.get("candidate_objects") == "distinct" else 0}
-    if values.get("encoder") == "resnet18":  # which ignored it
-        stands["encoder_width"] = values.get("encoder_width")
-    for name in stands.keys() & values.keys():
-        value = list(values[name]) if isinstance(values[name], tuple) else values[name]
-        if value != stands[name]:
-            expected = f"expected {stands[name]!r}, as msrn does without that setting; delete what was recorded with it"
-            raise MsrnError(f"recorded setting {name} = {value!r}: {expected}")
-    return {name: value for name, value in values.items() if name not in stands}
-
 
 def make_settings(values: Mapping[str, Any]) -> Settings:
     """Settings from plain values; an unknown name, a wrong type or a value out of range is refused in one line."""

@@ -32,6 +32,8 @@ AS_PRINTED = {
     "decay_at": 1.0,
 }
 
+FOUND = {"encoder": "imagenet", "azimuths": "look-alikes", "reach_weight": 10.0, "azimuth_prior_weight": 0.0}
+
 
 def _changed(name: str, question: str, objects: int | None = None, **settings: Any) -> Row:
     """A row that differs from the first in ``settings``, or in the number of training objects of each category."""
@@ -51,6 +53,18 @@ TABLE = Table(
         _changed(
             "pose prior", "Does the pose prior see sides as well?", azimuth_prior_weight=0.0, pose_prior_weight=1.0
         ),
+        # poses
+        _changed(
+            "ImageNet features", "Do features of a trained network teach more than small encoders?", encoder="imagenet"
+        ),
+        _changed(
+            "reach",
+            "Does it help to pull vertices to bare pixels while poses are learned?",
+            encoder="imagenet",
+            reach_weight=10.0,
+        ),
+        _changed("look-alikes", "Are azimuths better found from look-alikes than learned?", **FOUND),
+        _changed("poses known", "And if azimuths were known? A yardstick.", **{**FOUND, "azimuths": "known"}),
         # resolution, mesh and edges
         _changed("64 pixels", "Do finer images pay for their time?", image_size=64),
         _changed("finer mesh", "Does a mesh of four times the faces?", mesh_level=3),

@@ -11,7 +11,7 @@ from msrn.data import DATASETS, STAND_INS, open_collection
 from msrn.errors import MsrnError
 from msrn.experiments.paper import TABLES
 from msrn.report.notebooks import header
-from msrn.settings import REMOVED, current_settings
+from msrn.store.results import REMOVED, current_settings
 
 
 def refused(call, *needed: str) -> None:

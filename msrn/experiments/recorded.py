@@ -14,9 +14,9 @@ from msrn.experiments.paper import TABLES
 from msrn.experiments.table import Row, Table
 from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, Verdict, judge
 from msrn.profiles import Request, profiles, resolve
-from msrn.settings import FOREGROUND_SETTINGS, Settings, current_settings
+from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.store.digest import digest_of
-from msrn.store.results import Record, recorded
+from msrn.store.results import Record, current_settings, recorded
 
 NO_MATTER = {"checkpoint_every", "eval_points", "log_every"}  # settings that change no training
 
