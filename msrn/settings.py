@@ -199,11 +199,12 @@ class Settings(BaseModel):
 
     Choice: not in the paper, so off. The pose prior leaves to each candidate where in its bin it looks."""
     azimuths: Literal["learned", "look-alikes", "known"] = _setting("learned", "3.4", "learned")
-    """Where azimuths come from: from the reconstruction alone (``learned``); from the order of look-alikes around each
-    category, found before training and then held against the pose branch (``look-alikes``, see
-    ``neighbors.azimuths``); or from the truth, as a yardstick (``known``).
+    """Where azimuths come from: the reconstruction alone (``learned``); look-alikes and the hull of a category's
+    silhouettes, found before training, which teach the pose branch (``look-alikes``, see ``neighbors.azimuths``); or
+    the truth, as a yardstick (``known``).
 
-    Choice: learned, as the paper says."""
+    Choice: learned, as in the paper. Which of two opposite sides is the front is then decided at random, azimuth by
+    azimuth; look-alikes decide it for a category at once, from the same images."""
     azimuth_weight: float = _setting(0.1, "3.4", "absent", ge=0)
     """Weight, in pose steps, of how unlikely an azimuth that was found before training is to the candidate poses."""
     reach_weight: float = _setting(0.0, "3.4", "absent", ge=0)

@@ -133,7 +133,8 @@ class Rows(HTMLParser):
 
     def handle_endtag(self, tag):
         if tag == "tr":
-            self.found[self._row[0]] = self._row[1:]
+            first, *others = (text.strip() for text in self._row)
+            self.found[first] = others
             self._row = []
 
 
