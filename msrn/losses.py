@@ -173,10 +173,13 @@ def reach(true_mask: Tensor, alpha: Tensor, projected: Tensor) -> Tensor:
 def azimuth_likelihood(probability: Tensor, azimuth: Tensor, given: Tensor, sharpness: float = 20.0) -> Tensor:
     """-log sum_k p_k exp(s (cos(a_k - a) - 1)), how unlikely the azimuth a that was given is to K candidates.
 
-    (B,K) twice and (B,), in degrees -> (B,), in nats. With s = 20 a candidate 18 degrees off counts for 1/e.
+    (B,K) twice and (B,), in degrees -> (B,), in nats; 0 where none was given, which is not a number. With s = 20 a
+    candidate 18 degrees off counts for 1/e.
     """
-    apart = torch.deg2rad(azimuth - given[:, None])
-    return -torch.logsumexp(probability.clamp_min(1e-12).log() + sharpness * (apart.cos() - 1), 1)
+    known = given.isfinite()
+    apart = torch.deg2rad(azimuth - given.where(known, 0.0)[:, None])
+    unlikely = -torch.logsumexp(probability.clamp_min(1e-12).log() + sharpness * (apart.cos() - 1), 1)
+    return unlikely.where(known, 0.0)
 
 
 class Topology(NamedTuple):

@@ -460,3 +460,13 @@ def test_azimuth_likelihood_is_that_of_a_mixture_and_knows_the_circle():
     assert torch.isfinite(
         losses.azimuth_likelihood(certain, torch.tensor([[0.0, 180.0]]).double(), torch.tensor([180.0]))
     )
+
+
+def test_an_azimuth_that_was_not_given_costs_nothing():
+    probability = random(2, 4).softmax(1).requires_grad_()
+    azimuth = (360 * random(2, 4, seed=1)).requires_grad_()
+    unlikely = losses.azimuth_likelihood(probability, azimuth, torch.tensor([math.nan, 30.0], dtype=torch.float64))
+    unlikely.sum().backward()
+    assert unlikely[0] == 0 and unlikely[1] > 0
+    for gradient in (probability.grad, azimuth.grad):
+        assert torch.isfinite(gradient).all() and not gradient[0].any() and gradient[1].any()

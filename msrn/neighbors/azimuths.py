@@ -12,8 +12,9 @@ silhouettes of a category, each at its azimuth, must leave a shape that has thes
     hull    carved anew from the masks at a
 
 from several starts: an ellipsoid, and random azimuths. First w = 0, until azimuths stay; then w = 1. Of all starts the
-one with the least mean of e - w f at the azimuths found. A category keeps one turn and no side of its own as the front;
-of a category that looks the same all around, azimuths mean nothing.
+one with the least mean of e - w f at the azimuths found. A category keeps one turn and no side of its own as the front.
+Where starts end in different orders, as they do for a category that looks alike from several sides, there is no order
+to tell, and its azimuths are left to the reconstruction.
 
 No pose, shape or other view of the same object is read: views of one object are never each other's look-alikes.
 Costs O(n^2 D) a category of n images; beyond ``MOST`` images, those are ordered that a seed draws, and the others take
@@ -41,6 +42,7 @@ STARTS = 8  # the ellipsoid and seven at random
 KEPT = 6  # starts that go on with w = 1
 ROUNDS = 25, 10  # at most, with w = 0 and with w = 1
 NEAR = 10.0  # degrees: spread of the weights by which f averages around an azimuth
+AGREED = 0.75  # agreement of two orders from which on they are one
 SHARPNESS = 0.3  # of c's spread, the softness at which evenness is measured
 MOST = 3000
 BLOCK = 512
@@ -61,6 +63,12 @@ class Order(NamedTuple):
     value: float  # mean of e - w f, the less the better
     azimuth: np.ndarray  # (n,) of the circle
     cost: np.ndarray  # c, (n, AZIMUTHS)
+
+    def agreement(self, other: "Order") -> float:
+        """Covariance of the two as points of the circle, 0 to 1: a turn that all images share does not matter, and
+        where all images are at one azimuth there is nothing that agrees."""
+        one, two = (np.exp(2j * np.pi * order.azimuth / AZIMUTHS) for order in (self, other))
+        return float(np.abs((one * two.conj()).mean() - one.mean() * two.mean().conj()))
 
 
 def stored_azimuths(collection: ImageCollection, s: Settings, progress: bool = True) -> np.ndarray:
@@ -86,7 +94,8 @@ def find_azimuths(
     seed: int = 0,
     progress: bool = False,
 ) -> np.ndarray:
-    """Azimuths (N,) in degrees of images with spatial features (N, C, h, w) and masks (N, H, W)."""
+    """Azimuths (N,) in degrees of images with spatial features (N, C, h, w) and masks (N, H, W); not a number where a
+    category has no order."""
     _, owner = np.unique(object_id, return_inverse=True)
     view, found = HullCamera(elevation), np.zeros(len(category), np.float32)
     for term in tqdm(np.unique(category), "azimuths", unit="category", disable=not progress):
@@ -95,7 +104,10 @@ def find_azimuths(
         some, rest = np.sort(rows[:MOST]), np.sort(rows[MOST:])
         unit, mean = _unit(features, some)
         images = _images(unit, _masks(masks, some), owner[some])
-        order = _order(images, view, view.ellipsoid(ellipsoid), generator)
+        order, agreement = _order(images, view, view.ellipsoid(ellipsoid), generator)
+        if agreement < AGREED:
+            found[rows] = np.nan
+            continue
         found[some] = order.azimuth
         for part in np.array_split(rest, -(-len(rest) // BLOCK)) if len(rest) else ():
             similar = _unit(features, part, mean)[0] @ unit.T
@@ -135,8 +147,9 @@ def _images(unit: np.ndarray, masks: np.ndarray, owner: np.ndarray) -> Images:
     return Images(masks, cosine * others, others, average.tocsr().astype(np.float32))
 
 
-def _order(images: Images, view: HullCamera, first: np.ndarray, generator: np.random.Generator) -> Order:
-    """The best order over all starts; ``first`` (AZIMUTHS, P) are the silhouettes of the first start."""
+def _order(images: Images, view: HullCamera, first: np.ndarray, generator: np.random.Generator) -> tuple[Order, float]:
+    """The best order over all starts, and the median agreement of the others with it; ``first`` (AZIMUTHS, P) are the
+    silhouettes of the first start."""
     count = len(images.masks)
     spread = max(float(images.masks.var(0).mean()), 1e-6)
     begin = _even(images.average @ (images.average @ hull.apart(images.masks, first)) / spread)
@@ -144,7 +157,8 @@ def _order(images: Images, view: HullCamera, first: np.ndarray, generator: np.ra
     orders = [_in_turns(images, view, start, spread, 0.0, ROUNDS[0]) for start in starts]
     orders.sort(key=lambda order: order.value)
     orders = [_in_turns(images, view, order.azimuth, spread, 1.0, ROUNDS[1]) for order in orders[:KEPT]]
-    return min(orders, key=lambda order: order.value)
+    best, *others = sorted(orders, key=lambda order: order.value)
+    return best, float(np.median([best.agreement(other) for other in others]))
 
 
 def _in_turns(
