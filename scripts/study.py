@@ -32,7 +32,7 @@ AS_PRINTED = {
     "decay_at": 1.0,
 }
 
-FOUND = {"encoder": "imagenet", "azimuths": "look-alikes", "reach_weight": 10.0, "azimuth_prior_weight": 0.0}
+FOUND = {"encoder": "imagenet", "azimuths": "look-alikes", "reach_weight": 10.0}
 
 
 def _changed(name: str, question: str, objects: int | None = None, **settings: Any) -> Row:
