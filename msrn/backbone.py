@@ -53,6 +53,11 @@ def spatial_features(collection: ImageCollection, progress: bool = True) -> np.n
     return cached_arrays("spatial", key, build)["features"]
 
 
+def as_floats(features: Tensor) -> Tensor:
+    """Stored features as the encoders take them, in the order of memory that convolutions like best."""
+    return features.to(torch.float32, memory_format=torch.channels_last)
+
+
 @torch.inference_mode()
 def embedded(images: Tensor) -> Tensor:
     """Images (B, 3, H, W), uint8 or in 0..1, of any size -> (B, CHANNELS, SIDE, SIDE)."""

@@ -6,17 +6,19 @@ from numba import njit
 from torch import Tensor
 
 
-def squared_distance(mask: Tensor) -> Tensor:
+def squared_distance(mask: Tensor, wanted: Tensor | None = None) -> Tensor:
     """Squared distance of each pixel to the nearest one of its image's mask, in px^2. (...,H,W) bool -> float32.
 
-    Infinite everywhere when a mask is empty. Columns first, then rows: the square of a distance is the sum of the two.
-    A compiled kernel does it on the CPU, tensor operations anywhere else.
+    Infinite everywhere when a mask is empty. ``wanted`` (...,H,W) bool are the pixels of which it is asked, by default
+    all; it is 0 for the others. Columns first, then rows: the square of a distance is the sum of the two. A compiled
+    kernel does it on the CPU, tensor operations anywhere else.
     """
     masks = mask.flatten(0, -3)
+    asked = torch.ones_like(masks) if wanted is None else wanted.expand_as(mask).flatten(0, -3)
     if mask.device.type != "cpu":
-        return _squared_distance_torch(masks).view(mask.shape)
+        return _squared_distance_torch(masks).where(asked, 0.0).view(mask.shape)
     distance = torch.empty(mask.shape)
-    _fill(masks.contiguous().numpy(), distance.view(masks.shape).numpy())
+    _fill(masks.contiguous().numpy(), asked.contiguous().numpy(), distance.view(masks.shape).numpy())
     return distance
 
 
@@ -31,13 +33,13 @@ def _squared_distance_torch(mask: Tensor) -> Tensor:
 
 
 @njit(cache=True)
-def _fill(masks: np.ndarray, distances: np.ndarray) -> None:
-    """Two scans of each column, then from each pixel outward along its row, while it can pay. (B,H,W) twice."""
+def _fill(masks: np.ndarray, wanted: np.ndarray, distances: np.ndarray) -> None:
+    """Two scans of each column, then from each wanted pixel outward along its row, while it can pay. (B,H,W) thrice."""
     _, height, width = masks.shape
     column = np.empty((height, width), np.int64)
-    for mask, distance in zip(masks, distances):  # noqa: B905  Numba knows no strict
+    for mask, asked, distance in zip(masks, wanted, distances):  # noqa: B905  Numba knows no strict
         if not mask.any():
-            distance[:] = np.inf
+            distance[:] = np.where(asked, np.inf, 0.0)
             continue
         for x in range(width):
             steps = height + width
@@ -49,6 +51,9 @@ def _fill(masks: np.ndarray, distances: np.ndarray) -> None:
                 column[y, x] = steps
         for y in range(height):
             for x in range(width):
+                if not asked[y, x]:
+                    distance[y, x] = 0.0
+                    continue
                 least = column[y, x] ** 2
                 for step in range(1, width):
                     if step * step >= least:

@@ -25,7 +25,6 @@ from msrn.settings import Settings
 
 FEATURES = 512  # size of every encoder's output
 WIDTH = 32  # channels after the first convolution of the small encoder, in four groups; they double twice
-HEAD = 128  # channels of the convolution over ImageNet features
 OVERLAP = 0.52  # reach of a candidate's azimuth to either side, in bins: 0.5 would just touch the next bin's
 TRANSLATION = (0.2, 0.2, 0.0)  # reach of the translation (x, y, z), where the longest edge of an object is 1
 
@@ -47,8 +46,8 @@ def mlp(sizes: list[int], zero: bool) -> nn.Sequential:
 def encoder(s: Settings) -> nn.Module:
     """E of Eqs 1-3: what ``MSRN.seen`` gives of B images to features (B, 512)."""
     if s.encoder == "imagenet":
-        layers = [nn.Conv2d(backbone.CHANNELS, HEAD, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten()]
-        return nn.Sequential(*layers, nn.Linear(HEAD * (backbone.SIDE // 2) ** 2, FEATURES), nn.ReLU())
+        channels = FEATURES // (backbone.SIDE // 2) ** 2
+        return nn.Sequential(nn.Conv2d(backbone.CHANNELS, channels, 2, stride=2), nn.ReLU(), nn.Flatten())
     if s.encoder == "resnet18":
         from torchvision.models import resnet18
 
@@ -102,6 +101,18 @@ class TextureDecoder(nn.Module):
                 colours = colours + functional.interpolate(picture, scale_factor=2.0, mode="bilinear")
             picture = colours
         return torch.sigmoid(picture)
+
+
+class VertexDecoder(nn.Module):
+    """D_s or D_t with weights of its own for every vertex, which starts at zero: code (B, Q) -> (B, V, 3)."""
+
+    def __init__(self, code: int, hidden: int, vertices: int):
+        super().__init__()
+        self.from_code = nn.Linear(code, hidden)
+        self.to_vertices = mlp([hidden, 3 * vertices], zero=True)
+
+    def forward(self, code: torch.Tensor) -> torch.Tensor:
+        return self.to_vertices(functional.relu(self.from_code(code))).unflatten(1, (-1, 3))
 
 
 @dataclass
@@ -170,8 +181,13 @@ class MSRN(nn.Module):
         self.probability_head = mlp([FEATURES, 128, 128, k], zero=False)
         self.angle_head = mlp([FEATURES, 128, 128, k], zero=True)
         self.translation_head = mlp([FEATURES, 128, 128, 3 * k], zero=True)
-        self.shape_decoder = ShapeDecoder(s.shape_code, s.shape_hidden)
-        self.texture_decoder = TextureDecoder(s.texture_code, s.texture_size, s.texture_channels)
+        if s.decoders == "vertices":
+            vertices = 10 * 4**s.mesh_level + 2
+            self.shape_decoder = VertexDecoder(s.shape_code, s.shape_hidden, vertices)
+            self.texture_decoder = VertexDecoder(s.texture_code, s.shape_hidden, vertices)
+        else:
+            self.shape_decoder = ShapeDecoder(s.shape_code, s.shape_hidden)
+            self.texture_decoder = TextureDecoder(s.texture_code, s.texture_size, s.texture_channels)
         self.compensation = FeatureCompensation(s.shape_code)
         sizes = categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first
         self.bank = MemoryBank(*sizes, seed=torch.initial_seed())  # noise of the training's seed, as the weights are
@@ -180,6 +196,10 @@ class MSRN(nn.Module):
         self.register_buffer("live_texture", torch.ones(s.texture_code))
         self.open_codes(False)
         self.register_buffer("pose_centres", torch.arange(k) * (360.0 / k), persistent=False)
+        quarters = torch.tensor([0.0, 90.0, 180.0])
+        front, side, back = camera.rotation(quarters, torch.full((3,), s.elevation), torch.zeros(3))
+        turns = torch.stack(((front + back) / 2, (front - back) / 2, side - (front + back) / 2))
+        self.register_buffer("pose_turns", turns, persistent=False)
         self.register_buffer("pose_reach", torch.tensor(TRANSLATION), persistent=False)
         self.register_buffer("pose_centre", torch.tensor([0.0, 0.0, camera.DISTANCE]), persistent=False)
         for name, count in (("prototypes", s.prototypes), ("neighbor_prototypes", s.neighbor_prototypes)):
@@ -221,7 +241,7 @@ class MSRN(nn.Module):
         network's size or, with encoder ``imagenet``, their spatial features, which may be given in their place."""
         stored = stored.to(self.faces.device)
         if self.settings.encoder == "imagenet":
-            return stored.float() if stored.shape[1] == backbone.CHANNELS else backbone.embedded(stored)
+            return backbone.as_floats(stored) if stored.shape[1] == backbone.CHANNELS else backbone.embedded(stored)
         images, size = stored.float() / (255 if stored.dtype == torch.uint8 else 1), self.settings.image_size
         return functional.interpolate(images, (size, size), mode="area")
 
@@ -235,7 +255,8 @@ class MSRN(nn.Module):
         """Eqs 1, 24-26 and 6."""
         code, scale = self.encode_shape(seen)
         compensated = self.compensation(code, *self.get_prototypes("prototypes")) if self.compensating else code
-        return Shape(code, scale, self.ellipsoid + self.shape_decoder(compensated, self.sphere))
+        where = () if self.settings.decoders == "vertices" else (self.sphere,)
+        return Shape(code, scale, self.ellipsoid + self.shape_decoder(compensated, *where))
 
     def paint(self, seen: torch.Tensor) -> torch.Tensor:
         """Eqs 2 and 4: the colour of every corner of every face, (B, F, 3, 3), read from the texture map.
@@ -245,6 +266,8 @@ class MSRN(nn.Module):
         """
         code = self.texture_head(self.texture_encoder(seen)) * self.live_texture
         texture = self.texture_decoder(code)
+        if self.settings.decoders == "vertices":
+            return torch.sigmoid(texture).index_select(1, self.faces.flatten()).unflatten(1, (-1, 3))
         texture = torch.cat((texture, texture[..., :1]), dim=-1)
         uv = self.corner_uv.expand(len(seen), -1, -1, -1)
         colours = functional.grid_sample(texture, uv, padding_mode="border", align_corners=True)  # (B, 3, 1, 3F)
@@ -255,7 +278,9 @@ class MSRN(nn.Module):
         s, features = self.settings, self.pose_encoder(seen)
         reach = 360.0 / s.pose_candidates * OVERLAP
         azimuth = self.pose_centres + reach * torch.tanh(self.angle_head(features))  # (B, K)
-        rotation = camera.rotation(azimuth, torch.full_like(azimuth, s.elevation), torch.zeros_like(azimuth))
+        fixed, cosine, sine = self.pose_turns  # a rotation is linear in the cosine and the sine of its azimuth
+        angle = torch.deg2rad(azimuth)[..., None, None]
+        rotation = fixed + angle.cos() * cosine + angle.sin() * sine
         offset = torch.tanh(self.translation_head(features)).unflatten(1, (s.pose_candidates, 3))
         translation = self.pose_centre + self.pose_reach * offset
         return Poses(torch.softmax(self.probability_head(features), 1), azimuth, rotation, translation)

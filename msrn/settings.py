@@ -43,6 +43,9 @@ class Settings(BaseModel):
     """Size of z_t."""
     shape_hidden: int = _setting(512, "3", ge=16, le=2048)
     """Width of the multilayer perceptron D_s of Eq. 6."""
+    decoders: Literal["unicorn", "vertices"] = _setting("unicorn", "3")
+    """D_s and D_t of Eqs 4 and 6: one perceptron for all vertices and a convolutional texture map, as in ``unicorn``, or
+    two perceptrons with an output for each coordinate and colour of each vertex (``vertices``)."""
     texture_size: int = _setting(64, "3", ge=8, le=256)
     """Side of the texture map T of Eq. 4, in texels (a power of two).
 
@@ -197,7 +200,8 @@ class Settings(BaseModel):
     """Weight, in pose steps, of the squared Fourier coefficients of a category's azimuths (orders 1 to K, their mean,
     estimated from the pairs of a batch), which vanish when azimuths are even all around.
 
-    Choice: not in the paper, so off. The pose prior leaves to each candidate where in its bin it looks."""
+    Choice: not in the paper, so off. The pose prior leaves to each candidate where in its bin it looks. Images whose
+    azimuth was found before training take no part."""
     azimuths: Literal["learned", "look-alikes", "known"] = _setting("learned", "3.4", "learned")
     """Where azimuths come from: the reconstruction alone (``learned``); look-alikes and the hull of a category's
     silhouettes, found before training, which teach the pose branch (``look-alikes``, see ``neighbors.azimuths``); or
@@ -211,6 +215,10 @@ class Settings(BaseModel):
     """Weight of the mean squared distance, in halves of an image, from bare pixels of the object to the mesh.
 
     Choice: not in the paper, so off. Eq. 41 asks for the same and moves only vertices that already touch the pixel."""
+    pose_every: int = _setting(2, "3.4", "absent", ge=1)
+    """A pose step every so many steps; the others are shape steps.
+
+    Choice: two, so that they alternate, as in Unicorn. Azimuths that were found before training need fewer."""
     pose_shape: Literal["own", "neighbor"] = _setting("own", "3.4", "silent")
     """On whose shape the candidate poses of an image are judged, from the stage switch on: its own, or a neighbour's.
     Without ``neighbor_consistency`` there are no neighbours, and it is the own one.

@@ -20,7 +20,7 @@ from msrn.evaluation.neighbor_density import OTHER_VIEW
 from msrn.neighbors.selection import prototype_domain, select
 from msrn.network import MSRN
 from msrn.training.batches import prepare
-from msrn.training.steps import render_and_compare
+from msrn.training.steps import Views, render_and_compare
 
 OBJECTS = 4  # of each category, with all of their views
 EVERY = 4  # of those images, one in so many is asked for its neighbours
@@ -144,7 +144,8 @@ def share_told(network: MSRN, train: ImageCollection, rows: np.ndarray, seed: in
         image, mask = (x.to(device) for x in arrays)
         batch = prepare(image, mask, torch.zeros(len(at), device=device), network.settings.image_size)
         poses = camera.either_way(rotation[at, None]), translation[at, None].expand(-1, 2, -1)
-        terms, _ = render_and_compare(network, vertices[other[at]], colors[at], *poses, batch, network.settings)
+        views = Views(vertices[other[at]], colors[at], *poses, batch.image, batch.mask)
+        terms, _ = render_and_compare(network, views)
         gains.append(terms["total"][:, 1] - terms["total"][:, 0])
     way = way_round(azimuth.cpu().numpy(), train.true_pose()[rows, 0], category)
     agrees = np.sign(torch.cat(gains).cpu().numpy()) * way[places] * way[other[places]]

@@ -13,8 +13,8 @@ silhouettes of a category, each at its azimuth, must leave a shape that has thes
 
 from several starts: an ellipsoid, and random azimuths. First w = 0, until azimuths stay; then w = 1. Of all starts the
 one with the least mean of e - w f at the azimuths found. A category keeps one turn and no side of its own as the front.
-Where starts end in different orders, as they do for a category that looks alike from several sides, there is no order
-to tell, and its azimuths are left to the reconstruction.
+Where starts end in different orders, be it modulo half a turn, there is no order to tell, and its azimuths are left to
+the reconstruction. Objects that look alike from two opposite sides have no side that is the front, and any will do.
 
 No pose, shape or other view of the same object is read: views of one object are never each other's look-alikes.
 Costs O(n^2 D) a category of n images; beyond ``MOST`` images, those are ordered that a seed draws, and the others take
@@ -65,9 +65,9 @@ class Order(NamedTuple):
     cost: np.ndarray  # c, (n, AZIMUTHS)
 
     def agreement(self, other: "Order") -> float:
-        """Covariance of the two as points of the circle, 0 to 1: a turn that all images share does not matter, and
-        where all images are at one azimuth there is nothing that agrees."""
-        one, two = (np.exp(2j * np.pi * order.azimuth / AZIMUTHS) for order in (self, other))
+        """Covariance of the two as points of the circle, modulo half a turn, 0 to 1: a turn that all images share does
+        not matter, and where all images are at one azimuth there is nothing that agrees."""
+        one, two = (np.exp(4j * np.pi * order.azimuth / AZIMUTHS) for order in (self, other))
         return float(np.abs((one * two.conj()).mean() - one.mean() * two.mean().conj()))
 
 

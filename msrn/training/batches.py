@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from msrn.backbone import spatial_features
+from msrn.backbone import as_floats, spatial_features
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
 from msrn.settings import Settings
@@ -156,14 +156,14 @@ class TrainingImages:
         return {name: value.pin_memory() for name, value in self.inputs(seed, step).items()}
 
 
-def is_pose_step(step: int) -> bool:
-    """Pose steps and shape steps alternate."""
-    return step % 2 == 0
+def is_pose_step(step: int, s: Settings) -> bool:
+    """Whether this is a pose step; the others are shape steps."""
+    return step % s.pose_every == 0
 
 
 def has_neighbors(step: int, s: Settings) -> bool:
     """Whether a step draws neighbours: for the neighbour term, or to judge poses on their shapes."""
-    right_kind = s.pose_shape == "neighbor" or not is_pose_step(step)
+    right_kind = s.pose_shape == "neighbor" or not is_pose_step(step, s)
     return s.neighbor_consistency and step >= s.stage_switch and right_kind
 
 
@@ -171,8 +171,8 @@ def prepare(image: Tensor, mask: Tensor, category: Tensor, size: int, features: 
     """Stored images (B, 3, h, w) uint8 and masks (B, h, w) bool averaged to ``size``; the encoders see the images, or
     their spatial features (B, Q, h', w') where these are stored."""
     covered = _shrink(mask[:, None].float(), size)[:, 0]
-    image = _shrink(image.float() / 255, size)
-    return Batch(image, (covered > 0.5).float(), category, image if features is None else features.float())
+    image = _shrink(image.float(), size) / 255
+    return Batch(image, (covered > 0.5).float(), category, image if features is None else as_floats(features))
 
 
 def _shrink(values: Tensor, size: int) -> Tensor:

@@ -1,6 +1,6 @@
-"""Training (§4.3): one loop that alternates pose steps and shape steps.
+"""Training (§4.3): one loop of pose steps and shape steps.
 
-The alternation (``steps``), which the paper does not mention, is Unicorn's and is what makes several candidates
+That they take turns (``steps``), which the paper does not mention, is Unicorn's and is what makes several candidates
 trainable. Randomness is a function of (seed, step) alone, so a run that resumes from a checkpoint repeats the
 uninterrupted one bit by bit on the same CPU. Beside the steps, k-means costs O(T S C Q) per epoch. No shape of a tensor
 depends on values and nothing waits for the device between two lines of the log, but for the first prototypes, so that
@@ -49,7 +49,7 @@ def train(run: Training, images: TrainingImages, folder: RunFolder) -> None:
             if s.feature_compensation and run.step >= images.steps_per_epoch:
                 network.compensating = bool(network.prototypes_valid.any())
 
-        kind = is_pose_step(run.step), run.step >= s.stage_switch, network.compensating  # of step: a graph each
+        kind = is_pose_step(run.step, s), run.step >= s.stage_switch, network.compensating  # of step: a graph each
         terms.append(step(kind, next(inputs)))
         run.step += 1
 
@@ -66,7 +66,7 @@ def train(run: Training, images: TrainingImages, folder: RunFolder) -> None:
 
 def take_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Follow the gradient of a pose step's or a shape step's ``total``; the terms as values."""
-    terms = (pose_step if is_pose_step(run.step) else shape_step)(run, inputs)
+    terms = (pose_step if is_pose_step(run.step, run.settings) else shape_step)(run, inputs)
     run.optimizer.zero_grad(set_to_none=True)  # Adam then leaves the branch that this step holds fixed alone
     terms["total"].backward()
     run.optimizer.step()

@@ -15,7 +15,6 @@ from msrn import camera, losses
 from msrn.neighbors import selection
 from msrn.network import MSRN, Shape
 from msrn.render import soft_rasterize
-from msrn.settings import Settings
 from msrn.training.batches import Batch, prepare
 from msrn.training.state import Training
 
@@ -30,13 +29,15 @@ def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         shape, rows = shape_for_poses(run, batch, inputs)
         colors = network.paint(batch.seen)
     poses = network.poses(batch.seen)
-    terms, _ = render_and_compare(network, shape.vertices, colors, poses.rotation, poses.translation, batch, s)
+    views = Views(shape.vertices, colors, poses.rotation, poses.translation, batch.image, batch.mask)
+    terms, _ = render_and_compare(network, views)
     expected = (poses.probability * terms["total"]).sum(1).mean()
     prior = losses.pose_prior(poses.probability)
     total = expected + s.pose_prior_weight * prior
     result = {"pose_expected": expected, "pose_prior": prior}
     if s.azimuth_prior_weight:
-        result["azimuth_prior"] = losses.azimuth_prior(poses.probability, poses.azimuth, batch.category)
+        group = losses.apart(batch.category, inputs["azimuth"]) if "azimuth" in inputs else batch.category
+        result["azimuth_prior"] = losses.azimuth_prior(poses.probability, poses.azimuth, group)
         total = total + s.azimuth_prior_weight * result["azimuth_prior"]
     if "azimuth" in inputs:
         result["azimuth"] = losses.azimuth_likelihood(poses.probability, poses.azimuth, inputs["azimuth"]).mean()
@@ -64,17 +65,22 @@ def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     with torch.no_grad():
         poses = network.poses(batch.seen)
     _, rotation, translation = poses.likeliest()
-    own, alpha = render_and_compare(network, shape.vertices, colors, rotation[:, None], translation[:, None], batch, s)
-    iou = losses.mask_iou(batch.mask > 0.5, alpha[:, 0].detach() > 0.5)
+    views = Views(shape.vertices, colors, rotation[:, None], translation[:, None], batch.image, batch.mask)
+    if "draw" in inputs:
+        near, of_near = neighbor_views(run, shape, inputs)
+        views = Views(*map(torch.cat, zip(views, of_near, strict=True)))
+    terms, alpha = render_and_compare(network, views)  # of all at once: half the calls
+    count = len(batch.image)
+    iou = losses.mask_iou(batch.mask > 0.5, alpha[:count, 0].detach() > 0.5)
     normal = losses.normal_consistency(shape.vertices, network.faces).mean()
     laplacian = losses.laplacian(shape.vertices, network.faces).mean()
-    total = own["total"].mean() + s.normal_weight * normal + s.laplacian_weight * laplacian
-    result = {name: own[name].mean() for name in ("rgb", "bce", "affinity", "reach") if name in own}
+    total = terms["total"][:count].mean() + s.normal_weight * normal + s.laplacian_weight * laplacian
+    result = {name: terms[name][:count].mean() for name in ("rgb", "bce", "affinity", "reach") if name in terms}
     result["mask_iou"] = iou.mean()
     if "draw" in inputs:
-        neighbor, number = neighbor_term(run, shape, inputs)
+        neighbor = (terms["total"][count:].view_as(near.share) * near.share).sum(1).mean()
         total = total + neighbor
-        result |= {"neighbor": neighbor, "n_re": number}
+        result |= {"neighbor": neighbor, "n_re": near.count}
     if run.step >= s.stage_switch:
         accepted = iou > s.shape_confidence
         network.bank.write(shape.code.detach(), batch.category, accepted)
@@ -83,12 +89,11 @@ def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     return {"total": total, **result, "normal": normal, "laplacian": laplacian}
 
 
-def neighbor_term(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """L_ne (Eqs 35-38, 43-44) and N_re, the mean number of candidates that were neighbours.
+def neighbor_views(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tuple["Neighbors", "Views"]:
+    """What L_ne compares (Eqs 35-38, 43-44): the own shapes with the texture and the pose of neighbours, and these.
 
-    The own shape is rendered with a neighbour's texture and pose and compared with the neighbour's image. Its axis
-    scale is the neighbour's, as in Unicorn, unless ``neighbor_scale`` keeps the own: the scale is not part of the code
-    by which neighbours are chosen. The neighbour's texture and pose receive no gradient.
+    The axis scale is the neighbour's, as in Unicorn, unless ``neighbor_scale`` keeps the own: the scale is not part of
+    the code by which neighbours are chosen. The neighbour's texture and pose receive no gradient.
     """
     network, s = run.network, run.settings
     valid = torch.ones_like(inputs["rows"], dtype=torch.bool)
@@ -102,9 +107,7 @@ def neighbor_term(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tup
         vertices = shape.vertices.repeat_interleave(times, 0)
     else:
         vertices = shape.unscaled.repeat_interleave(times, 0) * neighbors_scale[:, None]
-    terms, _ = render_and_compare(network, vertices, colors, rotation[:, None], translation[:, None], near.batch, s)
-    loss = (terms["total"].view_as(near.share) * near.share).sum(1).mean()
-    return loss, near.count
+    return near, Views(vertices, colors, rotation[:, None], translation[:, None], near.batch.image, near.batch.mask)
 
 
 class Neighbors(NamedTuple):
@@ -138,30 +141,30 @@ def remember(run: Training, rows: Tensor, shape: Shape) -> None:
     run.codes_valid.index_fill_(0, rows, run.step >= run.settings.stage_switch)
 
 
-def render_and_compare(
-    network: MSRN,
-    vertices: Tensor,
-    colors: Tensor,
-    rotation: Tensor,
-    translation: Tensor,
-    batch: Batch,
-    s: Settings,
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Eq. 42 for each mesh in K poses, (B,K): terms rgb, bce, affinity and their total; and alpha (B,K,H,W).
+class Views(NamedTuple):
+    """B meshes in K poses each, and the image that each should look like."""
 
-    Vertices (B,V,3), colours (B,F,3,3), ``rotation`` (B,K,3,3), ``translation`` (B,K,3).
-    """
-    k = rotation.shape[1]
-    projected = camera.project(vertices[:, None], rotation, translation).flatten(0, 1)
-    colors = colors[:, None].expand(-1, k, -1, -1, -1).flatten(0, 1)
+    vertices: Tensor  # (B, V, 3)
+    colors: Tensor  # (B, F, 3, 3)
+    rotation: Tensor  # (B, K, 3, 3)
+    translation: Tensor  # (B, K, 3)
+    image: Tensor  # (B, 3, H, W)
+    mask: Tensor  # (B, H, W)
+
+
+def render_and_compare(network: MSRN, views: Views) -> tuple[dict[str, Tensor], Tensor]:
+    """Eq. 42 for each mesh in each pose, (B,K): terms rgb, bce, affinity and their total, besides ``reach`` where it
+    counts and vertices move; and alpha (B,K,H,W)."""
+    s, k = network.settings, views.rotation.shape[1]
+    projected = camera.project(views.vertices[:, None], views.rotation, views.translation).flatten(0, 1)
+    colors = views.colors[:, None].expand(-1, k, -1, -1, -1).flatten(0, 1)
     images = soft_rasterize(projected, network.faces, colors, s.image_size, s.sigma, s.gamma, WHITE)
     surface, alpha, log_transparency = (x.unflatten(0, (-1, k)) for x in images)
     rendered = 1 + alpha[:, :, None] * (surface - 1)  # the surface fades to white along the outline, as alpha does
-    mask, image = batch.mask[:, None], batch.image[:, None]
+    mask, image = views.mask[:, None], views.image[:, None]
     terms = losses.reconstruction(mask, image, alpha, log_transparency, rendered, s.affinity_weight, s.affinity_literal)
-    if s.reach_weight and vertices.requires_grad:
-        terms["reach"] = losses.reach(mask.expand_as(alpha).flatten(0, 1), alpha.flatten(0, 1), projected).view(
-            alpha.shape[:2]
-        )
+    if s.reach_weight and views.vertices.requires_grad:
+        wanted = mask.expand_as(alpha).flatten(0, 1)
+        terms["reach"] = losses.reach(wanted, alpha.flatten(0, 1), projected).view_as(terms["total"])
         terms["total"] = terms["total"] + s.reach_weight * terms["reach"]
     return terms, alpha

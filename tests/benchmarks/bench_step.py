@@ -9,7 +9,7 @@ very tensors, forward and backward. Medians over rounds; with several numbers of
 
     floor = multiply-adds of the networks / rate of a matrix product  +  (pixel, face) pairs x cost of a pair
 
-The product is as large as one of the shape decoder's and runs on the same threads. Pairs are those within the
+The product is as large as one of a shape decoder that goes vertex by vertex, and runs on the same threads. Pairs are those within the
 renderer's cut-off, and their cost is that of the renderer alone on the scenes of the step. Helpers are what the method
 adds beside networks and renderer: affinity loss, neighbour selection, IoU gating and the memory, k-means spread over
 its epoch, the log. Next to other work the wall says little; then compare processor time, which is taken throughout (of
@@ -125,7 +125,7 @@ class Bench:
 
     @property
     def kind(self) -> str:
-        return "pose" if batches.is_pose_step(self.run.step) else "shape"
+        return "pose" if batches.is_pose_step(self.run.step, self.run.settings) else "shape"
 
     def step(self) -> dict[str, Times]:
         """The next step and the time it takes, with what reading its inputs takes of it."""
@@ -171,12 +171,13 @@ class Bench:
         """Of each kind of step: samples of its times and of its parts', and what its networks and renderer worked."""
         found = {kind: defaultdict(list) for kind in ("pose", "shape")}
         self.step(), self.step()  # threads wake up
-        for _ in range(2 * steps):
+        for _ in range(self.settings.pose_every * steps):
             kind = self.kind
             for name, times in self.step().items():
                 found[kind][name].append(times)
-        for _ in range(2):
-            kind = self.kind
+        for kind in found:
+            while self.kind != kind:
+                self.step()
             watch, optimiser = self.watched_step()
             found[kind]["optimiser"].append(optimiser)
             for part in watch.calls:
@@ -223,7 +224,7 @@ class Bench:
 
     @property
     def product(self) -> tuple[int, int]:
-        """Rows and columns of the shape decoder's inner product: every vertex of the batch."""
+        """Rows and columns of the product whose rate counts: every vertex of the batch, through a hidden layer."""
         return self.settings.batch_size * len(self.run.network.sphere), self.settings.shape_hidden
 
 
@@ -267,7 +268,7 @@ def median(samples: list[Times]) -> Times:
 
 
 def measure(bench: Bench, threads: list[int], rounds: int, steps: int) -> list[dict]:
-    """For every number of threads a row for each kind of step, and one for their mean, since they alternate."""
+    """For every number of threads a row for each kind of step, and one for the mean of all steps."""
     found = {count: [] for count in threads}
     for _ in range(rounds):
         for count in threads:
@@ -276,7 +277,8 @@ def measure(bench: Bench, threads: list[int], rounds: int, steps: int) -> list[d
     rows = []
     for count in threads:
         kinds = [_row(kind, [made[kind] for made in found[count]], bench) for kind in ("pose", "shape")]
-        rows += [{"threads": count, **_judged(row)} for row in (*kinds, {"kind": "both", **_mean(*kinds)})]
+        both = {"kind": "both", **_mean(*kinds, 1 / bench.settings.pose_every)}
+        rows += [{"threads": count, **_judged(row)} for row in (*kinds, both)]
     return rows
 
 
@@ -299,11 +301,11 @@ def _row(kind: str, rounds: list[dict], bench: Bench) -> dict:
     }
 
 
-def _mean(left: dict, right: dict) -> dict:
-    """Value by value of two rows."""
+def _mean(left: dict, right: dict, share: float) -> dict:
+    """Value by value of two rows, the left one with its share."""
     if not isinstance(left, dict):
-        return (left + right) / 2
-    return {name: _mean(left[name], right[name]) for name in left if name != "kind"}
+        return share * left + (1 - share) * right
+    return {name: _mean(left[name], right[name], share) for name in left if name != "kind"}
 
 
 def _judged(row: dict) -> dict:

@@ -319,7 +319,8 @@ def test_neighbours_supervise_the_own_axis_scale_alone(whose, supervised):
     inputs = images.inputs(run.seed, step)
     shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).image)
     run.network.zero_grad(set_to_none=True)
-    steps.neighbor_term(run, shape, inputs)[0].backward()
+    _, views = steps.neighbor_views(run, shape, inputs)
+    steps.render_and_compare(run.network, views)[0]["total"].sum().backward()
     moved = [weight.grad is not None and bool(weight.grad.any()) for weight in run.network.scale_head.parameters()]
     assert any(moved) == supervised
     assert any(weight.grad is not None and bool(weight.grad.any()) for weight in run.network.shape_head.parameters())
@@ -329,7 +330,7 @@ def trained(kind, **changed):
     """A training at its end and the inputs of a ``kind`` of step that draws neighbours."""
     run, images = start(tiny_settings(**changed))
     train(run, images, LogLines())
-    step = next(i for i in range(run.step) if has_neighbors(i, run.settings) and is_pose_step(i) == (kind == "pose"))
+    step = next(i for i in range(run.step) if has_neighbors(i, run.settings) and is_pose_step(i, run.settings) == (kind == "pose"))
     return run, images.inputs(run.seed, step)
 
 
@@ -350,9 +351,12 @@ def test_poses_may_be_judged_on_the_shapes_of_neighbours():
 
 def test_poses_are_judged_on_the_own_shape_before_the_switch_and_without_neighbours():
     for changed in ({}, {"pose_shape": "neighbor", "neighbor_consistency": False}):
-        assert not any(is_pose_step(i) and has_neighbors(i, tiny_settings(**changed)) for i in range(24))
-    asked = [i for i in range(24) if is_pose_step(i) and has_neighbors(i, tiny_settings(pose_shape="neighbor"))]
-    assert asked == list(range(8, 24, 2))
+        s = tiny_settings(**changed)
+        assert not any(is_pose_step(i, s) and has_neighbors(i, s) for i in range(24))
+    for every in (2, 4):
+        s = tiny_settings(pose_shape="neighbor", pose_every=every)
+        asked = [i for i in range(24) if is_pose_step(i, s) and has_neighbors(i, s)]
+        assert asked == list(range(8, 24, every))
 
 
 def test_an_image_whose_code_is_not_known_yet_has_every_candidate_as_neighbour():
