@@ -1,7 +1,7 @@
-"""The page of the study (``study.py page``): what was chosen and why, then a table for each data set."""
+"""The page of the study (``study.py page``): what was chosen and why, then a table for each data set and study."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -15,57 +15,64 @@ from msrn.settings import FOREGROUND_SETTINGS
 from msrn.store.results import Record
 
 Rows = dict[str, list[Record]]  # the records of each row, by seed
-HEAD = "question", "row", "CD ↓", "CD − {first}", "F ↑", "IoU ↑", "m=1 ↑", "m=2 ↑", "core min", "seeds"
+HEAD = "question", "row", "CD ↓", "CD − {first}", "per axis ↓", "F ↑", "IoU ↑", "m=1 ↑", "m=2 ↑", "core min", "seeds"
 NO_TRAINING = "How far without training?"
 MOST = 3  # changes in a cell; more stand below the table
 WIDTH = 120
 CHOSEN_ON = "procedural13"
+TITLE = "# The study behind profile laptop"
 # Its claims are those of the committed results, which a test holds.
 SUMMARY = """\
-**Profile `laptop` keeps the learning rate high until four fifths of its steps.** In both seeds that was better than
-the row *together*, which lowers it at three fifths, and it costs nothing: CD {cd[laptop]:.2f} for {cd[together]:.2f},
-F-score {f[laptop]:.3f} for {f[together]:.3f}. The rest of *together* stays. Its prior over azimuths matters most:
-with the pose prior in its place, CD is {more[together, pose prior]:.2f} worse. Finer images or meshes, softer edges,
-other sizes of codes, smaller steps, and more candidates or neighbours settle nothing: every interval holds zero. Only
-20 objects of a category cost {more[together, 20 objects]:.2f}. Four times the steps gain {less[together, four times
-the steps]:.2f} in one seed, hence profile `night`.
+TODO
 
-**Poses are the gap.** Azimuths that look-alikes put in order before training gain {less[together, look-alikes]:.2f} in
-one seed, true ones, a yardstick, {less[together, poses known]:.2f}. Profile `laptop` has neither yet."""
+**Before that,** with small encoders and learned azimuths, the prior over azimuths mattered most: with the pose prior in
+its place, CD was {more[together, pose prior]:.2f} worse. Learning rates that stay high until four fifths of the steps
+gained {less[together, later decay]:.2f} in both seeds, four times the steps {less[together, four times the steps]:.2f}
+in one. 20 objects of a category cost {more[together, 20 objects]:.2f}. Of all else every interval holds zero."""
 NOTE = """\
 All rows are scored on the val split, whose objects are neither in training nor in Table 8. CD and F-score are those
-of Table 8, with 95 % intervals; differences are paired by object, over the seeds of both rows. An interval of one
-seed does not say that another seed would agree. IoU of masks and pose consistency are over all images; m=2 forgives
-half turns. Core minutes are processor time of a training run on a CPU, and compare roughly. Meshes fitted to all
-masks show what masks tell under this renderer; they are no strict bound.
+of Table 8, with 95 % intervals; *per axis* is CD where each axis may be scaled by itself. Differences are paired by
+object, over the seeds of both rows. An interval of one seed says nothing of another seed. IoU of masks and pose
+consistency are over all images; m=2 forgives half turns. Core minutes are processor time of a training run on a CPU,
+and compare roughly. Meshes fitted to all masks show what masks tell under this renderer; they are no strict bound.
 
 ```
-python scripts/study.py record --only "together, 64 pixels"   # a row anew, or one that is missing
-python scripts/study.py page                                  # this page
+python scripts/study.py record --only "laptop, reach off"   # a row anew, or one that is missing
+python scripts/study.py page                                # this page
 ```
 """
 
 
-def markdown(table: Table, records: Sequence[Record]) -> str:
-    """The page. Cost grows as rows x objects."""
+def markdown(studies: Mapping[Table, Sequence[Record]]) -> str:
+    """The page of some tables and their records. Cost grows as rows x objects."""
+    sets = {table: _sets(table, records) for table, records in studies.items()}
+    parts = [TITLE, "% Written by scripts/study.py page.", summary(sets)]
+    sections = [section(table, name, rows) for table, made in sets.items() for name, rows in made.items()]
+    return "\n\n".join(filter(None, [*parts, *(sections or ["Nothing is recorded yet."]), NOTE]))
+
+
+def _sets(table: Table, records: Sequence[Record]) -> dict[str, Rows]:
+    """The rows of each data set, the one that settings are chosen on first."""
     ordered = sorted(records, key=lambda record: (record.dataset != CHOSEN_ON, record.dataset, record.seed))
-    sets = {name: _rows(table, list(made)) for name, made in groupby(ordered, key=lambda record: record.dataset)}
-    parts = [f"# {table.caption}", "% Written by scripts/study.py page.", summary(table, sets.get(CHOSEN_ON, {}))]
-    parts += [section(table, name, rows) for name, rows in sets.items()] or ["Nothing is recorded yet."]
-    return "\n\n".join(filter(None, [*parts, NOTE]))
+    return {name: _rows(table, list(made)) for name, made in groupby(ordered, key=lambda record: record.dataset)}
 
 
-def summary(table: Table, rows: Rows) -> str:
+def summary(sets: Mapping[Table, Mapping[str, Rows]]) -> str:
     """What was chosen and why; nothing where a row of it is not recorded."""
-    first = rows.get(table.rows[0].name, [])
-    beside = {name: gap.mean for name in rows if (gap := _beside(rows[name], first))}
-    means = {metric: {name: mean_of(made, metric) for name, made in rows.items()} for metric in ("cd", "f")}
+    means: dict[str, dict[str, float]] = {"cd": {}, "f": {}, "axes": {}}
+    beside: dict[str, float] = {}
+    for table, made in sets.items():
+        rows = made.get(CHOSEN_ON, {})
+        first = rows.get(table.rows[0].name, [])
+        beside |= {name: gap.mean for name in rows if (gap := _beside(rows[name], first))}
+        for metric, key in (("cd", "cd"), ("f", "f"), ("axes", "cd.search_icp_axes")):
+            means[metric] |= {name: mean_of(records, key) for name, records in rows.items() if _trained(records)}
     try:
         less = {name: -value for name, value in beside.items()}
-        text = " ".join(SUMMARY.split()).format(**means, more=beside, less=less)
+        paragraphs = [text.format(**means, more=beside, less=less) for text in SUMMARY.split("\n\n")]
     except KeyError:
         return ""
-    return textwrap.fill(text, WIDTH, break_on_hyphens=False)
+    return "\n\n".join(textwrap.fill(" ".join(text.split()), WIDTH, break_on_hyphens=False) for text in paragraphs)
 
 
 def section(table: Table, dataset: str, rows: Rows) -> str:
@@ -84,7 +91,7 @@ def section(table: Table, dataset: str, rows: Rows) -> str:
     body = "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rules, *lines))
     one = next(iter(rows.values()))[0]
     caption = f"{one.n_objects} objects of val, {one.points:,} points a surface, profile {_profile(one)}."
-    return "\n\n".join([f"## {dataset}", caption, f":::{{div}} full-width\n{body}\n:::", *long])
+    return "\n\n".join([f"## {table.caption}: {dataset}", caption, f":::{{div}} full-width\n{body}\n:::", *long])
 
 
 def _rows(table: Table, records: Sequence[Record]) -> Rows:
@@ -130,6 +137,7 @@ def _outcome(made: Sequence[Record], first: Sequence[Record]) -> list[str]:
     return [
         estimate(made, "cd").text("cd"),
         gap.text("cd", sign=True) if gap else "–",
+        two_decimals(mean_of(made, "cd.search_icp_axes")),
         f"{mean_of(made, 'f'):.3f}",
         *(two_decimals(mean_of(made, key)) for key in ("mask_iou", "pose_m1", "pose_m2")),
         _core_minutes(made),

@@ -428,6 +428,16 @@ def test_mask_iou_matches_counting():
 # reach, and azimuths that are given
 
 
+def test_only_images_without_a_given_azimuth_take_part_in_the_prior():
+    probabilities, azimuth = random(5, 4).softmax(1), 360 * random(5, 4)
+    category, given = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([math.nan, 20.0, math.nan, 30.0, 40.0])
+    expected = losses.azimuth_prior(probabilities[[0, 2]], azimuth[[0, 2]], category[[0, 2]])
+    found = losses.azimuth_prior(probabilities, azimuth, losses.apart(category, given))
+    assert found.item() == pytest.approx(expected.item())
+    nobody = losses.apart(category, torch.zeros(5))
+    assert losses.azimuth_prior(probabilities, azimuth, nobody).item() == 0
+
+
 def test_reach_against_every_pixel_and_vertex():
     mask = torch.stack([disc(8, 3, 3, 3.2), disc(8, 4, 5, 2.5)]).double()
     alpha, vertices = random(2, 8, 8), 2 * random(2, 5, 3, seed=1) - 1

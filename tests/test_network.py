@@ -6,6 +6,7 @@ import pytest
 import torch
 from toy import tiny_settings, toy_collection
 
+from msrn import camera
 from msrn.memory import Prototypes
 from msrn.network import MSRN
 from msrn.settings import make_settings
@@ -28,8 +29,9 @@ def train_a_little(network: MSRN) -> None:
             weight += 0.1 * torch.randn(weight.shape, generator=generator)
 
 
-def test_the_first_mesh_is_the_ellipsoid():
-    network = build()
+@pytest.mark.parametrize("decoders", ["unicorn", "vertices"])
+def test_the_first_mesh_is_the_ellipsoid(decoders):
+    network = build(decoders=decoders)
     torch.testing.assert_close(network.shape(images()).vertices, network.ellipsoid.expand(2, -1, -1))
     assert network.ellipsoid.abs().amax(0).tolist() == pytest.approx([0.4, 0.28, 0.28], abs=0.03)
 
@@ -82,6 +84,43 @@ def test_colours_run_on_across_the_seam():
     expected = 0.5 + 0.5 * torch.cos(torch.atan2(x, z) + math.pi)
     away_from_poles = (x**2 + z**2) > 0.01
     assert (colours - expected)[away_from_poles].abs().max() < 0.01
+
+
+def test_decoders_of_vertices_give_each_its_own_place_and_colour():
+    network = build(decoders="vertices", shape_code=4, small_shape_code=4, small_texture_code=8)
+    assert network.paint(images()).unique().tolist() == [0.5]  # grey to begin with
+    train_a_little(network)
+    colours = network.paint(images())  # (B, F, 3, 3)
+    for vertex in (0, 7, 41):
+        corners = colours[:, network.faces == vertex]  # (B, faces around it, 3)
+        assert len(network.faces[network.faces == vertex]) > 3 and (corners == corners[:, :1]).all()
+    assert len(colours[0].flatten(0, 1).unique(dim=0)) == 42
+    code = torch.zeros(1, 4)
+    before = network.shape_decoder(code)
+    with torch.no_grad():
+        network.shape_decoder.to_vertices[0].bias[3 * 5] += 1  # x of vertex 5
+    moved = network.shape_decoder(code) - before
+    assert moved.nonzero().tolist() == [[0, 5, 0]]
+
+
+def test_decoders_of_vertices_learn_from_the_start():
+    """Neither code nor decoder may start at zero both in what it gives and in what it is given."""
+    network = build(decoders="vertices", small_shape_code=4, small_texture_code=8)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    for _ in range(3):  # decoder, then last layer of the head, then all
+        optimizer.zero_grad()
+        (network.shape(images()).vertices.square().sum() + network.paint(images()).square().sum()).backward()
+        optimizer.step()
+    for branch in (network.shape_head, network.texture_head, network.shape_decoder, network.texture_decoder):
+        assert all(bool(weight.grad.any()) for weight in branch.parameters())
+
+
+def test_a_pose_is_that_of_the_camera():
+    network = build(elevation=20.0)
+    train_a_little(network)
+    poses = network.poses(images(4))
+    given = poses.azimuth, torch.full_like(poses.azimuth, 20.0), torch.zeros_like(poses.azimuth)
+    torch.testing.assert_close(poses.rotation, camera.rotation(*given))
 
 
 def test_reconstruct_takes_bytes_of_any_size():

@@ -50,7 +50,7 @@ def yardstick(**changes):
 
 def lines(*records) -> list[list[str]]:
     """The cells of all tables of the page, without their heads."""
-    found = [line for line in study_table.markdown(TOY, records).splitlines() if line.startswith("| ")]
+    found = [line for line in study_table.markdown({TOY: records}).splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in found]
     return [line for line in cells if line[0] not in ("question", "---")]
 
@@ -60,7 +60,7 @@ def lines(*records) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def recorded():
-    return results.recorded("study")
+    return {table: results.recorded(table.name) for table in study.TABLES}
 
 
 def test_the_committed_page_is_what_the_command_writes(tmp_path, monkeypatch):
@@ -74,29 +74,29 @@ def test_the_committed_page_is_what_the_command_writes(tmp_path, monkeypatch):
 
 
 def test_every_recorded_row_is_a_row_of_the_study(recorded):
-    for one in recorded:
-        assert (one.experiment, one.kind) == ("study", "baseline" if one.variant in BASELINES else "model")
-        if one.kind == "model":
-            asked = study.TABLE.row(one.variant).settings
-            settings = known_settings(one.settings)
-            assert {name: settings[name] for name in asked} == asked, one.variant
+    for table, records in recorded.items():
+        for one in records:
+            assert (one.experiment, one.kind) == (table.name, "baseline" if one.variant in BASELINES else "model")
+            if one.kind == "model":
+                asked = table.row(one.variant).settings
+                settings = known_settings(one.settings)
+                assert {name: settings[name] for name in asked} == asked, one.variant
 
 
 def test_rows_differ_in_name_question_and_settings():
-    rows, base = study.TABLE.rows, resolve("laptop", device="cpu").settings
+    rows, base = [row for table in study.TABLES for row in table.rows], resolve("laptop", device="cpu").settings
     for words in ([row.name for row in rows], [row.question for row in rows]):
         assert len(set(words)) == len(words)
     made = [repr((row.settings_on(base), row.objects)) for row in rows]
     assert len(set(made)) == len(made) >= 5
-    assert rows[0].name == study.FIRST and rows[0].settings == study.TOGETHER
-    assert all("?" in row.question for row in rows) and study.TABLE.split == "val"
+    assert all("?" in row.question for row in rows) and all(table.split == "val" for table in study.TABLES)
 
 
 def test_profiles_laptop_and_night_are_rows_of_the_study():
     """So that the page has their measurement, and a run of the one is a run of the other."""
     laptop, night = resolve("laptop", device="cpu"), resolve("night", device="cpu")
-    assert study.TABLE.row("laptop").settings_on(laptop.settings) == laptop.settings
-    assert study.TABLE.row("night").settings_on(laptop.settings) == night.settings and len(night.seeds) == 3
+    assert study.NOW.row("laptop").settings_on(laptop.settings) == laptop.settings
+    assert study.NOW.row("night").settings_on(laptop.settings) == night.settings and len(night.seeds) == 3
 
 
 def test_what_the_summary_says_is_so(recorded):
@@ -130,7 +130,7 @@ def test_what_the_summary_says_is_so(recorded):
 
 
 def test_nothing_recorded_is_said():
-    assert "Nothing is recorded yet." in study_table.markdown(TOY, [])
+    assert "Nothing is recorded yet." in study_table.markdown({TOY: []})
     assert not lines()
 
 
@@ -139,15 +139,15 @@ def test_a_row_says_what_it_changes_and_how_it_compares():
     first, second, third, last = lines(yardstick(), row("8 objects"), finer, row("together"))
     assert first[:2] == ["As it stands?", "together"] and first[3] == "–"
     assert second[:2] == ["Do finer images pay?", "64 pixels: `image_size` 64 for 32"]
-    assert second[3:] == ["+1.00 [+1.00, +1.00]", "0.200", "0.81", "0.30", "0.60", "2.5", "0"]
+    assert second[3:] == ["+1.00 [+1.00, +1.00]", "–", "0.200", "0.81", "0.30", "0.60", "2.5", "0"]
     assert third[1] == "8 objects: at most 8 objects a category" and third[3] == "+0.00 [+0.00, +0.00]"
-    assert last[:2] == [study_table.NO_TRAINING, RETRIEVAL] and last[3:] == [third[3], "0.200", *["–"] * 5]
+    assert last[:2] == [study_table.NO_TRAINING, RETRIEVAL] and last[3:] == [third[3], "–", "0.200", *["–"] * 5]
 
 
 def test_many_changes_stand_below_the_table():
     made = row("many", settings={"image_size": 64, "steps": 8, "sigma": 2e-4, "candidates": 9})
     assert lines(row("together"), made)[1][1] == "many: 4 settings, listed below"
-    below = study_table.markdown(TOY, [row("together"), made]).split(":::")[2]
+    below = study_table.markdown({TOY: [row("together"), made]}).split(":::")[2]
     assert "*many*: " in below and "`steps` 8 for 4,000" in below and "`sigma` 0.0002 for 0.0001" in below
 
 
@@ -178,14 +178,14 @@ def test_a_profile_that_moved_on_shows():
 
 
 def test_data_sets_have_a_table_each():
-    page = study_table.markdown(TOY, [row("together", dataset="zoo"), row("together", dataset="procedural13")])
-    assert page.index("## procedural13") < page.index("## zoo") and page.count(":::{div}") == 2
-    assert "**Profile" not in page  # rows of the summary are missing
+    page = study_table.markdown({TOY: [row("together", dataset="zoo"), row("together", dataset="procedural13")]})
+    assert page.index("## A small study: procedural13") < page.index("## A small study: zoo")
+    assert page.count(":::{div}") == 2 and "**" not in page  # rows of the summary are missing
 
 
 def test_a_row_that_the_study_does_not_have_is_refused():
     with pytest.raises(MsrnError, match="unknown row '64 pixel' of study"):
-        study_table.markdown(TOY, [row("64 pixel")])
+        study_table.markdown({TOY: [row("64 pixel")]})
 
 
 # the commands
@@ -199,8 +199,12 @@ def test_record_asks_for_the_rows_of_the_study(monkeypatch):
     words = ["record", "--seeds", "0,2", "--budget", "90s", "--only", "laptop", "--only", "night"]
     done = CliRunner().invoke(study.cli, words)
     [(table, request, seconds, only)] = asked
-    assert done.output == "a line\n" and table is study.TABLE and (seconds, only) == (90, ("laptop", "night"))
+    assert done.output == "a line\n" and table is study.NOW and (seconds, only) == (90, ("laptop", "night"))
     assert (request.label, request.dataset, request.seeds) == ("laptop", "procedural13", (0, 2))
+    for words, expected in ((["--only", "together"], [(study.BEFORE, ("together",))]), ([], [(study.NOW, ())])):
+        asked.clear()
+        CliRunner().invoke(study.cli, ["record", *words])
+        assert [(table, only) for table, *_, only in asked] == expected
 
 
 @pytest.mark.parametrize(
