@@ -23,7 +23,7 @@ FILE = Path(__file__).with_name("bits.json")
 LIKE_LAPTOP = {
     "batches": "groups", "batch_size": 8, "azimuth_prior_weight": 2.0, "pose_prior_weight": 0.0, "decay_at": 0.8,
     "neighbor_scale": "own", "neighbor_samples": 1, "neighbor_prototypes": 1, "small_shape_code": 4,
-    "small_texture_code": 8,
+    "small_texture_code": 8, "decoders": "vertices", "pose_every": 4, "reach_weight": 10.0,
 }  # fmt: skip
 
 

@@ -330,7 +330,8 @@ def trained(kind, **changed):
     """A training at its end and the inputs of a ``kind`` of step that draws neighbours."""
     run, images = start(tiny_settings(**changed))
     train(run, images, LogLines())
-    step = next(i for i in range(run.step) if has_neighbors(i, run.settings) and is_pose_step(i, run.settings) == (kind == "pose"))
+    s = run.settings
+    step = next(i for i in range(run.step) if has_neighbors(i, s) and is_pose_step(i, s) == (kind == "pose"))
     return run, images.inputs(run.seed, step)
 
 
