@@ -63,11 +63,8 @@ def encoder(s: Settings) -> nn.Module:
 
 
 class ShapeDecoder(nn.Module):
-    """D_s of Eq. 6: the displacement of every vertex of the ellipsoid, given the code.
-
-    The first layer adds a linear map of the vertex to a linear map of the code; the last starts at zero, so that the
-    first mesh is the ellipsoid itself.
-    """
+    """D_s of Eq. 6, one perceptron for all vertices: linear maps of vertex and code, added, and what follows. Its last
+    layer starts at zero, so that the first mesh is the ellipsoid itself."""
 
     def __init__(self, code: int, hidden: int):
         super().__init__()

@@ -44,8 +44,10 @@ class Settings(BaseModel):
     shape_hidden: int = _setting(512, "3", ge=16, le=2048)
     """Width of the multilayer perceptron D_s of Eq. 6."""
     decoders: Literal["unicorn", "vertices"] = _setting("unicorn", "3")
-    """D_s and D_t of Eqs 4 and 6: one perceptron for all vertices and a convolutional texture map, as in ``unicorn``, or
-    two perceptrons with an output for each coordinate and colour of each vertex (``vertices``)."""
+    """D_s and D_t of Eqs 4 and 6: one perceptron for all vertices and a convolutional texture map (``unicorn``), or two
+    perceptrons with an output for each coordinate and colour of each vertex (``vertices``).
+
+    Choice: the paper gives no architecture; Unicorn's. With outputs for every vertex a step costs far less."""
     texture_size: int = _setting(64, "3", ge=8, le=256)
     """Side of the texture map T of Eq. 4, in texels (a power of two).
 

@@ -9,11 +9,11 @@ very tensors, forward and backward. Medians over rounds; with several numbers of
 
     floor = multiply-adds of the networks / rate of a matrix product  +  (pixel, face) pairs x cost of a pair
 
-The product is as large as one of a shape decoder that goes vertex by vertex, and runs on the same threads. Pairs are those within the
-renderer's cut-off, and their cost is that of the renderer alone on the scenes of the step. Helpers are what the method
-adds beside networks and renderer: affinity loss, neighbour selection, IoU gating and the memory, k-means spread over
-its epoch, the log. Next to other work the wall says little; then compare processor time, which is taken throughout (of
-all threads together, waiting for each other included).
+The product is as large as one of a shape decoder that goes vertex by vertex, and runs on the same threads. Pairs are
+those within the renderer's cut-off, and their cost is that of the renderer alone on the scenes of the step. Helpers are
+what the method adds beside networks and renderer: affinity loss, neighbour selection, IoU gating and the memory,
+k-means spread over its epoch, the log. Next to other work the wall says little; then compare processor time, which is
+taken throughout (of all threads together, waiting for each other included).
 """
 
 import argparse
