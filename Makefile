@@ -19,7 +19,7 @@ help: ## this list
 
 env: $(INSTALLED) ## the environment, in .venv (1 to 3 minutes and 6 GB, once)
 
-table%: $(INSTALLED) ## a table into runs/, such as table8 (a quarter of an hour on two cores, once; table7 half an hour)
+table%: $(INSTALLED) ## a table into runs/, such as table8 (ten minutes on two cores, once; table7 half an hour)
 	$(BIN)/msrn run $@ --profile "$(PROFILE)" --device "$(DEVICE)"
 
 test: $(INSTALLED) ## ruff and all tests, the notebooks at profile smoke and the book among them (minutes)
