@@ -178,17 +178,16 @@ class MSRN(nn.Module):
         self.probability_head = mlp([FEATURES, 128, 128, k], zero=False)
         self.angle_head = mlp([FEATURES, 128, 128, k], zero=True)
         self.translation_head = mlp([FEATURES, 128, 128, 3 * k], zero=True)
+        self._register_mesh(s)
         if s.decoders == "vertices":
-            vertices = 10 * 4**s.mesh_level + 2
-            self.shape_decoder = VertexDecoder(s.shape_code, s.shape_hidden, vertices)
-            self.texture_decoder = VertexDecoder(s.texture_code, s.shape_hidden, vertices)
+            self.shape_decoder = VertexDecoder(s.shape_code, s.shape_hidden, len(self.sphere))
+            self.texture_decoder = VertexDecoder(s.texture_code, s.shape_hidden, len(self.sphere))
         else:
             self.shape_decoder = ShapeDecoder(s.shape_code, s.shape_hidden)
             self.texture_decoder = TextureDecoder(s.texture_code, s.texture_size, s.texture_channels)
         self.compensation = FeatureCompensation(s.shape_code)
         sizes = categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first
         self.bank = MemoryBank(*sizes, seed=torch.initial_seed())  # noise of the training's seed, as the weights are
-        self._register_mesh(s)
         self.register_buffer("live_shape", torch.ones(s.shape_code))
         self.register_buffer("live_texture", torch.ones(s.texture_code))
         self.open_codes(False)

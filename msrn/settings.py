@@ -217,7 +217,7 @@ class Settings(BaseModel):
     """Weight of the mean squared distance, in halves of an image, from bare pixels of the object to the mesh.
 
     Choice: not in the paper, so off. Eq. 41 asks for the same and moves only vertices that already touch the pixel."""
-    pose_every: int = _setting(2, "3.4", "absent", ge=1)
+    pose_every: int = _setting(2, "3.4", "absent", ge=2)
     """A pose step every so many steps; the others are shape steps.
 
     Choice: two, so that they alternate, as in Unicorn. Azimuths that were found before training need fewer."""

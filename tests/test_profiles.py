@@ -153,6 +153,7 @@ def test_unknown_and_wrong_settings():
     refused(lambda: profiles.make_settings({"image_size": 32}), "image_size = 32", "resnet18")
     refused(lambda: profiles.make_settings({"image_size": 40}), "image_size = 40", "multiple of 16")
     refused(lambda: profiles.make_settings({"texture_size": 48}), "texture_size = 48", "power of two")
+    refused(lambda: profiles.make_settings({"pose_every": 1}), "pose_every = 1", "greater than or equal to 2")
     refused(lambda: profiles.make_settings({"ellipsoid": [0.4, 0, 0.3]}), "ellipsoid")
 
 

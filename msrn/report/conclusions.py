@@ -16,7 +16,7 @@ from msrn.report.words import many, mean_of
 from msrn.store.results import Record
 
 LEARNED_MASK_IOU = 0.7
-LEARNED_DIRECTION = 0.4  # pose consistency up to half turns
+LEARNED_DIRECTION = 0.4  # pose consistency, be it up to half turns
 
 
 def show(result: Result) -> HTML:
@@ -94,10 +94,10 @@ def _silhouettes(ours: Sequence[Record], name: str) -> str:
 
 
 def _directions(ours: Sequence[Record], categories: Sequence[str]) -> str:
-    values = {name: mean_of(ours, f"pose_m2.category.{name}") for name in categories}
+    values = {name: max(mean_of(ours, f"pose_{m}.category.{name}") for m in ("m1", "m2")) for name in categories}
     known, unknown = (
         ", ".join(f"{name} {value:.2f}" for name, value in values.items() if (value >= LEARNED_DIRECTION) == learned)
         for learned in (True, False)
     )
-    rule = f"Directions up to a half turn (m = 2, at least {LEARNED_DIRECTION})"
+    rule = f"Directions, be it up to a half turn (m = 1 or m = 2, at least {LEARNED_DIRECTION})"
     return f"{rule}: learned for {known or 'no category'}; not for {unknown or 'none'}."
