@@ -116,7 +116,7 @@ def test_a_profile_file_that_inherits_is_whole(opening, tmp_path):
     given = ["-f", str(paths.PARAMS / "night.yaml"), "-p", "image_size", "16"]
     subprocess.run([*PAPERMILL, str(opening), str(tmp_path / "out.ipynb"), *given], cwd=tmp_path, check=True)
     shown = words(read(tmp_path / "out.ipynb"))
-    assert "Profile night with image_size 16" in shown and "20,000 steps of 16 images" in shown and "3 seeds" in shown
+    assert "Profile night with image_size 16" in shown and "40,000 steps of 16 images" in shown and "3 seeds" in shown
 
 
 def test_an_unknown_parameter_is_refused_with_the_nearest(tmp_path):
