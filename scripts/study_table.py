@@ -39,8 +39,8 @@ The last table changes the profile as it was. All rows are scored on the val spl
 training nor in Table 8. CD and F-score are those of Table 8, with 95 % intervals; *per axis* is CD where each axis
 may be scaled by itself. Differences are paired by object, over the seeds of both rows. An interval of one seed says
 nothing of another seed. IoU of masks and pose consistency are over all images; m=2 forgives half turns. Core minutes
-are processor time of a training run on a CPU, and compare roughly. Meshes fitted to all masks show what masks tell
-under this renderer; they are no strict bound.
+are processor time of a training run on a CPU, and compare roughly. The hull of all masks shows what masks tell; it is
+no strict bound. Rows of the last table were measured by an earlier protocol, in which inner faces count too.
 
 ```
 python scripts/study.py record --only "laptop, reach off"   # a row anew, or one that is missing

@@ -4,8 +4,9 @@ import time
 from collections.abc import Sequence
 
 from msrn import paths
-from msrn.baselines import lookup, silhouettes
+from msrn.baselines import lookup
 from msrn.baselines.baseline import Baseline, Given
+from msrn.baselines.carved_hull import carved_hulls
 from msrn.baselines.mean_shape import mean_shape
 from msrn.data import cameras_known
 from msrn.errors import MsrnError
@@ -16,7 +17,7 @@ from msrn.store.results import Record
 
 __all__ = ["BASELINES", "Baseline", "Given", "possible", "score"]
 
-FITTED = "fitted to all its masks, poses known"
+HULL = "hull of all its masks, poses known"
 BASELINES = {  # in the order of the tables
     "starting ellipsoid": Baseline(
         lookup.ellipsoid, lambda inputs: [inputs.settings.ellipsoid, inputs.settings.mesh_level]
@@ -25,18 +26,13 @@ BASELINES = {  # in the order of the tables
     "random object, category known": Baseline(lookup.random_object, lambda inputs: [inputs.train.fingerprint]),
     "retrieval, category known": Baseline(lookup.similar_object_of_category, Given.features_depend),
     "retrieval": Baseline(lookup.similar_object, Given.features_depend),
-    FITTED: Baseline(
-        silhouettes.fitted_meshes,
-        lambda inputs: [getattr(inputs.settings, name) for name in silhouettes.SETTINGS],
-        silhouettes.SETTINGS,
-    ),
+    HULL: Baseline(carved_hulls, lambda inputs: []),
 }
 
 
 def possible(inputs: Given) -> list[str]:
-    """The names of those that there can be: meshes are fitted to masks only where all cameras are known."""
-    fitting = cameras_known(inputs.test.name) and not inputs.quick
-    return [name for name in BASELINES if fitting or name != FITTED]
+    """The names of those that there can be: a hull is carved only where all cameras are known."""
+    return [name for name in BASELINES if name != HULL or cameras_known(inputs.test.name)]
 
 
 def score(name: str, inputs: Given, label: Label, recorded: Sequence[Record] = ()) -> Record:
@@ -44,7 +40,7 @@ def score(name: str, inputs: Given, label: Label, recorded: Sequence[Record] = (
     if name not in possible(inputs):
         names = ", ".join(possible(inputs))
         raise MsrnError(f"{name}: no row of {inputs.test.name} at profile {label.profile}: expected one of {names}")
-    meshes, depends, _ = BASELINES[name]
+    meshes, depends = BASELINES[name]
     label, test, points, start = label._replace(row=name), inputs.test, inputs.settings.eval_points, time.perf_counter()
     evaluation = scoring.evaluation_digest(test, points, meshes.__module__, name, *depends(inputs))
     file = paths.runs_folder() / "baselines" / f"{name.replace(' ', '_')}-{evaluation}.json"

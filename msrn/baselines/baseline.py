@@ -23,12 +23,16 @@ class Given:
     weights: Mapping[str, str] = field(default_factory=dict)  # files of networks that no package carries
     device: str = "cpu"
     progress: bool = False
-    quick: bool = False  # at profile smoke, of whose minute fitting meshes to masks would take half
 
     @property
     def index(self) -> np.ndarray:
         """The images to answer, (M,)."""
         return self.test.evaluation_index
+
+    @property
+    def names(self) -> np.ndarray:
+        """Their objects, (M,)."""
+        return self.test.object_id[self.index]
 
     @property
     def category(self) -> np.ndarray:
@@ -59,4 +63,3 @@ class Baseline(NamedTuple):
 
     meshes: Callable[[Given], Sequence[Mesh]]  # one for each of ``Given.index``
     depends: Callable[[Given], list[Any]]  # all that they depend on besides the test split and the code
-    settings: tuple[str, ...] = ()  # a recorded row stands beside networks of the same ones only

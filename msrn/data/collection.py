@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from msrn.data.outer_surface import sample_outer_surface
 from msrn.data.surface import sample_surface
 from msrn.errors import MsrnError, did_you_mean
 
@@ -25,6 +26,10 @@ class GroundTruth:
     def points(self, count: int, seed: int) -> np.ndarray:
         """Points (P, 3) float32 on the surface, P = ``count``, uniform by area."""
         return sample_surface(self.vertices, self.faces, count, seed).astype(np.float32)
+
+    def outer_points(self, count: int, seed: int) -> np.ndarray:
+        """The same on the part of the surface that can be seen from outside."""
+        return sample_outer_surface(self.vertices, self.faces, count, seed).astype(np.float32)
 
 
 class Truth(Protocol):

@@ -11,14 +11,23 @@ def sample_surface(vertices: np.ndarray, faces: np.ndarray, count: int, seed: in
 
     Faces without area are never drawn; a mesh of no others is refused.
     """
+    return sample_faces(vertices, faces, count, seed)[0]
+
+
+def sample_faces(
+    vertices: np.ndarray, faces: np.ndarray, count: int, seed: int | list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The points of ``sample_surface``, and the face (P,) on which each lies."""
     vertices, faces = check_mesh(vertices, faces)
     if count < 1:
         raise MsrnError(f"sample_surface: count = {count}: expected at least 1 point")
     mesh = Trimesh(vertices, faces, process=False)
-    mesh.update_faces(mesh.area_faces > 0)
-    if not len(mesh.faces):
+    wide = np.flatnonzero(mesh.area_faces > 0)
+    if not len(wide):
         raise MsrnError(f"mesh of {len(faces)} faces without any area: expected a surface to sample points on")
-    return np.asarray(sample.sample_surface(mesh, count, seed=seed)[0])
+    mesh.update_faces(wide)
+    points, face = sample.sample_surface(mesh, count, seed=seed)
+    return np.asarray(points), wide[face]
 
 
 def check_points(points: np.ndarray, name: str) -> np.ndarray:

@@ -22,8 +22,11 @@ from msrn.render import soft_rasterize
 BATCH = 96
 TURNS = (1, 2, 4)  # pose consistency forgives a constant; at 2 half turns too, at 4 quarter turns
 POSE_UNIT = "resultant length of {} x (predicted - true azimuth) of a category, mean, 0 to 1"
+SECTORS = 24  # of the circle, in maps from true to predicted azimuths
+LOST = 0.1  # mask IoU below which a mesh has left its object
 IMAGE_UNITS = {
     "mask_iou": "mean over all test images of a category, then over categories, 0 to 1",
+    "lost": f"share of test images whose mask IoU is below {LOST}, mean over categories, 0 to 1",
     **{f"pose_m{m}": POSE_UNIT.format(m) for m in TURNS},
 }
 
@@ -89,11 +92,31 @@ def _fit(shapes: Reconstruction, masks: np.ndarray | None, network: MSRN) -> np.
     return mask_iou((alpha > 0.5).cpu().numpy(), true.numpy())
 
 
+def azimuth_maps(views: Predictions, test: ImageCollection) -> dict[str, list[int]]:
+    """Test images of each category by true and predicted azimuth: counts in SECTORS x SECTORS, a true sector a row.
+
+    Sector k is centred on k * 360 / SECTORS degrees. What a category takes for its front is its own choice.
+    """
+    true, predicted = (
+        np.round(np.asarray(azimuth, np.float64) * SECTORS / 360).astype(int) % SECTORS
+        for azimuth in (test.true_pose()[:, 0], views.azimuth)
+    )
+    maps = {}
+    for term in np.unique(test.category):
+        mine = test.category == term
+        counts = np.bincount(true[mine] * SECTORS + predicted[mine], minlength=SECTORS**2)
+        maps[f"azimuth.{test.categories[term]}"] = counts.tolist()
+    return maps
+
+
 def image_metrics(views: Predictions, test: ImageCollection) -> dict[str, float]:
-    """Mask IoU and pose consistency over all test images: their macro means, and by category."""
+    """Mask IoU, the share of lost images and pose consistency over all test images: macro means, and by category."""
     true = test.true_pose()[:, 0]
     rows = {test.categories[term]: np.flatnonzero(test.category == term) for term in np.unique(test.category)}
-    measures = {"mask_iou": lambda where: float(views.mask_iou[where].mean())}
+    measures = {
+        "mask_iou": lambda where: float(views.mask_iou[where].mean()),
+        "lost": lambda where: float(np.where(np.isnan(views.mask_iou), np.nan, views.mask_iou < LOST)[where].mean()),
+    }
     for m in TURNS:
         measures[f"pose_m{m}"] = lambda where, m=m: pose_consistency(views.azimuth[where], true[where], m)
     flat = {}

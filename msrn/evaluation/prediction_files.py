@@ -107,10 +107,10 @@ def frame_warning(predicted: Predicted, collection: ImageCollection) -> str:
         vertices = surface if isinstance(surface, np.ndarray) else surface[0]
         low, high = vertices.min(0), vertices.max(0)
         far.append(np.abs(low + high).max() / 2 > FAR * (high - low).max())
-        points, _ = surface_points(surface, SAMPLE_POINTS, 0)
+        points = surface_points(surface, SAMPLE_POINTS, 0)[0]
         spread = np.linalg.svd(points - points.mean(0), compute_uv=False)
         flat.append(spread[2] < FLAT * spread[0])
-        truth = collection.ground_truth(collection.object_id[predicted.indices[row]]).points(SAMPLE_POINTS, 0)
+        truth = collection.ground_truth(collection.object_id[predicted.indices[row]]).outer_points(SAMPLE_POINTS, 0)
         turns = [points @ np.linalg.matrix_power(Z_UP, quarters) for quarters in range(4)]
         turns = [search_rotation(cloud, truth, cloud).apply(cloud) for cloud in turns]
         cd.append([nearest_distances(cloud, truth).chamfer_l1() for cloud in turns])

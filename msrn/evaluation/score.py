@@ -12,9 +12,9 @@ import numpy as np
 
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
-from msrn.evaluation.inference import IMAGE_UNITS, TURNS, image_metrics, predict
+from msrn.evaluation.inference import IMAGE_UNITS, TURNS, azimuth_maps, image_metrics, predict
 from msrn.evaluation.prediction_files import Predicted
-from msrn.evaluation.protocol import UNITS, ObjectMetrics, evaluate_meshes
+from msrn.evaluation.protocol import HEADLINES, UNITS, VERSION, ObjectMetrics, evaluate_meshes
 from msrn.settings import Settings
 from msrn.store import results
 from msrn.store.digest import code_digest, digest_of
@@ -53,6 +53,7 @@ def score_run(run: Run, label: Label, test: ImageCollection, progress: bool = Tr
     record = record_of(shape, test, label, "model", run.settings, evaluation, start, **changes)
     record.metrics.update(image_metrics(views, test))
     record.units.update(IMAGE_UNITS)
+    record.curves.update(azimuth_maps(views, test))
     record.objects["mask_iou"] = [fit[name] for name in record.objects["object_id"]]
     run.write_result(results.to_json(record))
     return record
@@ -87,7 +88,7 @@ def record_of(
     **changes: Any,
 ) -> Record:
     """The record of an evaluation that began at ``start``: of shapes that were not trained, but for ``changes``."""
-    ids, category, cd = shape.per_object("cd")
+    ids, category, _ = shape.per_object("cd")
     values = {
         "experiment": label.exhibit,
         "variant": label.row,
@@ -98,14 +99,14 @@ def record_of(
         "seed": SEED,
         "settings": settings.model_dump(mode="json"),
         "metrics": shape.summary(test.categories),
-        "units": dict(UNITS),
+        "units": {**UNITS, **{f"{metric}_axes": f"{unit}; each axis scaled" for metric, unit in UNITS.items()}},
         "objects": {
             "object_id": ids.tolist(),
             "category": [test.categories[term] for term in category],
-            "cd": cd.tolist(),
-            "f": shape.per_object("f")[2].tolist(),
+            **{f"{m}{end}": shape.per_object(m, of)[2].tolist() for m in ("cd", "f") for end, of in HEADLINES.items()},
         },
         "points": shape.points,
+        "protocol": VERSION,
         "n_objects": len(ids),
         "n_images": 0,
         "features": settings.features,
@@ -132,7 +133,7 @@ def joined(records: Sequence[Record]) -> Record:
     first = records[0]
     objects = {key: [entry for record in records for entry in record.objects[key]] for key in first.objects}
     metrics = {key: value for record in records for key, value in record.metrics.items() if ".category." in key}
-    for metric in ("cd", "f", "mask_iou", *(f"pose_m{m}" for m in TURNS)):
+    for metric in ("cd", "cd_axes", "f", "f_axes", "mask_iou", "lost", *(f"pose_m{m}" for m in TURNS)):
         values = [value for key, value in metrics.items() if key.startswith(f"{metric}.category.")]
         metrics |= {metric: float(np.mean(values))} if values else {}
     cpu = [record.train_cpu_seconds for record in records]
@@ -140,6 +141,7 @@ def joined(records: Sequence[Record]) -> Record:
         update={
             "metrics": metrics,
             "objects": objects,
+            "curves": {key: counts for record in records for key, counts in record.curves.items()},
             "fingerprint": digest_of(*(record.fingerprint for record in records)),
             "evaluation": digest_of(*(record.evaluation for record in records)),
             "train_cpu_seconds": None if None in cpu else sum(cpu),

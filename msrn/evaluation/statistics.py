@@ -31,7 +31,9 @@ class Metric(NamedTuple):
 
 METRICS = {
     "cd": Metric("Chamfer distance ↓", "CD", 2, True),
+    "cd_axes": Metric("CD per axis ↓", "CD per axis", 2, True),
     "f": Metric("F-score@0.01 ↑", "F", 3, False),
+    "f_axes": Metric("F per axis ↑", "F per axis", 3, False),
     "iou3d": Metric("3D IoU ↑ [%]", "3D IoU", 1, False),
     "iou": Metric("mask IoU ↑", "IoU", 3, False),
 }

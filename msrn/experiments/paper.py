@@ -85,7 +85,8 @@ _TABLES = {
         Row("w/o FC", {"cd": 1.84, "f": 0.352}, {"feature_compensation": False}),
         Row("w/o NC", {"cd": 3.81, "f": 0.160}, {"neighbor_consistency": False}),
         Row("M-SRN", {"cd": 1.61, "f": 0.365}, {}),
-    ), (Beats("M-SRN", "w/o FC"), Beats("M-SRN", "w/o NC"), Between("w/o FC", "M-SRN", "w/o NC"))),
+    ), (Beats("M-SRN", "w/o FC"), Beats("M-SRN", "w/o NC"), Between("w/o FC", "M-SRN", "w/o NC")),
+        yardsticks=(Row("M-SRN, poses known", settings={"azimuths": "known"}),)),
     "table9": Table("4.5.1", "Selection of neighbours on Pascal3D+", "pascal3d", (
         Row("M-SRN/Un", {"cd": 4.55, "f": 0.145}),
         Row("M-SRN/SC", {"cd": 3.68, "f": 0.163}),

@@ -31,7 +31,8 @@ def record_table(
     """Do what fits into ``seconds`` of a table's rows and seeds, or of the rows ``only``; a line for each result that
     was written and one on what is left."""
     experiment = Experiment(table, request, progress, time.monotonic() + seconds)
-    rows = [table.row(name) for name in only if name not in baselines.BASELINES] if only else table.trained
+    whole = *table.trained, *table.yardsticks
+    rows = [table.row(name) for name in only if name not in baselines.BASELINES] if only else whole
     for row in rows:  # refused before any work
         if not row.trained:
             how = f'msrn score FOLDER --as "{row.name}" --table {table.name} scores its predictions'

@@ -28,7 +28,7 @@ class Group:
     table: Table
     trained: dict[str, list[Record]]  # of each trained row, by seed
     rows: dict[str, list[Record]]  # of every row, none where it is not recorded; quoted ones from files
-    baselines: list[Record]  # in the order of ``BASELINES``
+    yardsticks: dict[str, list[Record]]  # trained ones, then baselines in the order of ``BASELINES``
 
     @property
     def models(self) -> list[Record]:
@@ -59,7 +59,7 @@ class Group:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        return judge(self.table.claims, self.table.metrics, self.rows, self.table.printed)
+        return judge(self.table.claims, self.table.measured, self.rows, self.table.printed)
 
     def follows(self, request: Request) -> bool:
         """Whether it was made with the settings that a request has now."""
@@ -81,7 +81,7 @@ def groups(
     for record in records:
         same_scope = TABLES.get(record.experiment, table).scope == table.scope
         if record.kind == "model" and dataset in (None, record.dataset) and same_scope:
-            key = record.dataset, record.fingerprint, record.profile, record.points
+            key = *record.measured_on, record.profile
             alike.setdefault(digest_of(*key, _shared(record.settings, record.masks, table)), []).append(record)
     every = [group for models in alike.values() if (group := _group(table, models, records))]
     own = [
@@ -105,25 +105,21 @@ def best(candidates: Sequence[Group]) -> Group | None:
 
 
 def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) -> Group | None:
-    """With baselines and predictions from files on the same objects, at as many points; of a name that of the own
-    profile before others. A baseline that depends on settings is only that of the same ones."""
+    """With baselines and predictions from files that were measured alike; of a name that of the own profile before
+    others."""
     name, dataset = models[0].profile, models[0].dataset
     neutral = resolve(name, dataset, device="cpu").settings if name in profiles() else Settings()
     trained = {row.name: _of_row(row, table, models, neutral) for row in table.trained}
     if not any(trained.values()):
         return None
     one = next(record for row in trained.values() for record in row)
-    where, settings = (one.dataset, one.fingerprint, one.points), known_settings(one.settings)
-    near = [record for record in records if (record.dataset, record.fingerprint, record.points) == where]
+    near = [record for record in records if record.measured_on == one.measured_on]
     near.sort(key=lambda record: record.profile == one.profile)  # the last of a name stays
     files = {record.variant: [record] for record in near if (record.kind, record.experiment) == ("files", table.name)}
     rows = {row.name: trained.get(row.name) or files.get(row.name, []) for row in table.rows}
-    baselines = []
-    for name, baseline in BASELINES.items():
-        same = {key: settings[key] for key in baseline.settings}.items()
-        mine = [r for r in near if (r.kind, r.variant) == ("baseline", name) and r.settings.items() >= same]
-        baselines += mine[-1:]
-    return Group(table, trained, rows, baselines)
+    yardsticks = {row.name: _of_row(row, table, models, neutral) for row in table.yardsticks}
+    yardsticks |= {n: [r for r in near if (r.kind, r.variant) == ("baseline", n)][-1:] for n in BASELINES}
+    return Group(table, trained, rows, {row: known for row, known in yardsticks.items() if known})
 
 
 def _of_row(row: Row, table: Table, models: Sequence[Record], neutral: Settings) -> list[Record]:

@@ -24,7 +24,6 @@ from msrn.evaluation import score
 from msrn.evaluation.score import Label
 from msrn.experiments.recorded import pool
 from msrn.experiments.table import Row, Table
-from msrn.experiments.verdicts import says_nothing
 from msrn.foreground import cue_check
 from msrn.foreground.pipeline import Foreground
 from msrn.neighbors.azimuths import stored_azimuths
@@ -55,8 +54,8 @@ class Experiment:
 
     def given(self, job: "Job") -> Given:
         """What baselines see of a job; its features are those of the candidates."""
-        request, quick = self.request, says_nothing(self.request.profile)
-        return Given(job.test, job.train, job.settings, request.weights, request.device, self.progress, quick)
+        request = self.request
+        return Given(job.test, job.train, job.settings, request.weights, request.device, self.progress)
 
     def label(self, row: str) -> Label:
         return Label(self.table.name, row, self.request.label)
@@ -132,6 +131,11 @@ class Result:
     def of(self, name: str) -> list[Outcome]:
         """The outcomes of a row, one a seed; none for a quoted row."""
         return [outcome for outcome in self.outcomes if outcome.row.name == name]
+
+    @property
+    def yardsticks(self) -> dict[str, list[Record]]:
+        """What stands beside the rows and no method may know."""
+        return {record.variant: [record] for record in self.baselines}
 
     @property
     def rows(self) -> dict[str, list[Record]]:

@@ -65,6 +65,7 @@ class Table:
     category: str = ""
     ours: str = "M-SRN"  # the row of the whole method
     note: str = ""  # on what is printed, such as what cannot be read
+    yardsticks: tuple[Row, ...] = ()  # trained with what no method may know; recorded, and no row of a run
     split: str = "test"
     name: str = ""  # such as table8
 
@@ -78,9 +79,16 @@ class Table:
         return self.category, bool(self.categories)
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """Its metrics; after CD, or where there is none F, the same where each axis may be scaled by itself."""
+        both = next((metric for metric in self.metrics if f"{metric}_axes" in METRICS), None)
+        pairs = ((metric, f"{metric}_axes") if metric == both else (metric,) for metric in self.metrics)
+        return tuple(name for pair in pairs for name in pair)
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         of_categories = tuple(Column(self.metrics[0], category) for category in self.categories)
-        return of_categories or tuple(Column(metric) for metric in self.metrics)
+        return of_categories or tuple(Column(metric) for metric in self.measured)
 
     @property
     def trained(self) -> tuple[Row, ...]:
@@ -94,10 +102,10 @@ class Table:
     @property
     def changed(self) -> frozenset[str]:
         """The settings that tell its trained rows apart."""
-        return frozenset(name for row in self.trained for name in row.settings)
+        return frozenset(name for row in (*self.trained, *self.yardsticks) for name in row.settings)
 
     def row(self, name: str) -> Row:
-        rows = {row.name: row for row in self.rows}
+        rows = {row.name: row for row in (*self.rows, *self.yardsticks)}
         if name not in rows:
             near = did_you_mean(name, rows)
             raise MsrnError(f"unknown row {name!r} of {self.name}{near}: expected one of {', '.join(rows)}")

@@ -7,9 +7,9 @@ import numpy as np
 from IPython.display import HTML
 
 from msrn.evaluation.diagnosis import diagnose
-from msrn.evaluation.inference import TURNS
-from msrn.evaluation.protocol import ALIGNMENTS
-from msrn.evaluation.statistics import signed
+from msrn.evaluation.inference import LOST, TURNS
+from msrn.evaluation.protocol import ALIGNMENTS, ALL_FACES
+from msrn.evaluation.statistics import METRICS, signed
 from msrn.experiments import recorded
 from msrn.experiments.runner import WHOLE, Experiment, Result, job_of, neighbors_of
 from msrn.experiments.table import Table
@@ -17,9 +17,13 @@ from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of, two_decimals
 from msrn.store.results import Record
 
-ALIGNMENT_TITLES = "none", "rigid ICP", "turn search", "search + ICP (headline)", "+ scale of each axis"
+ALIGNMENT_TITLES = (
+    "none", "rigid ICP", "turn search", "search + ICP (headline)", "+ scale of each axis (per axis)",
+    "headline, inner faces too",
+)  # fmt: skip
 MOST_IMAGES = 50_000  # beyond, candidates are not searched for a page
 SHARE, PLAIN = "{:.0%}", "{:.2f}"
+BOTH = "cd", "cd_axes"
 LINES = {  # measure of a diagnosis -> name, what it is, format
     "chosen": ("candidates chosen", "their code falls to the same prototype", SHARE),
     "same_category": ("… of the image's category", "chance: of all candidates", SHARE),
@@ -40,27 +44,28 @@ LINES = {  # measure of a diagnosis -> name, what it is, format
 
 def learned_table(result: Result) -> HTML:
     """Mask IoU and pose consistency on all test views, per row: over all categories, and m = 2 in each."""
-    columns = {"mask_iou": "mask IoU", **{f"pose_m{m}": f"pose, m = {m}" for m in TURNS}}
+    columns = {"mask_iou": "mask IoU", "lost": "lost", **{f"pose_m{m}": f"pose, m = {m}" for m in TURNS}}
     columns |= {f"pose_m2.category.{name}": f"{name}, m = 2" for name in categories_of(result)}
     note = (
-        "Pose consistency is the resultant length of m × (predicted − true azimuth): 1 is right up to a constant turn, "
-        "0 is random; m = 2 forgives half turns (front for back), m = 4 quarter turns."
+        f"Lost: the share of images whose mask IoU is below {LOST}. Pose consistency is the resultant length of "
+        "m × (predicted − true azimuth): 1 is right up to a constant turn, 0 is random; m = 2 forgives half turns "
+        "(front for back), m = 4 quarter turns."
     )
     return _table(result, "What the networks learned: all test views", columns, note, baselines=False)
 
 
 def category_table(result: Result) -> HTML:
-    """CD in each category, for every row."""
+    """CD in each category, for every row, and per axis."""
     names = categories_of(result)
     columns = {f"cd.category.{name}": name for name in names} | {"cd": "macro mean", "cd.micro": "mean over objects"}
     counts = Counter(result.outcomes[0].record.objects["category"])
-    note = "Test objects: " + ", ".join(f"{name} {counts[name]}" for name in names) + "."
+    note = "In brackets: each axis scaled. Test objects: " + ", ".join(f"{name} {counts[name]}" for name in names) + "."
     return _table(result, "Chamfer distance by category", columns, note)
 
 
 def alignment_table(result: Result) -> HTML:
     """CD under every alignment, and Eq. 46's own value."""
-    columns = {f"cd.{name}": title for name, title in zip(ALIGNMENTS, ALIGNMENT_TITLES, strict=True)}
+    columns = {f"cd.{name}": title for name, title in zip((*ALIGNMENTS, ALL_FACES), ALIGNMENT_TITLES, strict=True)}
     note = (
         "Macro means. The last column is Eq. 46 as printed, after the headline alignment: a sum of squared distances "
         f"over {result.request.settings.eval_points:,} points of each surface, with the longest true edge = 1."
@@ -76,9 +81,16 @@ def categories_of(result: Result) -> list[str]:
 def _table(result: Result, caption: str, columns: Mapping[str, str], note: str, baselines: bool = True) -> HTML:
     """A line for each row that was measured; ``columns`` gives the metrics their titles."""
     rows = {name: records for name, records in result.rows.items() if records}
-    rows |= {record.variant: [record] for record in result.baselines if baselines}
-    lines = [[name, *(two_decimals(mean_of(records, key)) for key in columns)] for name, records in rows.items()]
+    rows |= result.yardsticks if baselines else {}
+    lines = [[name, *(_cell(records, key) for key in columns)] for name, records in rows.items()]
     return HTML(plain_html(caption, ["", *columns.values()], lines, note))
+
+
+def _cell(records: Sequence[Record], key: str) -> str:
+    """A mean over seeds, with that per axis in brackets where there is one."""
+    metric, _, place = key.partition(".")
+    axes = mean_of(records, ".".join(filter(None, [f"{metric}_axes", place])))
+    return f"{two_decimals(mean_of(records, key))}{'' if np.isnan(axes) else f' [{axes:.2f}]'}"
 
 
 def diagnosis_table(result: Result) -> HTML:
@@ -108,16 +120,16 @@ def seeds_table(table: Table, records: Sequence[Record]) -> HTML:
     """For each claim of recorded results, its effect beside the spread between seeds."""
     lines = []
     for group in recorded.groups(table, records):
-        parts = {(p.first, p.second): p for v in group.verdicts for p in v.parts if p.metric == "cd"}
+        parts = {(p.metric, p.first, p.second): p for v in group.verdicts for p in v.parts if p.metric in BOTH}
         for part in (part for part in parts.values() if len(part.per_seed) > 1):
             spread, effect = float(np.std(part.per_seed, ddof=1)), part.measured
             ratio = f"{abs(effect.mean) / spread:.1f}" if spread > 0 else "–"
             by_seed = ", ".join(signed(value, "cd") for value in part.per_seed)
-            title = f"{group.title}: {part.first} − {part.second}"
+            title = f"{group.title}, {METRICS[part.metric].short}: {part.first} − {part.second}"
             lines.append([title, effect.text("cd", sign=True), f"{spread:.2f}", ratio, by_seed])
     if not lines:
         return HTML(note_html("Seeds cannot be compared yet: no row is recorded with two of them."))
-    header = ["", "CD difference", "spread of seeds", "effect over spread", "by seed"]
+    header = ["", "difference", "spread of seeds", "effect over spread", "by seed"]
     note = (
         "Difference: with its 95 % interval over objects, seeds averaged. Spread: the standard deviation of the "
         "difference between seeds; an effect no larger than that may turn with the next seed."

@@ -9,7 +9,7 @@ from msrn.evaluation.statistics import METRICS, difference, signed
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Result
 from msrn.experiments.table import Table
-from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, Verdict, judge, says_nothing
+from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, Rows, Verdict, judge, says_nothing
 from msrn.report.breakdown import categories_of
 from msrn.report.recorded_tables import best_groups
 from msrn.report.words import many, mean_of
@@ -39,8 +39,9 @@ def conclusions(result: Result) -> list[str]:
             *before,
         ]
     ours = result.rows[table.ours]
-    texts = [_silhouettes(ours, table.ours), _directions(ours, categories_of(result)), *_beaten(ours, result.baselines)]
-    verdicts = judge(table.claims, table.metrics, result.rows, table.printed)
+    texts = [_silhouettes(ours, table.ours), _directions(ours, categories_of(result))]
+    texts += _beaten(ours, result.yardsticks)
+    verdicts = judge(table.claims, table.measured, result.rows, table.printed)
     texts += [claimed(verdict, request.profile) for verdict in verdicts]
     if "neighbor_consistency" in table.changed and request.settings.neighbor_prototypes == 1:
         texts.append(
@@ -68,23 +69,28 @@ def claimed(verdict: Verdict, profile: str) -> str:
 
 def _as_recorded(group: Group) -> str:
     parts = [
-        f"{verdict.claim.words}: {verdict.text(group.first.profile)} ({verdict.standing()})"
+        f"{verdict.claim.words} in {METRICS[verdict.metric].short}: "
+        f"{verdict.text(group.first.profile)} ({verdict.standing()})"
         for verdict in group.verdicts
-        if verdict.metric == group.table.metrics[0] and verdict.parts
+        if verdict.metric in group.table.measured[:2] and verdict.parts
     ]
     where = f"On {group.first.dataset} as recorded ({many(group.seeds, 'seed')} of {group.steps:,} steps)"
-    beaten = _beaten(group.rows[group.table.ours], group.baselines)
+    beaten = _beaten(group.rows[group.table.ours], group.yardsticks)
     return " ".join([f"{where}: {'; '.join(parts) or 'no claim could be judged'}.", *beaten])
 
 
-def _beaten(ours: Sequence[Record], baselines: Sequence[Record]) -> list[str]:
-    """Which of the rows that train nothing the whole network beats in CD."""
-    if not baselines or not ours:
+def _beaten(ours: Sequence[Record], yardsticks: Rows) -> list[str]:
+    """Which of the rows that train nothing the whole network beats, for each of both alignments."""
+    rows = {name: records for name, records in yardsticks.items() if not records[0].trained}
+    if not rows or not ours:
         return []
-    sure = {f"“{row.variant}”": difference(ours, [row], "cd").high < 0 for row in baselines}
-    beaten, others = (", ".join(row for row, wins in sure.items() if wins == side) for side in (True, False))
-    rest = f"; not {others}" if beaten and others else ""
-    return [f"Of the rows that train nothing, {ours[0].variant} surely beats {beaten or 'none'}{rest}."]
+    texts = []
+    for metric in (metric for metric in ("cd", "cd_axes") if metric in ours[0].objects):
+        sure = {f"“{name}”": difference(ours, row, metric).high < 0 for name, row in rows.items()}
+        beaten, others = (", ".join(name for name, wins in sure.items() if wins == side) for side in (True, False))
+        rest = f"; not {others}" if beaten and others else ""
+        texts.append(f"in {METRICS[metric].short} {beaten or 'none'}{rest}")
+    return [f"Of the rows that train nothing, {ours[0].variant} surely beats {'. And '.join(texts)}."]
 
 
 def _silhouettes(ours: Sequence[Record], name: str) -> str:

@@ -20,17 +20,20 @@ from matplotlib.ticker import MaxNLocator
 
 from msrn import camera
 from msrn.data.drawing import zbuffer
-from msrn.evaluation.inference import predict
+from msrn.evaluation.inference import SECTORS, predict
 from msrn.evaluation.protocol import Mesh
 from msrn.experiments.runner import Result
 from msrn.experiments.table import Table
+from msrn.report.recorded_tables import best_groups
 from msrn.report.words import many
+from msrn.store.results import Record
 
 INK = "#7f858d"  # readable on white and on near-black
 GREEN, ORANGE, BLUE, PURPLE = "#2a9d6f", "#e0692f", "#3f7fd0", "#8a63c7"
 TURN = 90.0  # degrees between the two views of a mesh
 ZOOM = 1.15  # objects fill two thirds of a photograph's frame or less; all pictures are cropped alike
 TILE, SAMPLES = 112, 3
+MAPS = 7  # of azimuths, beside each other
 DASHED, DOTTED, DASHDOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2))  # told apart without colour as well
 OTHERS = ((GREEN, DASHED), (ORANGE, DOTTED), (PURPLE, DASHDOT))
 CURVES = {  # log key -> title
@@ -217,6 +220,43 @@ def poses(result: Result) -> Picture:
         f"images in the bin. Largest share at the end: {', '.join(largest)}; an even spread would be {1 / bins:.0%}."
     )
     return Picture(figure, alt)
+
+
+def directions(table: Table, records: Sequence[Record]) -> Picture | None:
+    """For each recorded data set, the whole network's first seed: a map a category from true to predicted azimuths."""
+    groups = [group for group in best_groups(table, records) if group.rows[table.ours][0].curves]
+    if not groups:
+        return None
+    ours = [group.rows[table.ours][0] for group in groups]
+    names = [[key.partition(".")[2] for key in record.curves] for record in ours]
+    wide = min(max(map(len, names)), MAPS)
+    rows = [(k, row[start : start + wide]) for k, row in enumerate(names) for start in range(0, len(row), wide)]
+    figure = Figure(figsize=(9.5, 1.75 * len(rows)), layout="constrained")
+    panels, words = figure.subplots(len(rows), wide, squeeze=False), []
+    for line, (k, some) in zip(panels, rows, strict=True):
+        for axes in line[len(some) :]:
+            axes.axis("off")
+        for axes, name in zip(line, some, strict=False):
+            m1, m2 = (ours[k].metrics[f"pose_m{m}.category.{name}"] for m in (1, 2))
+            _map_of(axes, np.reshape(ours[k].curves[f"azimuth.{name}"], (SECTORS, SECTORS)))
+            quiet(axes, f"{name}\n{m1:.2f}, {m2:.2f}")
+            words.append(f"{name} {m1:.2f} and {m2:.2f}")
+        line[0].set_ylabel(f"{ours[k].dataset}\npredicted [°]", color=INK)
+    figure.supxlabel("true azimuth [°]", color=INK, fontsize=10)
+    alt = (
+        "Maps, one a category: true azimuth to the right, predicted upward, darkness the share of test images; a right "
+        f"category is one diagonal, a half turn off another. Pose consistency m = 1 and m = 2: {', '.join(words)}."
+    )
+    return Picture(figure, alt)
+
+
+def _map_of(axes: Axes, counts: np.ndarray) -> None:
+    """Counts by true and predicted sector, turned so that as many as can be lie on the diagonal."""
+    turned = [np.trace(np.roll(counts, -turn, 1)) for turn in range(SECTORS)]
+    shares = np.roll(counts, -int(np.argmax(turned)), 1) / np.maximum(counts.sum(1, keepdims=True), 1)
+    ends = (-180 / SECTORS, 360 - 180 / SECTORS)
+    axes.imshow(shares.T, origin="lower", extent=ends * 2, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
+    axes.set(xticks=(0, 180), yticks=(0, 180))
 
 
 def over_steps(axes: Axes, title: str, x: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from IPython.display import HTML
 
 from msrn.data import QUESTIONS
+from msrn.evaluation.protocol import VERSION
 from msrn.experiments import recorded
 from msrn.experiments.recorded import Group
 from msrn.experiments.table import Column, Table
@@ -44,7 +45,8 @@ def sheet_of(group: Group) -> Sheet:
     seeds = {name: ", ".join(str(record.seed) for record in rows) or "none" for name, rows in group.trained.items()}
     every = set(seeds.values()) if len(set(seeds.values())) == 1 else [f"{name} {some}" for name, some in seeds.items()]
     source = f"Source: {folders}; {origin(group)}; {dates}; seeds: {', '.join(every)}."
-    notes = [size, *missing_words(group.rows), source]
+    earlier = "By an earlier protocol: points of inner faces count too." * (one.protocol < VERSION)
+    notes = [*filter(None, [size, earlier]), *missing_words(group.rows), source]
     return make_sheet(group.table, caption, {"recorded": rows_of(group)}, one.profile, notes)
 
 
@@ -53,10 +55,10 @@ def lengths(table: Table, records: Sequence[Record]) -> HTML:
     groups = recorded.groups(table, records)
     if not groups:
         return HTML(note_html(NOTHING.format(table.name)))
-    header = ["", *(f"{title}: {row.name}" for title in ("CD ↓", "F ↑", "IoU ↑") for row in table.trained)]
-    lines = []
+    columns = {"cd": "CD ↓", "cd_axes": "per axis ↓", "f": "F ↑", "mask_iou": "IoU ↑"}
+    header, lines = ["", *(f"{title}: {row.name}" for title in columns.values() for row in table.trained)], []
     for group in groups:
-        values = [cell_of(rows, Column(metric)).text for metric in ("cd", "f") for rows in group.trained.values()]
+        values = [cell_of(rows, Column(name)).text for name in list(columns)[:3] for rows in group.trained.values()]
         iou = [two_decimals(mean_of(rows, "mask_iou")) for rows in group.trained.values()]  # over all images
         lines.append([group.title, *values, *iou])
     origins = "; ".join(f"{group.title}: {origin(group)}" for group in groups)

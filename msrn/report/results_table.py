@@ -23,8 +23,8 @@ def sheet_of(result: Result) -> Sheet:
     """The rows in the paper's order, then those that train nothing. A row that was scored from files on the same
     objects and points stands under ``recorded`` and beside this run."""
     table, request, one = result.table, result.request, result.outcomes[0].record
-    here = "files", table.name, one.dataset, one.fingerprint, one.points
-    mine = [r for r in result.recorded if (r.kind, r.experiment, r.dataset, r.fingerprint, r.points) == here]
+    here = "files", table.name, one.measured_on
+    mine = [record for record in result.recorded if (record.kind, record.experiment, record.measured_on) == here]
     files = {record.variant: [record] for record in mine}
     past = recorded.beside(table, result.recorded, request)
     sources = {"recorded": files | (rows_of(past) if past else {}), "this run": files | rows_of(result)}
@@ -37,9 +37,8 @@ def sheet_of(result: Result) -> Sheet:
 
 
 def rows_of(source: Result | Group) -> dict[str, list]:
-    """The rows that have records, and the baselines."""
-    known = {name: records for name, records in source.rows.items() if records}
-    return known | {record.variant: [record] for record in source.baselines}
+    """The rows that have records, and the yardsticks."""
+    return {name: records for name, records in source.rows.items() if records} | source.yardsticks
 
 
 def missing_words(rows: Rows) -> list[str]:
@@ -68,8 +67,8 @@ def _unit(result: Result) -> str:
     here = f"here are {len(set(result.test.category.tolist()))} of its categories"
     comparable = here if dataset == table.data else f"on {dataset} compare signs, not values"
     cd = (
-        "CD: 100 × half-sum of mean nearest distances, longest true edge = 1, after a search over turns about the "
-        "vertical and rigid ICP. "
+        "CD: 100 × half-sum of mean nearest distances between outer surfaces, longest true edge = 1, after a search "
+        "over turns about the vertical and rigid ICP; per axis, after a scale of each axis as well. "
     ) * ("cd" in table.metrics)
     means = "Means over categories, [95 % bootstrap interval over objects]."
     return f"{cd}{means} The paper's values are for {table.data}: {comparable}."

@@ -50,11 +50,11 @@ class Sheet(NamedTuple):
 
 
 def make_sheet(table: Table, caption: str, sources: Mapping[str, Rows], profile: str, notes: Sequence[str]) -> Sheet:
-    """Published values and those of ``sources`` by their names, the last of which is judged under ``profile``. Its rows
-    that the table does not have are those that train nothing."""
+    """Published values and those of ``sources`` by their names, the last of which is judged under ``profile``. Rows
+    that the table does not have are yardsticks."""
     lines, wide, judged = [], len(table.columns) > MOST_COLUMNS, list(sources.values())[-1]
     beside = _verdicts(table, judged, profile)
-    yardsticks = [Row(name) for name in judged if name not in table.printed]
+    yardsticks = [Row(name) for name in _names(sources) if name not in table.printed]
     for row in (*table.rows, *yardsticks):
         about, rest = beside.get(row.name, []), (row in yardsticks, row.supervision)
         cells = {PUBLISHED: [_printed(row, column) for column in table.columns]}
@@ -67,6 +67,11 @@ def make_sheet(table: Table, caption: str, sources: Mapping[str, Rows], profile:
         else:
             lines.append(Line(row.name, sum(zip(*cells.values(), strict=True), ()), about, *rest))
     return Sheet(table.name, caption, table.columns, ("",) if wide else (PUBLISHED, *sources), lines, notes)
+
+
+def _names(sources: Mapping[str, Rows]) -> list[str]:
+    """The rows of all sources, those of the first in its order."""
+    return list(dict.fromkeys(name for rows in sources.values() for name in rows))
 
 
 def cell_of(records: Sequence[Record], column: Column, expected: bool = True) -> Cell:
@@ -87,14 +92,15 @@ def _printed(row: Row, column: Column) -> Cell:
 
 
 def _verdicts(table: Table, rows: Rows, profile: str) -> dict[str, Verdicts]:
-    """Beside the row that each claim is about; beside a row that train nothing, where the whole network stands."""
+    """Beside the row that each claim is about; beside a yardstick, where the whole network stands."""
     beside: dict[str, Verdicts] = {}
-    for verdict in judge(table.claims, table.metrics, rows, table.printed):
-        metric = f" ({METRICS[verdict.metric].short})" if len(table.metrics) > 1 else ""
+    for verdict in judge(table.claims, table.measured, rows, table.printed):
+        metric = f" ({METRICS[verdict.metric].short})" if len(table.measured) > 1 else ""
         words = f"{verdict.claim.words}{metric}: {verdict.text(profile)}"
         beside.setdefault(subject(verdict.claim, table.ours), []).append((words, verdict.standing()))
     if not says_nothing(profile) and (ours := rows.get(table.ours)):
         for name in rows.keys() - table.printed:
-            gap = difference(ours, rows[name], "cd").text("cd", sign=True)
-            beside[name] = [("no claim of the paper", f"CD, {table.ours} − this: {gap}")]
+            shared = [metric for metric in ("cd", "cd_axes") if metric in rows[name][0].objects]
+            gaps = (f"{METRICS[m].short} {difference(ours, rows[name], m).text(m, sign=True)}" for m in shared)
+            beside[name] = [("no claim of the paper", f"{table.ours} − this: {', '.join(gaps)}")]
     return beside

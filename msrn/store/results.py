@@ -50,9 +50,10 @@ class Record(BaseModel):
     units: dict[str, str]  # of each metric, by the part of its name before the first dot
     # Columns of n_objects entries: ``object_id``, ``category`` and the headline values.
     objects: dict[str, list]
-    curves: dict[str, list[float]] = {}  # values along an axis, such as mask IoU over the threshold of Eq. 18
+    curves: dict[str, list[float]] = {}  # such as mask IoU over the threshold of Eq. 18, or ``inference.azimuth_maps``
     missing: list[str] = []  # objects for which files had no prediction; the other values are without them
     points: int  # sampled on each surface
+    protocol: int = 1  # version of ``evaluation.protocol``; records of different ones do not compare
     n_objects: int  # evaluated objects, one image each
     n_images: int  # behind the mask and pose metrics; 0 for baselines
     features: str  # image features behind the neighbours (and behind retrieval)
@@ -68,6 +69,11 @@ class Record(BaseModel):
     train_cpu_seconds: float | None = None
     eval_seconds: float | None  # wall time of the evaluation; None where it was not measured
     created: str  # when it was evaluated, UTC
+
+    @property
+    def measured_on(self) -> tuple[str, str, int, int]:
+        """What two records must share to be compared."""
+        return self.dataset, self.fingerprint, self.points, self.protocol
 
     @property
     def trained(self) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from trimesh.creation import box
 
+from msrn.data.outer_surface import sample_outer_surface
 from msrn.data.surface import sample_surface
 from msrn.errors import MsrnError
 from msrn.evaluation import protocol
@@ -26,6 +27,9 @@ class Truth:
 
     def points(self, count: int, seed: int) -> np.ndarray:
         return sample_surface(self.vertices, self.faces, count, seed).astype(np.float32)
+
+    def outer_points(self, count: int, seed: int) -> np.ndarray:
+        return sample_outer_surface(self.vertices, self.faces, count, seed).astype(np.float32)
 
 
 def two_boxes(index: int) -> Truth:
@@ -65,7 +69,7 @@ def squeezed(collection) -> protocol.ObjectMetrics:
 
 def test_truth_against_itself_is_at_the_floor_of_sampling(collection, same):
     truth = collection.ground_truth("object-2")
-    floor = nearest_distances(truth.points(POINTS, 5), truth.points(POINTS, 6)).chamfer_l1()
+    floor = nearest_distances(truth.outer_points(POINTS, 5), truth.outer_points(POINTS, 6)).chamfer_l1()
     for alignment in protocol.ALIGNMENTS:
         assert same.cd[alignment][2] == pytest.approx(floor, rel=0.08)
     dense = protocol.evaluate_meshes(meshes(collection)[:1], collection, [0], 16 * POINTS, seed=0)
@@ -75,8 +79,8 @@ def test_truth_against_itself_is_at_the_floor_of_sampling(collection, same):
 
 def test_alignment_none_is_the_plain_metric(collection, squeezed):
     (vertices, faces), truth = meshes(collection)[1], collection.ground_truth("object-1")
-    predicted = sample_surface(normalise(vertices * [1, 1, 0.5]), faces, POINTS, [0, protocol.PREDICTED_STREAM])
-    expected = nearest_distances(predicted, truth.points(POINTS, 0))
+    predicted = sample_outer_surface(normalise(vertices * [1, 1, 0.5]), faces, POINTS, [0, protocol.PREDICTED_STREAM])
+    expected = nearest_distances(predicted, truth.outer_points(POINTS, 0))
     assert squeezed.cd["none"][1] == pytest.approx(expected.chamfer_l1(), rel=1e-6)
     assert squeezed.eq46["none"][1] == pytest.approx(expected.chamfer_eq46(POINTS), rel=1e-6)
     assert squeezed.f["none"][1] == pytest.approx(expected.f_score(), rel=1e-6)
@@ -121,7 +125,7 @@ def test_same_seed_same_numbers_whatever_the_threads(collection, same, monkeypat
 
 
 def made_up(cd: list[float], ids: list[str], category: list[int], points: int = 10) -> protocol.ObjectMetrics:
-    columns = {alignment: np.array(cd, float) for alignment in protocol.ALIGNMENTS}
+    columns = {alignment: np.array(cd, float) for alignment in (*protocol.ALIGNMENTS, protocol.ALL_FACES)}
     columns["none"] = columns["none"] + 1
     return protocol.ObjectMetrics(np.array(ids), np.array(category), points, columns, columns, columns)
 
@@ -171,4 +175,19 @@ def test_an_error_of_one_object_ends_the_evaluation(collection):
 def test_distances_are_a_pair_of_arrays(collection):
     found = protocol.align_and_measure(*(collection.ground_truth("object-0").points(200, s) for s in (1, 2)), np.eye(3))
     assert list(found) == list(protocol.ALIGNMENTS)
-    assert all(isinstance(distances, Distances) for distances in found.values())
+    assert all(isinstance(distances, Distances) for _, distances in found.values())
+
+
+def test_what_is_hidden_counts_with_all_faces_alone(collection):
+    """A box within the seat: the truth is as far from it as before, but for points of all faces."""
+    truth = collection.ground_truth("object-0")
+    engine = box((0.3, 0.15, 0.3)).vertices + truth.vertices[:8].mean(0)
+    vertices = np.concatenate([truth.vertices, engine])
+    filled = [(vertices, np.concatenate([truth.faces, box().faces + len(truth.vertices)]))]
+    empty, full = (protocol.evaluate_meshes(m, collection, [0], POINTS, 0) for m in (meshes(collection)[:1], filled))
+    for alignment in protocol.ALIGNMENTS:
+        assert full.cd[alignment] == pytest.approx(empty.cd[alignment], rel=0.05)
+    assert full.cd[protocol.ALL_FACES] > 1.1 * empty.cd[protocol.ALL_FACES]
+    summary = full.summary(NAMES)
+    assert summary["cd_axes"] == summary["cd.search_icp_axes"] and summary["cd_axes.low"] <= summary["cd_axes"]
+    assert summary["f_axes.category.bench"] == full.f["search_icp_axes"][0]

@@ -14,7 +14,7 @@ from msrn.report.words import seconds_of_a_run
 from msrn.settings import Settings
 
 TABLE8 = TABLES["table8"]
-NAMES, FITTED = list(BASELINES), "fitted to all its masks, poses known"
+NAMES = list(BASELINES)
 SWEEP = Table(
     "4.5.2", "A sweep", "shapenet", tuple(Row(f"K' = {k}", settings={"prototypes": k}) for k in (5, 10, 20)),
     ours="K' = 10", name="sweep",
@@ -40,7 +40,7 @@ def test_rows_and_seeds_of_a_group_belong_together():
     [group] = groups(rows(seeds=(1, 0)))
     assert group.seeds == 2 and group.complete and group.steps == 100
     assert [one.seed for one in group.rows["w/o NC"]] == [0, 1] and len(group.models) == 6
-    assert [one.variant for one in group.baselines] == ["retrieval"]
+    assert list(group.yardsticks) == ["retrieval"]
 
 
 def test_what_was_made_otherwise_is_a_group_of_its_own():
@@ -108,16 +108,23 @@ def test_baselines_are_those_of_the_same_objects_and_points_the_own_profile_firs
     ]
     for order in ([*others, *rows()], [*rows(), *others]):
         [group] = groups(order)
-        known = {one.variant: one for one in group.baselines}
-        assert list(known) == [NAMES[1], "retrieval"] and known["retrieval"].profile == "laptop"
+        known = group.yardsticks
+        assert list(known) == [NAMES[1], "retrieval"] and known["retrieval"][0].profile == "laptop"
 
 
-def test_meshes_fitted_to_masks_stand_beside_runs_of_the_same_renderer():
-    of = {name: getattr(Settings(), name) for name in BASELINES[FITTED].settings}
-    fitted = record(FITTED, kind="baseline", settings={**of, "ellipsoid": list(of["ellipsoid"]), "sigma": 4e-4})
-    [alike], [other] = (groups([fitted, *rows(settings={"sigma": sigma})]) for sigma in (4e-4, 1e-4))
-    assert FITTED in {one.variant for one in alike.baselines}
-    assert FITTED not in {one.variant for one in other.baselines}
+def test_records_of_an_earlier_protocol_stand_alone():
+    [before, now] = groups([*rows(protocol=1), *rows(protocol=2)])
+    assert [{one.protocol for one in group.models} for group in (before, now)] == [{1}, {2}]
+    assert all(group.yardsticks["retrieval"][0].protocol == group.first.protocol for group in (before, now))
+
+
+def test_a_trained_yardstick_stands_beside_the_rows_and_is_none_of_them():
+    known = [record("M-SRN, poses known", seed=seed, settings={"steps": 100, "azimuths": "known"}) for seed in (0, 1)]
+    [group] = groups([*known, *rows(seeds=(0, 1, 2))])
+    assert list(group.yardsticks) == ["M-SRN, poses known", "retrieval"] and group.complete
+    assert group.yardsticks["M-SRN, poses known"] == known and "M-SRN, poses known" not in group.rows
+    assert {one.settings.get("azimuths") for one in group.models} == {None}
+    assert groups(known) == []
 
 
 def test_predictions_from_files_stand_in_their_row():

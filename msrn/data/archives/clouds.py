@@ -34,6 +34,10 @@ class CloudTruth:
         rows = generator.permutation(len(cloud))[:count]
         return cloud[np.r_[rows, generator.integers(len(cloud), size=again)]]
 
+    def outer_points(self, count: int, seed: int) -> np.ndarray:
+        """The same: archives took their points of meshes that had been closed, which have no inside but an outside."""
+        return self.points(count, seed)
+
     @property
     def vertices(self) -> np.ndarray:
         """(V, 3) float32, three to a triangle."""

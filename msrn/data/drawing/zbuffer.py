@@ -74,7 +74,7 @@ def _nearest_face(projected, faces, size):
     for view in prange(count):
         inverse_depth = np.zeros((size, size))  # linear across the image, unlike depth itself; 0 is infinitely far
         for face in range(faces.shape[0]):
-            _draw_face(projected[view], faces[face], face, nearest[view], inverse_depth)
+            draw_face(projected[view], faces[face], face, nearest[view], inverse_depth)
     return nearest
 
 
@@ -83,7 +83,7 @@ def _draw_layer(projected, faces, face_colors, size, samples):
     nearest = np.full((size * samples, size * samples), -1, np.int32)
     inverse_depth = np.zeros((size * samples, size * samples))
     for face in range(faces.shape[0]):
-        _draw_face(projected, faces[face], face, nearest, inverse_depth)
+        draw_face(projected, faces[face], face, nearest, inverse_depth)
     layer = np.zeros((size, size, 4), np.float32)
     for row in range(size * samples):
         for column in range(size * samples):
@@ -97,7 +97,7 @@ def _draw_layer(projected, faces, face_colors, size, samples):
 
 
 @njit(cache=True)
-def _draw_face(points, corners, face, nearest, inverse_depth):
+def draw_face(points, corners, face, nearest, inverse_depth):
     size = nearest.shape[0]
     ax, ay, az = points[corners[0]]
     bx, by, bz = points[corners[1]]
