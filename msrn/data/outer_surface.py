@@ -78,14 +78,19 @@ def _maps(vertices, faces, turns, side):
 
 @njit(cache=True, nogil=True)
 def _outside(points, face, turns, nearest, inverse_depth):
-    """(P,) whether some direction sees a point."""
+    """(P,) whether some direction sees a point. A direction at a time: its map stays in the processor's cache."""
     side = nearest.shape[1]
-    outside = np.zeros(len(points), np.bool_)
-    for p in range(len(points)):
-        for r in range(len(turns)):
+    outside, hidden, count = np.zeros(len(points), np.bool_), np.arange(len(points)), len(points)
+    for r in range(len(turns)):
+        left = 0
+        for k in range(count):
+            p = hidden[k]
             x, y, depth = _seen_from(turns[r], points[p])
             row, column = int((y + 1) / 2 * side), int((x + 1) / 2 * side)
             if nearest[r, row, column] == face[p] or (depth - TOLERANCE) * inverse_depth[r, row, column] <= 1:
                 outside[p] = True
-                break
+            else:
+                hidden[left] = p
+                left += 1
+        count = left
     return outside
