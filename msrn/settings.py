@@ -129,8 +129,7 @@ class Settings(BaseModel):
     memory_fill_first: bool = _setting(True, "4.3", "N(0, 1) start")
     """The first write of a slot replaces its content instead of averaging with it.
 
-    Choice: the paper starts from a standard normal distribution (False). At its momentum that noise stays for long, and
-    codes are small, so prototypes would be noise too."""
+    Choice: the paper starts from a standard normal distribution (False), noise that at its momentum stays for long."""
     shape_confidence: float = _setting(0.5, "3.2", "delta_r = 0.5", ge=0, le=1)
     """Least mask IoU between the projection I' and the input at which its code is written to the bank.
 
@@ -162,8 +161,7 @@ class Settings(BaseModel):
     """What candidates are: the most similar images (the literal Eq. 32), or images of the most similar objects, each
     shown by the most different of its silhouettes.
 
-    Choice: by the letter. But the most similar images mostly show few objects, and from the side at hand. ShapeClipper,
-    whose candidates the paper takes up, prefers a different silhouette too."""
+    Choice: by the letter. But the most similar images mostly show few objects, and from the side at hand."""
     neighbor_prototypes: int = _setting(5, "3.3", "K'' = 5", ge=1)
     """Prototypes per category whose domains decide who is a neighbour (Eqs 33-38); at most ``prototypes``.
 
@@ -225,8 +223,7 @@ class Settings(BaseModel):
     """On whose shape the candidate poses of an image are judged, from the stage switch on: its own, or a neighbour's.
     Without ``neighbor_consistency`` there are no neighbours, and it is the own one.
 
-    Choice: own, as in Unicorn. But an image whose pose is the wrong way round has a shape that is wrong in the same
-    way, on which that pose is right; only shapes of other images can tell, once most of them agree."""
+    Choice: own, as in Unicorn. But an image that is the wrong way round has a shape on which that pose is right."""
 
     # training, §4.3
     steps: int = _setting(400_000, "4.3", "silent; Unicorn 850,000 for a category", ge=1)
@@ -258,7 +255,9 @@ class Settings(BaseModel):
 
     # evaluation, §4.2
     eval_points: int = _setting(100_000, "4.2", ge=100)
-    """Points sampled on each surface for CD and F-score."""
+    """Points sampled on each surface for CD and F-score.
+
+    Choice: on its outer part, since no image shows the rest; the paper does not say. All faces are kept beside."""
 
 
 FOREGROUND_SETTINGS = frozenset(

@@ -28,7 +28,8 @@ CD is {more[laptop, azimuths learned]:.2f} worse; with true ones, a yardstick, {
 It has CD {cd[laptop]:.2f}, per axis {axes[laptop]:.2f}, F-score {f[laptop]:.3f}, all in one seed.
 
 **Before,** with small encoders and learned azimuths, CD was {cd[together, later decay]:.2f}, per axis
-{axes[together, later decay]:.2f}, F-score {f[together, later decay]:.3f}, in half the steps and two seeds. The prior
+{axes[together, later decay]:.2f}, F-score {f[together, later decay]:.3f}, in half the steps and two seeds, inner faces
+counted. The prior
 over azimuths mattered most then: with the pose prior in its place, CD was {more[together, pose prior]:.2f} worse. A
 rate that stays high until four fifths of the steps gained {less[together, later decay]:.2f}, four times the steps
 {less[together, four times the steps]:.2f}; 20 objects of a category cost {more[together, 20 objects]:.2f}. Finer images

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from msrn.errors import MsrnError
-from msrn.evaluation.metrics import Distances, tree
+from msrn.evaluation.metrics import Distances, Tree
 
 STEPS = 24  # equal turns of the search
 ITERATIONS = 50  # of ICP, at most
@@ -52,7 +52,7 @@ class Cloud:
 
     def __init__(self, points: np.ndarray) -> None:
         self.points = points
-        self.tree = tree(points)
+        self.tree = Tree(points)
 
     def some(self, count: int) -> np.ndarray:
         """At most ``count`` points, evenly spread over their order."""
@@ -70,7 +70,7 @@ def match(predicted: Cloud, true: Cloud, motion: Motion, count: int) -> tuple[np
     accuracy, nearest_true = true.tree.query(motion.apply(source))
     scale = motion.similarity_scale()
     if scale is None:
-        completeness, nearest_predicted = tree(motion.apply(predicted.points)).query(target)
+        completeness, nearest_predicted = Tree(motion.apply(predicted.points)).query(target)
     else:
         completeness, nearest_predicted = predicted.tree.query(motion.inverse().apply(target))
         completeness = completeness * scale

@@ -6,8 +6,9 @@ The unit of length is the longest edge of the ground truth, which is 1.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
+from pykdtree.kdtree import KDTree
 
+CELL = 0.05  # edge of the cells by which points are asked for, in longest edges
 F_THRESHOLD = 0.01  # of the longest edge of the ground truth: the paper's F-score@0.01
 CHAMFER_UNIT = 100.0  # the paper's CD columns are hundredths of the longest edge
 
@@ -43,12 +44,25 @@ class Distances(NamedTuple):
 
 def nearest_distances(predicted: np.ndarray, true: np.ndarray) -> Distances:
     """Nearest distances both ways between the clouds (P, 3) and (P', 3), by two k-d trees in float64."""
-    return Distances(tree(true).query(predicted)[0], tree(predicted).query(true)[0])
+    return Distances(Tree(true).query(predicted)[0], Tree(predicted).query(true)[0])
 
 
-def tree(points: np.ndarray) -> cKDTree:
-    """A k-d tree of (P, 3) points, with the splits and leaves that make an evaluation fastest."""
-    return cKDTree(points, leafsize=48, balanced_tree=False, compact_nodes=False)
+class Tree:
+    """A k-d tree of points (P, 3) in float64."""
+
+    def __init__(self, points: np.ndarray) -> None:
+        self._tree = KDTree(np.ascontiguousarray(points, np.float64))
+
+    def query(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances (M,) from points (M, 3) to the nearest of the tree, and which these are (M,).
+
+        Points are asked for cell by cell, so that what the last one visited is still in the processor's cache: far from
+        the tree, where most of it must be seen, that is twice as fast.
+        """
+        order = np.lexsort(np.floor(points / CELL).T)
+        distance, nearest = self._tree.query(np.ascontiguousarray(points[order], np.float64))
+        back = np.argsort(order)
+        return distance[back], nearest[back]
 
 
 def chamfer_l1(predicted: np.ndarray, true: np.ndarray) -> float:

@@ -70,13 +70,13 @@ def expected(result) -> dict[tuple[str, str, str], str]:
     assert scored.variant == "Scored" and len(scored.missing) == MISSING and len(measured["Ours"]) == 3
     cells = {(row.name, metric, "published"): f"{value:.{2 if metric == 'cd' else 3}f}"
              for row in TOY.rows for metric, value in row.printed.items()}  # fmt: skip
-    for metric in TOY.metrics:
+    for metric in TOY.measured:
         cells |= {(name, metric, "this run"): estimate(rows, metric).text(metric) for name, rows in measured.items()}
         cells["Scored", metric, "recorded"] = cells["Scored", metric, "this run"]
     return cells
 
 
-PLACES = [(metric, source) for metric in ("cd", "f") for source in ("published", "recorded", "this run")]
+PLACES = [(metric, source) for metric in ("cd", "cd_axes", "f") for source in ("published", "recorded", "this run")]
 
 
 def test_a_page(sheet, expected):
@@ -85,7 +85,7 @@ def test_a_page(sheet, expected):
     for (name, metric, source), text_of_cell in expected.items():
         assert body[name][1 + PLACES.index((metric, source))] == text_of_cell.replace(" [", "["), (name, metric, source)
     assert body["Quoted"][0] == "Quotedsupervision M+C" and body["Quoted"][1:4] == ["2.34", "–", "–"]
-    assert body["Scored"][4] == "–" and body["Ours"][2] == body["Ours"][5] == "none yet"
+    assert body["Scored"][4] == body["Scored"][7] == "–" and body["Ours"][2] == body["Ours"][5] == "none yet"
     assert "Ours beats Quoted (CD): not evaluated: Quoted not measured" in body["Quoted"][-1]
     assert "Ours beats Scored (CD): not evaluated: Scored measured in part" in body["Scored"][-1]
     assert f"Scored: {MISSING} objects without a prediction, in no mean and in no verdict." in page
@@ -96,7 +96,7 @@ def test_a_terminal(sheet, expected):
     lines = {line.split("  ")[0]: line for line in reversed(text.sheet_text(sheet).splitlines())}
     for (name, *_), text_of_cell in expected.items():
         assert text_of_cell in lines[name]
-    assert lines["Quoted"].split() == ["Quoted", "2.34", "–", "–", "0.321", "–", "–"]
+    assert lines["Quoted"].split() == ["Quoted", "2.34", "–", "–", "–", "–", "–", "0.321", "–", "–"]
 
 
 def test_csv(sheet, expected):
@@ -106,7 +106,7 @@ def test_csv(sheet, expected):
     assert models == set(expected)
     for key, text_of_cell in expected.items():
         value = float(found[key]["value"])
-        assert text_of_cell.split(" [")[0] == f"{value:.{2 if key[1] == 'cd' else 3}f}"
+        assert text_of_cell.split(" [")[0] == f"{value:.{3 if key[1] == 'f' else 2}f}"
     assert found["Quoted", "cd", "published"]["supervision"] == "M+C"
 
 
@@ -133,7 +133,8 @@ def test_the_same_table_whole_gets_its_verdict(result):
     """As if every object had had a file."""
     [scored] = [made for made in result.recorded if made.kind == "files"]
     ids = result.rows["Ours"][0].objects
-    whole = {**ids, "cd": [9.0 + k / 10 for k in range(len(ids["cd"]))], "f": [0.0] * len(ids["cd"])}
+    far = [9.0 + k / 10 for k in range(len(ids["cd"]))]
+    whole = {**ids, "cd": far, "cd_axes": far, "f": [0.0] * len(far)}
     rows = {**result.rows, "Scored": [scored.model_copy(update={"objects": whole, "missing": []})]}
-    [cd, *_] = judge(TOY.claims, TOY.metrics, rows, TOY.printed)
+    [cd, *_] = judge(TOY.claims, TOY.measured, rows, TOY.printed)
     assert cd.text("laptop") == "reproduced" and cd.parts[0].published == pytest.approx(1.23 - 1.98)

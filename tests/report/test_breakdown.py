@@ -30,8 +30,8 @@ def test_seeds_stand_against_effects():
     records[place] = records[place].model_copy(update={"objects": objects})
     rows = {cells[0]: cells[1:] for cells in tables_of(breakdown.seeds_table(TABLE8, records).data)[0][1:]}
     pairs = ("M-SRN − w/o FC", "M-SRN − w/o NC", "w/o FC − w/o NC")
-    assert list(rows) == [f"zoo, 100 steps: {pair}" for pair in pairs]
-    first = rows["zoo, 100 steps: M-SRN − w/o FC"]
+    assert list(rows) == [f"zoo, 100 steps, {cd}: {pair}" for pair in pairs for cd in ("CD", "CD per axis")]
+    first = rows["zoo, 100 steps, CD: M-SRN − w/o FC"]
     assert first[3] == "−0.58, +0.02, −0.58" and first[1] == "0.35" and first[0].startswith("−0.38[")
-    assert first[2] == "1.1" and rows["zoo, 100 steps: w/o FC − w/o NC"][1:3] == ["0.00", "–"]
+    assert first[2] == "1.1" and rows["zoo, 100 steps, CD: w/o FC − w/o NC"][1:3] == ["0.00", "–"]
     assert "cannot be compared yet" in breakdown.seeds_table(TABLE8, recorded("zoo", seeds=(0,))).data

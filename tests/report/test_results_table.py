@@ -40,13 +40,15 @@ def test_table_holds_published_recorded_and_measured(toy_result):
     assert list(body)[:3] == ["w/o FC", "w/o NC", "M-SRN"] and len(body) == 8
     assert body["w/o NC"][0] == "3.81" and body["w/o NC"][1].startswith("5.62[")
     assert body["M-SRN"][0] == "1.61" and body["M-SRN"][1].startswith("2.50[")
-    assert body["M-SRN"][3] == "0.365" and body["M-SRN"][4].startswith("0.100[")
+    assert body["M-SRN"][3] == "–" and body["M-SRN"][4].startswith("1.25[")
+    assert body["M-SRN"][6] == "0.365" and body["M-SRN"][7].startswith("0.100[")
     for outcome in toy_result.outcomes:
         assert body[outcome.row.name][2].startswith(f"{outcome.record.metrics['cd']:.2f}[")
-        assert body[outcome.row.name][5].startswith(f"{outcome.record.metrics['f']:.3f}[")
+        assert body[outcome.row.name][5].startswith(f"{outcome.record.metrics['cd_axes']:.2f}[")
+        assert body[outcome.row.name][8].startswith(f"{outcome.record.metrics['f']:.3f}[")
     assert body["starting ellipsoid"][:2] == ["", "none yet"]
     assert "no claim of the paper" in body["starting ellipsoid"][-1]
-    assert all(len(row) == 8 for row in tables_of(shown(toy_result))[0][2:])
+    assert all(len(row) == 11 for row in tables_of(shown(toy_result))[0][2:])
 
 
 def test_a_row_that_is_not_recorded_says_so(toy_result):
@@ -80,7 +82,7 @@ def test_text_table_is_aligned_and_complete(toy_result):
     assert len(block) == 3 and len({line.index("none yet") for line in block}) == 1
     assert "Source: msrn run table8; params/laptop.yaml with steps 24;" in flat(shorter)
     assert "3 of 3 runs trained now" in flat(shorter)
-    assert flat(shorter).count("needs three seeds") == 6
+    assert flat(shorter).count("needs three seeds") == 9
 
 
 def test_the_rule_and_the_source_stand_under_the_table(toy_result):
@@ -104,10 +106,11 @@ def test_a_result_from_before_its_profile_changed_says_so(toy_result):
 def test_what_the_networks_learned(toy_result):
     learned = {row[0]: row[1:] for row in Cells(breakdown.learned_table(toy_result).data).rows}
     metrics = toy_result.of("M-SRN")[0].record.metrics
-    assert learned["M-SRN"][:3] == [f"{metrics[key]:.2f}" for key in ("mask_iou", "pose_m1", "pose_m2")]
+    assert learned["M-SRN"][:4] == [f"{metrics[key]:.2f}" for key in ("mask_iou", "lost", "pose_m1", "pose_m2")]
     by_category = {row[0]: row[1:] for row in Cells(breakdown.category_table(toy_result).data).rows}
-    assert by_category["M-SRN"][0] == f"{metrics['cd.category.ball']:.2f}" and len(by_category) == 9
-    assert len(Cells(breakdown.alignment_table(toy_result).data).rows[0]) == 7
+    both = f"{metrics['cd.category.ball']:.2f}[{metrics['cd_axes.category.ball']:.2f}]"
+    assert by_category["M-SRN"][0] == both and len(by_category) == 9
+    assert len(Cells(breakdown.alignment_table(toy_result).data).rows[0]) == 8
 
 
 def test_conclusions_follow_the_numbers(toy_result):
@@ -116,9 +119,9 @@ def test_conclusions_follow_the_numbers(toy_result):
     gaps = {made.variant: difference(toy_result.rows["M-SRN"], [made], "cd") for made in toy_result.baselines}
     sure = [f"“{name}”" for name, gap in gaps.items() if gap.high < 0]
     against = next(sentence for sentence in sentences if sentence.startswith("Of the rows that train nothing, M-SRN"))
-    assert f"surely beats {', '.join(sure) or 'none'}" in against and all(
-        name not in against.split("; not ")[-1] for name in sure
-    )
+    rigid, per_axis = against.split(". And ")
+    assert f"surely beats in CD {', '.join(sure) or 'none'}" in rigid and per_axis.startswith("in CD per axis ")
+    assert all(name not in rigid.split("; not ")[-1] for name in sure)
     assert f"IoU of {metrics['mask_iou']:.2f}" in every and "CD, M-SRN beats w/o NC: not evaluated" in every
     assert "the paper has −2.20" in every and "w/o FC is between M-SRN and w/o NC: not evaluated" in every
 

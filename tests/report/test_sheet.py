@@ -45,7 +45,7 @@ def test_every_form_shows_the_same_numbers():
         for cell in line.cells:
             assert cell.text in in_terminal.get(line.name, terminal)
             assert cell.text.replace("−", "--") in in_latex[line.name]
-    assert len(values(made)) == 4 * 2 + 3 * 2  # three rows are printed as well
+    assert len(values(made)) == 4 * 3 + 3 * 2  # three rows are printed as well
     found = values(made)["M-SRN", "cd", "this run"]
     assert (found["value"], float(found["low"]) < 2.5 < float(found["high"])) == ("2.5", True)
     assert values(made)["w/o NC", "f", "published"]["value"] == "0.16"
@@ -61,10 +61,10 @@ def test_downloads_are_data_within_the_page():
 
 def test_latex_is_a_whole_tabular():
     lines = sheet_latex(sheet(yardsticks=True)).splitlines()
-    assert lines[1] == r"\begin{tabular}{lrrrr}" and lines[-1] == r"\end{tabular}" and lines[2] == r"\toprule"
+    assert lines[1] == r"\begin{tabular}{lrrrrrr}" and lines[-1] == r"\end{tabular}" and lines[2] == r"\toprule"
     assert lines.count(r"\midrule") == 2 and lines[-2] == r"\bottomrule"
     body = [line for line in lines if line.endswith(r"\\")]
-    assert len(body) == 6 and all(line.count("&") == 4 for line in body[1:])
+    assert len(body) == 6 and all(line.count("&") == 6 for line in body[1:])
     assert r"$\downarrow$" in body[0] and "↓" not in body[0]
 
 
@@ -73,8 +73,8 @@ def test_a_quoted_row_has_its_printed_values_and_dashes_for_this_run():
     ours = [record("Ours", seed=seed) for seed in range(3)]
     made = sheet(table, ours)
     quoted, transfer = (next(line for line in made.lines if line.name == name) for name in ("ZeroShape", "Transfer"))
-    assert [cell.text for cell in quoted.cells] == ["3.94", "–", "0.157", "–"] and quoted.supervision == "3D"
-    assert [cell.text for cell in transfer.cells] == ["2.29", "–", "–", "–"]
+    assert [cell.text for cell in quoted.cells] == ["3.94", "–", "–", "–", "0.157", "–"] and quoted.supervision == "3D"
+    assert [cell.text for cell in transfer.cells] == ["2.29", *["–"] * 5]
     body = {row[0]: row[1:] for row in tables_of(sheet_html(made))[0][2:]}
     assert body["ZeroShapesupervision 3D"][:2] == ["3.94", "–"]
     assert "Ours beats ZeroShape (CD): not evaluated: ZeroShape not measured" in body["ZeroShapesupervision 3D"][-1]
@@ -89,7 +89,7 @@ def test_a_trained_row_that_was_not_measured_is_none_yet():
 
 def test_what_a_record_does_not_measure_is_a_dash():
     made = sheet(TABLES["table6"], [record("Ours")])
-    assert [cell.text[:4] for cell in made.lines[-1].cells] == ["67.2", "–", "1.47", "2.50"]
+    assert [cell.text[:4] for cell in made.lines[-1].cells] == ["67.2", "–", "1.47", "2.50", "–", "1.25"]
 
 
 def test_a_column_a_category_has_a_line_for_each_source():
@@ -115,13 +115,13 @@ def test_a_table_of_a_single_metric():
     objects = {"object_id": list("abcd"), "category": list("1122")}
     of = {"K'' = 2": 0.1, "K'' = 5": 0.2, "K'' = 8": 0.12}
     records = [
-        record(name, seed=seed, objects={**objects, "f": [f] * 4}) for name, f in of.items() for seed in range(3)
+        record(name, seed=seed, objects={**objects, "f": [f] * 4, "f_axes": [2 * f] * 4}) for name, f in of.items() for seed in range(3)
     ]
     made = sheet(table, records)
     [shown] = tables_of(sheet_html(made))
-    assert shown[0] == ["", "F-score@0.01 ↑"] and shown[1] == ["", "published", "this run"]
+    assert shown[0] == ["", "F-score@0.01 ↑", "F per axis ↑"] and shown[1] == ["", *["published", "this run"] * 2]
     assert shown[3][:3] == ["K'' = 5", "0.173", "0.200[0.200, 0.200]"]
-    assert shown[3][3].startswith("K'' = 5 is best: reproduced") and len(shown[2]) == len(shown[4]) == 3
+    assert shown[3][5].startswith("K'' = 5 is best (F): reproduced") and len(shown[2]) == len(shown[4]) == 5
 
 
 def test_a_row_of_files_that_hold_a_part_of_the_objects_gets_no_verdict():
@@ -148,7 +148,7 @@ def test_a_terminal_shows_a_rule_above_each_part(yardsticks):
     lines = sheet_text(sheet(yardsticks=yardsticks)).splitlines()
     rulers = [k for k, line in enumerate(lines) if line.startswith("---")]
     assert len(rulers) == 1 + yardsticks and all(b - a > 1 for a, b in zip(rulers, rulers[1:], strict=False))
-    assert ("no claim of the paper; CD, M-SRN − this: −6.62 [" in "\n".join(lines)) == yardsticks
+    assert ("no claim of the paper; M-SRN − this: CD −6.62 [" in "\n".join(lines)) == yardsticks
 
 
 def test_html_takes_its_colours_from_the_page_and_escapes():
