@@ -81,7 +81,7 @@ def _as_recorded(group: Group) -> str:
 
 def _beaten(ours: Sequence[Record], yardsticks: Rows) -> list[str]:
     """Which of the rows that train nothing the whole network beats, for each of both alignments."""
-    rows = {name: records for name, records in yardsticks.items() if not records[0].trained}
+    rows = {name: records for name, records in yardsticks.items() if records[0].kind == "baseline"}
     if not rows or not ours:
         return []
     texts = []

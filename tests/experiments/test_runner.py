@@ -71,6 +71,17 @@ def test_objects_of_a_record_belong_together(toy_result):
     assert outcome.record.metrics["cd"] == pytest.approx(macro, rel=1e-5)
 
 
+def test_a_record_counts_images_by_true_and_predicted_azimuth_and_those_that_are_lost(toy_result):
+    outcome, test = toy_result.outcomes[-1], toy_result.test
+    views = predict(outcome.run.network(), test, np.arange(len(test)))
+    maps = {name: np.reshape(outcome.record.curves[f"azimuth.{name}"], (24, 24)) for name in test.categories}
+    assert all((counts.sum(1)[[0, 6, 12, 18]] == 5).all() and counts.sum() == 20 for counts in maps.values())
+    sticks = views.azimuth[test.category == 2]
+    assert (maps["stick"].sum(0) == np.bincount(np.round(sticks / 15).astype(int) % 24, minlength=24)).all()
+    lost = np.mean([(views.mask_iou[test.category == term] < 0.1).mean() for term in range(3)])
+    assert outcome.record.metrics["lost"] == pytest.approx(lost, abs=1e-6)
+
+
 def test_a_second_table_loads_everything(toy_result, toy_data, monkeypatch):
     monkeypatch.setattr(score, "evaluate_meshes", lambda *_: pytest.fail("evaluated again"))
     monkeypatch.setattr("msrn.baselines.baseline.extract_features", lambda *_, **__: pytest.fail("features asked for"))

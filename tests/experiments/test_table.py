@@ -46,7 +46,7 @@ def test_rows_of_a_sweep_change_the_same_setting_and_the_profile_paper_is_the_wh
     table = TABLES["table11"]
     assert [row.settings for row in table.rows] == [{"neighbor_prototypes": k} for k in (2, 5, 8)]
     assert table.row(table.ours).settings_on(Settings()) == Settings()
-    assert [column.metric for column in table.columns] == ["f"]
+    assert [column.metric for column in table.columns] == ["f", "f_axes"]
 
 
 def test_a_table_may_have_a_column_a_category():
@@ -59,7 +59,7 @@ def test_a_table_may_have_a_column_a_category():
 
 def test_a_table_may_have_another_metric():
     table = TABLES["table6"]
-    assert [column.title for column in table.columns] == ["3D IoU ↑ [%]", "Chamfer distance ↓"]
+    assert [column.title for column in table.columns] == ["3D IoU ↑ [%]", "Chamfer distance ↓", "CD per axis ↓"]
     assert table.row("CMR").printed == {"iou3d": 64.0} and table.row("CMR").supervision == "S+A+C"
 
 

@@ -8,7 +8,9 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from shown import recorded
 
+from msrn.evaluation.inference import SECTORS
 from msrn.experiments.paper import TABLES
 from msrn.render import icosphere
 from msrn.report import pictures, viewer
@@ -33,6 +35,19 @@ def test_pictures_are_transparent_and_say_what_they_show(toy_result):
         assert f'alt="{picture.alt[:20]}' in shown
         pixels = pixels_of(shown)
         assert pixels.shape[2] == 4 and pixels[0, 0, 3] == 0 and pixels[..., 3].max() == 255
+
+
+def test_maps_hold_predicted_azimuths_against_true_ones():
+    assert pictures.directions(TABLES["table8"], recorded("zoo")) is None  # from before maps were kept
+    counts = np.zeros((SECTORS, SECTORS), int)
+    counts[np.arange(SECTORS), (np.arange(SECTORS) + 5) % SECTORS] = 3  # right but for a constant turn
+    metrics = {f"pose_m{m}.category.car": value for m, value in ((1, 0.98), (2, 0.99))}
+    maps = {"azimuth.car": counts.flatten().tolist()}
+    made = [one.model_copy(update={"curves": maps, "metrics": one.metrics | metrics}) for one in recorded("zoo")]
+    picture = pictures.directions(TABLES["table8"], made)
+    [axes] = [axes for axes in picture.figure.axes if axes.get_images()]
+    np.testing.assert_array_equal(axes.get_images()[0].get_array(), np.eye(SECTORS))
+    assert axes.get_title() == "car\n0.98, 0.99" and "car 0.98 and 0.99" in picture.alt
 
 
 def test_typical_objects_are_medians(toy_result):

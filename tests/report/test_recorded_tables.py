@@ -6,6 +6,7 @@ from toy_table import toy_request
 
 from msrn import paths, profiles
 from msrn.errors import MsrnError
+from msrn.evaluation.protocol import VERSION
 from msrn.evaluation.statistics import estimate
 from msrn.experiments.record import record_density
 from msrn.report import conclusions, recorded_tables
@@ -24,11 +25,13 @@ def test_every_recorded_set_has_its_table_the_dense_one_first():
     assert places == sorted(places)
     interval = estimate([made for made in recorded("zoo") if made.variant == "M-SRN"], "cd").text("cd")
     dense = {row[0]: row[1:] for row in tables[0][2:]}
-    assert dense["M-SRN"][:2] == ["1.61", interval.replace(" [", "[")] and dense["M-SRN"][2] == "0.365"
+    assert dense["M-SRN"][:2] == ["1.61", interval.replace(" [", "[")] and dense["M-SRN"][4] == "0.365"
+    assert dense["M-SRN"][2] == "–" and dense["M-SRN"][3].startswith("1.25[")
+    assert "M-SRN beats w/o NC (CD per axis): reproduced" in dense["w/o NC"][-1]
     assert "M-SRN beats w/o NC (CD): reproduced" in dense["w/o NC"][-1] and "3 of 3 seeds" in dense["w/o NC"][-1]
     assert "is between M-SRN and w/o NC (CD): reproduced" in dense["M-SRN"][-1]
     assert "M-SRN beats w/o FC (F): not reproduced" in dense["w/o FC"][-1]
-    assert "no claim" in dense[RETRIEVAL][-1] and "M-SRN − this: −6.62" in dense[RETRIEVAL][-1]
+    assert "no claim" in dense[RETRIEVAL][-1] and "M-SRN − this: CD −6.62" in dense[RETRIEVAL][-1]
     sparse = {row[0]: row[1:] for row in tables[1][2:]}
     assert "(CD): not evaluated: needs three seeds" in sparse["w/o NC"][-1]
     assert "Here the paper" in page and "claim is tested" in page and "limits show" in page
@@ -60,10 +63,16 @@ def test_lengths_stand_below_each_other():
     [rows] = tables_of(page)
     assert [row[0] for row in rows[1:]] == ["farm, 100 steps", "zoo, 100 steps", "zoo, 900 steps"]
     assert [title.split(": ")[1] for title in rows[0][1:4]] == [row.name for row in TABLE8.rows]
-    assert all(len(row) == 10 for row in rows)
+    assert all(len(row) == 13 for row in rows)
     assert [rows[k][3][:4] for k in (2, 3)] == ["2.50", "2.00"] and rows[2][-1] == "0.75"
     assert "zoo, 900 steps: profile laptop as it was then, 3 seeds, 1 s a run on CPU" in page
     assert "Nothing is recorded" in recorded_tables.lengths(TABLE8, []).data
+
+
+def test_what_an_earlier_protocol_measured_says_so():
+    assert "earlier protocol" in shown(recorded("zoo"))
+    now = [made.model_copy(update={"protocol": VERSION}) for made in recorded("zoo")]
+    assert "earlier protocol" not in shown(now)
 
 
 @pytest.fixture
@@ -102,9 +111,10 @@ def test_a_torn_density_is_named(density):
 def test_conclusions_tell_what_is_recorded():
     farm, zoo = conclusions.recorded_conclusions(TABLE8, [*recorded("zoo"), *recorded("farm", seeds=(0,))])
     assert farm.startswith("On farm as recorded (1 seed of") and zoo.startswith("On zoo as recorded (3 seeds of 100")
-    assert "M-SRN beats w/o NC: reproduced (M-SRN − w/o NC: −3.12 [" in zoo
-    assert "w/o FC is between M-SRN and w/o NC: reproduced" in zoo
-    assert "not evaluated: needs three seeds" in farm and "surely beats “retrieval, category known”." in zoo
+    assert "M-SRN beats w/o NC in CD: reproduced (M-SRN − w/o NC: −3.12 [" in zoo
+    assert "M-SRN beats w/o NC in CD per axis: reproduced (M-SRN − w/o NC: −1.56 [" in zoo
+    assert "w/o FC is between M-SRN and w/o NC in CD: reproduced" in zoo
+    assert "not evaluated: needs three seeds" in farm and "surely beats in CD “retrieval, category known”." in zoo
     bare = [made for made in recorded("zoo") if made.kind == "model" and (made.variant, made.seed) != ("w/o FC", 0)]
     [sentence] = conclusions.recorded_conclusions(TABLE8, bare)
     assert sentence.startswith("On zoo as recorded (3 seeds of 100 steps)") and "surely beats" not in sentence

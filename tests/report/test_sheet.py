@@ -115,7 +115,9 @@ def test_a_table_of_a_single_metric():
     objects = {"object_id": list("abcd"), "category": list("1122")}
     of = {"K'' = 2": 0.1, "K'' = 5": 0.2, "K'' = 8": 0.12}
     records = [
-        record(name, seed=seed, objects={**objects, "f": [f] * 4, "f_axes": [2 * f] * 4}) for name, f in of.items() for seed in range(3)
+        record(name, seed=seed, objects={**objects, "f": [f] * 4, "f_axes": [2 * f] * 4})
+        for name, f in of.items()
+        for seed in range(3)
     ]
     made = sheet(table, records)
     [shown] = tables_of(sheet_html(made))
