@@ -152,7 +152,7 @@ def test_the_command_line_reuses_the_runs_and_leaves_the_notebook(capsys, monkey
     with pytest.raises(SystemExit) as left:
         command.main()
     out, err = capsys.readouterr()
-    assert not left.value.code and out.count("not evaluated at this profile") == 6
+    assert not left.value.code and out.count("not evaluated at this profile") == 9
     if before:
         assert err.count("are unchanged") == 3
     executed = read(paths.runs_folder() / "table8_ablation.ipynb")
