@@ -28,8 +28,7 @@ CD is {more[laptop, azimuths learned]:.2f} worse; with true ones, a yardstick, {
 It has CD {cd[laptop]:.2f}, per axis {axes[laptop]:.2f}, F-score {f[laptop]:.3f}, all in one seed.
 
 **Before,** with small encoders and learned azimuths, CD was {cd[together, later decay]:.2f}, per axis
-{axes[together, later decay]:.2f}, F-score {f[together, later decay]:.3f}, in half the steps and two seeds, inner faces
-counted. The prior
+{axes[together, later decay]:.2f}, F-score {f[together, later decay]:.3f}, in half the steps and two seeds. The prior
 over azimuths mattered most then: with the pose prior in its place, CD was {more[together, pose prior]:.2f} worse. A
 rate that stays high until four fifths of the steps gained {less[together, later decay]:.2f}, four times the steps
 {less[together, four times the steps]:.2f}; 20 objects of a category cost {more[together, 20 objects]:.2f}. Finer images
@@ -41,7 +40,8 @@ training nor in Table 8. CD and F-score are those of Table 8, with 95 % interval
 may be scaled by itself. Differences are paired by object, over the seeds of both rows. An interval of one seed says
 nothing of another seed. IoU of masks and pose consistency are over all images; m=2 forgives half turns. Core minutes
 are processor time of a training run on a CPU, and compare roughly. The hull of all masks shows what masks tell; it is
-no strict bound. Rows of the last table were measured by an earlier protocol, in which inner faces count too.
+no strict bound. All rows so far were measured by an earlier protocol, in which
+inner faces count too, and chose neighbours by one prototype a category; profile `laptop` has five since.
 
 ```
 python scripts/study.py record --only "laptop, reach off"   # a row anew, or one that is missing
