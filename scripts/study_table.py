@@ -40,8 +40,8 @@ training nor in Table 8. CD and F-score are those of Table 8, with 95 % interval
 may be scaled by itself. Differences are paired by object, over the seeds of both rows. An interval of one seed says
 nothing of another seed. IoU of masks and pose consistency are over all images; m=2 forgives half turns. Core minutes
 are processor time of a training run on a CPU, and compare roughly. The hull of all masks shows what masks tell; it is
-no strict bound. All rows so far were measured by an earlier protocol, in which
-inner faces count too, and chose neighbours by one prototype a category; profile `laptop` has five since.
+no strict bound. All rows so far were measured by an earlier protocol, in which inner faces count too, and chose
+neighbours by one prototype a category; profile `laptop` has five since.
 
 ```
 python scripts/study.py record --only "laptop, reach off"   # a row anew, or one that is missing

@@ -153,6 +153,13 @@ def test_a_terminal_shows_a_rule_above_each_part(yardsticks):
     assert ("no claim of the paper; M-SRN − this: CD −6.62 [" in "\n".join(lines)) == yardsticks
 
 
+def test_a_trained_yardstick_is_not_awaited_in_a_run():
+    known, now = [record("M-SRN, poses known")], rows(recorded("zoo"))
+    made = make_sheet(TABLE8, "c", {"recorded": {**now, "M-SRN, poses known": known}, "this run": now}, "laptop", [])
+    [line] = [line for line in made.lines if line.name == "M-SRN, poses known"]
+    assert [cell.text[:4] for cell in line.cells[:3]] == ["", "2.50", "–"] and line.baseline
+
+
 def test_html_takes_its_colours_from_the_page_and_escapes():
     page = sheet_html(sheet())
     assert "a &lt; b" in page and "n &lt; m &amp; o" in page and not Cells(page).open
