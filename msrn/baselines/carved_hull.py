@@ -25,7 +25,7 @@ EDGE = 1.1  # of the cube, where the longest edge of an object is 1
 def carved_hulls(inputs: Given) -> Surfaces:
     """For each image the hull of its object, from all test images of it, at the cameras of ``true_pose``.
 
-    Time grows as objects x views x voxels; half a second an object of 24 views.
+    Time grows as objects x views x voxels; a third of a second an object of 24 views.
     """
     return Surfaces(lambda name: _carve(inputs.test, np.flatnonzero(inputs.test.object_id == name)), inputs.names)
 

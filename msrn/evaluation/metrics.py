@@ -57,7 +57,7 @@ class Tree:
         """Distances (M,) from points (M, 3) to the nearest of the tree, and which these are (M,).
 
         Points are asked for cell by cell, so that what the last one visited is still in the processor's cache: far from
-        the tree, where most of it must be seen, that is twice as fast.
+        the tree, where most of it must be seen, that is nearly twice as fast.
         """
         order = np.lexsort(np.floor(points / CELL).T)
         distance, nearest = self._tree.query(np.ascontiguousarray(points[order], np.float64))

@@ -68,7 +68,8 @@ def alignment_table(result: Result) -> HTML:
     columns = {f"cd.{name}": title for name, title in zip((*ALIGNMENTS, ALL_FACES), ALIGNMENT_TITLES, strict=True)}
     note = (
         "Macro means. The last column is Eq. 46 as printed, after the headline alignment: a sum of squared distances "
-        f"over {result.request.settings.eval_points:,} points of each surface, with the longest true edge = 1."
+        f"over {result.request.settings.eval_points:,} points of each surface, with the longest true edge = 1; in "
+        "brackets per axis."
     )
     return _table(result, "Chamfer distance by alignment", columns | {"eq46": "Eq. 46"}, note)
 

@@ -224,10 +224,10 @@ def poses(result: Result) -> Picture:
 
 def directions(table: Table, records: Sequence[Record]) -> Picture | None:
     """For each recorded data set, the whole network's first seed: a map a category from true to predicted azimuths."""
-    groups = [group for group in best_groups(table, records) if group.rows[table.ours][0].curves]
-    if not groups:
+    first = [group.rows[table.ours][:1] for group in best_groups(table, records)]
+    ours = [record for some in first for record in some if record.curves]
+    if not ours:
         return None
-    ours = [group.rows[table.ours][0] for group in groups]
     names = [[key.partition(".")[2] for key in record.curves] for record in ours]
     wide = min(max(map(len, names)), MAPS)
     rows = [(k, row[start : start + wide]) for k, row in enumerate(names) for start in range(0, len(row), wide)]
