@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class MsrnError(Exception):
@@ -28,3 +29,9 @@ def check_known(what: str, name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name not in known:
         raise MsrnError(f"unknown {what} {name!r}{did_you_mean(name, known)}: expected one of {', '.join(known)}")
+
+
+def torn_asset(path: Path, reason: object) -> MsrnError:
+    """What to say of a file that is part of the package and is missing or cannot be read."""
+    what = "is missing" if isinstance(reason, FileNotFoundError) else f"is torn ({reason})"
+    return MsrnError(f"{path} {what}; it is part of the package: install msrn again, or git checkout the file")

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PARAMS = ROOT / "params"
 RESULTS = ROOT / "results"
 NOTEBOOKS = ROOT / "notebooks"
+ASSETS = ROOT / "msrn" / "data" / "assets"  # part of the package
 
 
 def cache_folder() -> Path:

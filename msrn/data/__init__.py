@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.collection import ImageCollection
+from msrn.data.ground_truth import GroundTruth
 from msrn.data.homeware import reader as homeware
 from msrn.data.homeware import wild
 from msrn.data.pascal3d import reader as pascal3d

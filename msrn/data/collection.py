@@ -6,36 +6,20 @@ nothing on the training path may call.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from msrn.data.outer_surface import sample_outer_surface
-from msrn.data.surface import sample_surface
 from msrn.errors import MsrnError, did_you_mean
 
-
-@dataclass(frozen=True)
-class GroundTruth:
-    """The true shape of an object: y up, front toward +z, bounding box centred at the origin, longest edge 1."""
-
-    vertices: np.ndarray  # (V, 3) float32
-    faces: np.ndarray  # (F, 3) int32
-    face_colors: np.ndarray  # (F, 3) uint8
-
-    def points(self, count: int, seed: int) -> np.ndarray:
-        """Points (P, 3) float32 on the surface, P = ``count``, uniform by area."""
-        return sample_surface(self.vertices, self.faces, count, seed).astype(np.float32)
-
-    def outer_points(self, count: int, seed: int) -> np.ndarray:
-        """The same on the part of the surface that can be seen from outside."""
-        return sample_outer_surface(self.vertices, self.faces, count, seed).astype(np.float32)
+if TYPE_CHECKING:  # what samples true shapes decides no training
+    from msrn.data.ground_truth import GroundTruth
 
 
 class Truth(Protocol):
     """What a reader knows and training must not: where shapes and poses come from."""
 
-    def mesh(self, object_id: str) -> GroundTruth: ...
+    def mesh(self, object_id: str) -> "GroundTruth": ...
 
     def poses(self, object_id: np.ndarray, view: np.ndarray) -> np.ndarray: ...
 
@@ -68,7 +52,7 @@ class ImageCollection:
     def __len__(self) -> int:
         return len(self.images)
 
-    def ground_truth(self, object_id: str) -> GroundTruth:
+    def ground_truth(self, object_id: str) -> "GroundTruth":
         """The true shape of an object of this split. Evaluation only."""
         if object_id not in self.object_id[self.evaluation_index]:
             raise MsrnError(

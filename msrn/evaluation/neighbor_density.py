@@ -83,7 +83,7 @@ def _distances(collection: ImageCollection, names: np.ndarray, pairs: list[tuple
 
 def evaluation_digest(train: ImageCollection, candidates: np.ndarray) -> str:
     """Digest of all that a record of density depends on."""
-    return digest_of(train.fingerprint, code_digest(__name__), POINTS, candidates.tobytes())
+    return digest_of(train.fingerprint, code_digest("msrn.data.ground_truth", __name__), POINTS, candidates.tobytes())
 
 
 def measure(train: ImageCollection, candidates: np.ndarray, s: Settings, label: str, progress: bool = True) -> Record:

@@ -73,7 +73,8 @@ def score_files(
 
 def evaluation_digest(test: ImageCollection, points: int, module: str, *depends: Any) -> str:
     """Digest of what a score depends on: the data, the protocol, and the code and choices behind the shapes."""
-    code = code_digest("msrn.evaluation.protocol", "msrn.data.archives.clouds", module)  # clouds: of some truths
+    truths = "msrn.data.ground_truth", "msrn.data.archives.clouds"
+    code = code_digest("msrn.evaluation.protocol", *truths, module)
     return digest_of(results.SCHEMA, test.fingerprint, points, code, *depends)
 
 

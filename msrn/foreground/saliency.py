@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from msrn.data.homeware.reader import ASSETS, torn_asset
-from msrn.errors import MsrnError, first_line
+from msrn.errors import MsrnError, first_line, torn_asset
 from msrn.foreground.encoders import sha256_of, weights_file
+from msrn.paths import ASSETS
 from msrn.store.keyed_cache import KeyedCache
 
 SIZE = 320

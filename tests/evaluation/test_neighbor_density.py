@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.data.drawing.views import poses_of
+from msrn.data.ground_truth import GroundTruth
 from msrn.evaluation.metrics import chamfer_l1
 from msrn.evaluation.neighbor_density import neighbor_density
 

@@ -131,7 +131,7 @@ def test_what_decides_a_training(monkeypatch):
     assert {name.partition(".")[0] for name in reached if "." in name} == {
         "training", "neighbors", "render", "data", "foreground",
     }  # fmt: skip
-    assert {name for name in reached if name.startswith("data")} == {"data.collection", "data.surface"}  # no reader
+    assert {name for name in reached if name.startswith("data")} == {"data.collection"}  # no reader
     assert {name for name in reached if name.startswith("foreground")} == {"foreground.encoders"}  # EfficientNet
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from msrn.data.homeware.panoramas import read_panorama
-from msrn.data.homeware.reader import ASSETS
+from msrn.paths import ASSETS
 
 REFERENCE = json.loads(Path(__file__).with_suffix(".json").read_text())
 

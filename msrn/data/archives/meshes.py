@@ -11,7 +11,7 @@ from PIL import Image
 from msrn.data.archives.clouds import GRAY
 from msrn.data.archives.pack import SIZE
 from msrn.data.archives.reading import read_bytes
-from msrn.data.collection import GroundTruth
+from msrn.data.ground_truth import GroundTruth
 from msrn.errors import MsrnError
 
 

@@ -15,8 +15,9 @@ import torch
 from tqdm import tqdm
 
 from msrn import camera
-from msrn.data.collection import GroundTruth, ImageCollection, Truth
+from msrn.data.collection import ImageCollection, Truth
 from msrn.data.drawing import zbuffer
+from msrn.data.ground_truth import GroundTruth
 from msrn.errors import MsrnError
 from msrn.paths import cache_folder
 from msrn.store.array_cache import Make, cached_arrays

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 
 from msrn import camera
-from msrn.data.homeware.reader import torn_asset
+from msrn.errors import torn_asset
 
 PANORAMAS = {
     "train": (

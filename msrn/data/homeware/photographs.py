@@ -17,8 +17,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from msrn import camera
-from msrn.data.collection import GroundTruth
 from msrn.data.drawing import zbuffer
+from msrn.data.ground_truth import GroundTruth
 from msrn.data.homeware import panoramas
 
 SIZE, SAMPLES = 128, 3

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.data.drawing.views import PROTOCOL, VIEWS, DrawnObject, DrawnSet, open_drawn, poses_of, refuse_root
-from msrn.errors import MsrnError
+from msrn.data.ground_truth import GroundTruth
+from msrn.errors import torn_asset
+from msrn.paths import ASSETS
 from msrn.store.digest import digest_of
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 CATEGORIES = ("cabinet", "car", "chair", "lamp", "sofa", "table")
 
 
@@ -97,9 +98,3 @@ def read_asset(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise torn_asset(path, error) from error
-
-
-def torn_asset(path: Path, reason: object) -> MsrnError:
-    """What to say of such a file that is missing or cannot be read."""
-    what = "is missing" if isinstance(reason, FileNotFoundError) else f"is torn ({reason})"
-    return MsrnError(f"{path} {what}; it is part of the package: install msrn again, or git checkout the file")

@@ -50,8 +50,9 @@ from msrn.data.archives.reading import (
     stat_of,
     wrong_root,
 )
-from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.data.drawing.zbuffer import draw_layer
+from msrn.data.ground_truth import GroundTruth
 from msrn.data.pascal3d.annotations import Thing, folders_of, read_things, voc_ids
 from msrn.errors import MsrnError
 from msrn.store.digest import digest_of

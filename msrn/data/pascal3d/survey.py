@@ -8,7 +8,7 @@ import numpy as np
 
 from msrn.data.archives.reading import open_root
 from msrn.data.archives.survey import Part, Proof, Survey, iou_proof, problems_of, spread
-from msrn.data.collection import GroundTruth
+from msrn.data.ground_truth import GroundTruth
 from msrn.data.pascal3d import reader as pascal3d
 from msrn.data.pascal3d.annotations import Thing
 from msrn.data.pascal3d.reader import CLASSES, NAME

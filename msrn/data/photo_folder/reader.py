@@ -30,7 +30,8 @@ from tqdm import tqdm
 
 from msrn.data.archives.pack import WORKERS
 from msrn.data.archives.reading import SHOWN, listing, named, open_file, open_root, wrong_root
-from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.collection import ImageCollection
+from msrn.data.ground_truth import GroundTruth
 from msrn.data.photo_folder.splits import SPLITS, split_files
 from msrn.errors import MsrnError, first_line
 from msrn.store.array_cache import Make, cached_arrays

@@ -36,7 +36,8 @@ from msrn.data.archives.meshes import centered, check_box, crop_of, cut, in_our_
 from msrn.data.archives.pack import Piece, Plan, Window, columns_of, content_digest, open_packed
 from msrn.data.archives.poses import angles, rows_of
 from msrn.data.archives.reading import open_root, picture_size, read_picture
-from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.collection import ImageCollection
+from msrn.data.ground_truth import GroundTruth
 from msrn.data.pix3d.annotations import NAME, Archive, Photograph, read_archive
 from msrn.errors import MsrnError
 from msrn.store.digest import digest_of

@@ -11,7 +11,7 @@ from msrn.data.archives.meshes import read_mesh
 from msrn.data.archives.pack import SIZE
 from msrn.data.archives.reading import open_root, read_picture
 from msrn.data.archives.survey import Part, Proof, Survey, dots_mask, iou_proof, overlap, problems_of, spread
-from msrn.data.collection import GroundTruth
+from msrn.data.ground_truth import GroundTruth
 from msrn.data.pix3d import reader as pix3d
 from msrn.data.pix3d.annotations import NAME, Archive, Photograph
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.collection import ImageCollection
 from msrn.data.drawing.views import PROTOCOL, VIEWS, DrawnObject, DrawnSet, open_drawn, poses_of, refuse_root
+from msrn.data.ground_truth import GroundTruth
 from msrn.data.procedural13.shapes import CATEGORIES, make_object
 from msrn.errors import MsrnError
 from msrn.store.digest import digest_of

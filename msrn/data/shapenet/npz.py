@@ -24,7 +24,8 @@ import numpy as np
 from msrn.data.archives.arrays import most_bytes, read_header, torn_arrays
 from msrn.data.archives.pack import SIZE, Piece, Plan, Window, columns_of, content_digest, open_packed
 from msrn.data.archives.reading import exists, open_file, stat_of
-from msrn.data.collection import GroundTruth, ImageCollection
+from msrn.data.collection import ImageCollection
+from msrn.data.ground_truth import GroundTruth
 from msrn.errors import MsrnError
 from msrn.store.digest import digest_of
 

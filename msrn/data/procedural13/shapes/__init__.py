@@ -8,7 +8,7 @@ shape, as those of real things do.
 
 from collections.abc import Callable
 
-from msrn.data.collection import GroundTruth
+from msrn.data.ground_truth import GroundTruth
 from msrn.data.procedural13.shapes.airplane import airplane
 from msrn.data.procedural13.shapes.car import car
 from msrn.data.procedural13.shapes.dice import Dice

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from msrn.data.collection import GroundTruth
+from msrn.data.ground_truth import GroundTruth
 
 Color = tuple[float, float, float]  # 0..255
 Where = Callable[[np.ndarray, np.ndarray], np.ndarray]  # centres (F, 3), unit normals (F, 3) -> (F,) bool
