@@ -185,7 +185,7 @@ class MSRN(nn.Module):
         else:
             self.shape_decoder = ShapeDecoder(s.shape_code, s.shape_hidden)
             self.texture_decoder = TextureDecoder(s.texture_code, s.texture_size, s.texture_channels)
-        self.compensation = FeatureCompensation(s.shape_code)
+        self.compensation = FeatureCompensation(s.shape_code, s.compensation_start, s.cosine_temperature)
         sizes = categories, s.memory_slots, s.shape_code, s.memory_momentum, s.memory_fill_first
         self.bank = MemoryBank(*sizes, seed=torch.initial_seed())  # noise of the training's seed, as the weights are
         self.register_buffer("live_shape", torch.ones(s.shape_code))

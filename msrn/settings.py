@@ -121,6 +121,20 @@ class Settings(BaseModel):
 
     Choice: the paper leaves it out "during training of the first epoch"; besides, it waits for the stage switch and for
     the first prototypes. One softmax runs over the prototypes of all categories, which receive no gradient."""
+    compensation_start: Literal["code", "half"] = _setting("code", "3.2", "silent")
+    """What Lin of Eq. 26 starts as: ``code``, [I, 0], so that z̄_s begins as z_s; or ``half``, [I/2, I/2], the mean of
+    z_s and z⁺_s.
+
+    Choice: the paper does not say. With ``code`` the decoder sees no jump on the step that switches compensation on."""
+    cosine_temperature: float = _setting(0.0, "3.2", "absent", ge=0)
+    """Temperature by which cosines of code and prototypes are divided in the affinity (Eq. 24); 0 takes the product.
+
+    Choice: the product, as printed. Its softmax is as sharp as codes are long."""
+    bank_codes: Literal["own", "look-alikes"] = _setting("own", "3.2", "own")
+    """What the bank is written with: an image's code, or the mean of it and of those that its candidates left behind.
+
+    Choice: the image's own. A code still tells from which side the object was seen; the mean of candidates that show
+    different sides holds less of that."""
     memory_slots: int = _setting(500, "3.2", "K = 500", ge=1)
     """Slots of the banks P_f and P_r, for each category."""
     memory_momentum: float = _setting(0.99, "3.1", "eta = 0.99", ge=0, lt=1)
@@ -157,15 +171,18 @@ class Settings(BaseModel):
     """Where candidates are searched: among images of the same category, or everywhere (the literal Eq. 27).
 
     Choice: prototype indices are per category (Eqs 35-36) and the section speaks of consistency within a category."""
-    candidate_objects: Literal["any", "distinct"] = _setting("any", "3.3", "any")
-    """What candidates are: the most similar images (the literal Eq. 32), or images of the most similar objects, each
-    shown by the most different of its silhouettes.
+    candidate_objects: Literal["any", "distinct", "half-random"] = _setting("any", "3.3", "any")
+    """What candidates are: the most similar images (the literal Eq. 32); images of the most similar objects, each
+    shown by the most different of its silhouettes; or these, the latter half with random objects in their place.
 
     Choice: by the letter. But the most similar images mostly show few objects, and from the side at hand."""
     neighbor_prototypes: int = _setting(5, "3.3", "K'' = 5", ge=1)
     """Prototypes per category whose domains decide who is a neighbour (Eqs 33-38); at most ``prototypes``.
 
     Choice: the paper says that P'_r "is further refined", so k-means runs on the K' prototypes, not on the bank."""
+    neighbor_filter: Literal["prototypes", "known"] = _setting("prototypes", "3.3", "prototypes")
+    """Which candidates are no neighbours: those outside the prototype's domain (Eqs 33-38) or, as a yardstick, the half
+    whose true shapes are farthest. With one ``neighbor_prototypes`` the domain holds all."""
     neighbor_samples: int = _setting(0, "3.3", "all", ge=0)
     """Neighbours rendered per image and step, drawn at random from the N_re chosen ones; 0 renders all of them.
 

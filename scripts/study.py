@@ -8,6 +8,7 @@ Choices are made on val and reported on test (Table 8). The rows of ``NOW`` chan
 it was before poses were found and encoders read stored features: its first row, ``together``.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -45,6 +46,29 @@ AS_PRINTED = {
 }
 
 
+HALF_RANDOM, FIXED, BY_TRUTH = (
+    {"candidate_objects": "half-random"},
+    {"neighbor_prototypes": 1},
+    {"neighbor_filter": "known"},
+)
+HALF, COSINE, LOOK_ALIKES = (
+    {"compensation_start": "half"},
+    {"cosine_temperature": 0.1},
+    {"bank_codes": "look-alikes"},
+)
+FEW = 4  # objects of a sparse category
+# Each has a relative among the others: tables and benches, benches, cabinets.
+THREE = dict.fromkeys(("chair", "sofa", "speaker"), FEW)
+TEN = dict.fromkeys(
+    ("airplane", "bench", "cabinet", "car", "display", "lamp", "phone", "rifle", "table", "vessel"), FEW
+)
+
+
+def _sparse(name: str, question: str, objects: Mapping[str, int], **settings: Any) -> Row:
+    """A row with few objects of some categories, which have fewer others to take candidates from."""
+    return Row(name, settings={"candidates": FEW - 1, **settings}, question=question, objects=objects)
+
+
 def _without(name: str, question: str, **settings: Any) -> Row:
     """A row that differs from profile laptop in ``settings``."""
     return Row(f"laptop, {name}", settings=settings, question=question)
@@ -76,12 +100,37 @@ NOW = Table(
         _without("every candidate", "Does the choice of neighbours help (Eqs 33-38)?", neighbor_prototypes=1),
         _without("two domains", "With fewer domains?", neighbor_prototypes=2),
         _without("eight domains", "With more?", neighbor_prototypes=8),
+        _without("half random, fixed", "And if half of the candidates are random?", **HALF_RANDOM, **FIXED),
+        _without("half random, filtered", "Does the choice find them?", **HALF_RANDOM),
+        _without("half random, filtered by truth", "What would finding them gain?", **HALF_RANDOM, **FIXED, **BY_TRUTH),
+        _without("without compensation", "Does compensation help?", feature_compensation=False),
+        _without("Lin from a half", "Is its start too quiet?", **HALF),
+        _without("cosine affinity", "Is its attention too flat?", **COSINE),
+        _without("codes of look-alikes", "Do its prototypes hold the side?", **LOOK_ALIKES),
+        _without("all three", "And together?", **HALF, **COSINE, **LOOK_ALIKES),
         _without("a quarter of the steps", "What does a minute teach?", steps=2500),
         Row("night", settings={"steps": 40_000}, question="And four times as long? Profile night."),
     ),
     ours="laptop",
     split="val",
     name="study",
+)
+
+SPARSE = Table(
+    "3.2",
+    "Sparse categories, where compensation could help most",
+    "shapenet",
+    (
+        _sparse("three sparse", "Three sparse categories?", THREE),
+        _sparse("three sparse, w/o FC", "Does compensation help them?", THREE, feature_compensation=False),
+        _sparse("three sparse, all three", "Does it, changed?", THREE, **HALF, **COSINE, **LOOK_ALIKES),
+        _sparse("ten sparse", "The other ten?", TEN),
+        _sparse("ten sparse, w/o FC", "Does compensation help those?", TEN, feature_compensation=False),
+        _sparse("ten sparse, all three", "Does it, changed, help those?", TEN, **HALF, **COSINE, **LOOK_ALIKES),
+    ),
+    ours="three sparse",
+    split="val",
+    name="study-sparse",
 )
 
 BEFORE = Table(
@@ -119,7 +168,7 @@ BEFORE = Table(
     split="val",
     name="study-before",
 )
-TABLES = (NOW, BEFORE)
+TABLES = (NOW, SPARSE, BEFORE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -139,11 +188,8 @@ def record(dataset: str, profile: str, seeds: str, budget: str, only: tuple[str,
     from msrn.profiles import resolve, seconds_of
 
     request, seconds = resolve(profile, dataset, seeds=seeds_of(seeds)), seconds_of(budget)
-    former = {row.name for row in BEFORE.rows}
-    asked = {
-        NOW: [name for name in only if name not in former],
-        BEFORE: [name for name in only if name in former],
-    }
+    table_of = {row.name: table for table in TABLES for row in table.rows}
+    asked = {table: [name for name in only if table_of.get(name, NOW) is table] for table in TABLES}
     for table in TABLES if any(asked.values()) else [NOW]:
         if asked[table] or not only:
             for line in record_table(table, request, seconds, only=tuple(asked[table])):

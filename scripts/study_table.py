@@ -1,9 +1,12 @@
 """The page of the study (``study.py page``): what was chosen and why, then a table for each data set and study."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
+
+import numpy as np
 
 from msrn.baselines import BASELINES
 from msrn.evaluation.statistics import Estimate, difference, estimate, pairs_by_seed
@@ -15,7 +18,10 @@ from msrn.settings import FOREGROUND_SETTINGS
 from msrn.store.results import Record
 
 Rows = dict[str, list[Record]]  # the records of each row, by seed
-HEAD = "question", "row", "CD ↓", "CD − {first}", "per axis ↓", "F ↑", "IoU ↑", "m=1 ↑", "m=2 ↑", "core min", "seeds"
+HEAD = (
+    "question", "row", "CD ↓", "CD − {first}", "per axis ↓", "F ↑", "IoU ↑", "m=1 ↑", "m=2 ↑", "kept / not", "core min",
+    "seeds",
+)  # fmt: skip
 NO_TRAINING = "How far without training?"
 MOST = 3  # changes in a cell; more stand below the table
 WIDTH = 120
@@ -38,10 +44,10 @@ NOTE = """\
 The last table changes the profile as it was. All rows are scored on the val split, whose objects are neither in
 training nor in Table 8. CD and F-score are those of Table 8, with 95 % intervals; *per axis* is CD where each axis
 may be scaled by itself. Differences are paired by object, over the seeds of both rows. An interval of one seed says
-nothing of another seed. IoU of masks and pose consistency are over all images; m=2 forgives half turns. Core minutes
-are processor time of a training run on a CPU, and compare roughly. The hull of all masks shows what masks tell; it is
-no strict bound. All rows so far were measured by an earlier protocol, in which inner faces count too, and chose
-neighbours by one prototype a category; profile `laptop` has five since.
+nothing of another seed. IoU of masks and pose consistency are over all images; m=2 forgives half turns. *Kept / not*
+is the mean CD between the true shapes of an image's object and of the candidates that Eqs 33-38 keep, then of those
+that they refuse. Core minutes are processor time of a training run on a CPU, and compare roughly. The hull of all masks
+shows what masks tell; it is no strict bound.
 
 ```
 python scripts/study.py record --only "laptop, reach off"   # a row anew, or one that is missing
@@ -49,12 +55,22 @@ python scripts/study.py page                                # this page
 ```
 """
 
+WITHOUT = "w/o FC"
+SPARSE_NOTE = """\
+Compensation should help most where a category has few objects and can borrow from others. CD is the mean over the
+sparse categories, then over the others, beside the same training without compensation, paired by object with 95 %
+intervals: an effect as large as half an interval would have shown."""
+
 
 def markdown(studies: Mapping[Table, Sequence[Record]]) -> str:
     """The page of some tables and their records. Cost grows as rows x objects."""
     sets = {table: _sets(table, records) for table, records in studies.items()}
     parts = [TITLE, "% Written by scripts/study.py page.", summary(sets)]
-    sections = [section(table, name, rows) for table, made in sets.items() for name, rows in made.items()]
+    sections = [
+        (sparse_section if any(isinstance(row.objects, Mapping) for row in table.rows) else section)(table, name, rows)
+        for table, made in sets.items()
+        for name, rows in made.items()
+    ]
     return "\n\n".join(filter(None, [*parts, *(sections or ["Nothing is recorded yet."]), NOTE]))
 
 
@@ -82,6 +98,28 @@ def summary(sets: Mapping[Table, Mapping[str, Rows]]) -> str:
     return "\n\n".join(textwrap.fill(" ".join(text.split()), WIDTH, break_on_hyphens=False) for text in paragraphs)
 
 
+def sparse_section(table: Table, dataset: str, rows: Rows) -> str:
+    """Rows with few objects of some categories: those categories, then the others, each beside w/o FC."""
+    lines, known = [], next(iter(rows.values()))[0]
+    for name, made in rows.items():
+        few = table.row(name).objects
+        rest = sorted(set(known.objects["category"]) - few.keys())
+        without = rows.get(f"{name.partition(',')[0]}, {WITHOUT}", [])
+        cells = [cell for part in (sorted(few), rest) for cell in _of_part(made, without, part)]
+        lines.append([table.row(name).question, name, *cells, ", ".join(str(record.seed) for record in made)])
+    head = ["question", "row", "CD, sparse ↓", f"− {WITHOUT}", "CD, others ↓", f"− {WITHOUT}", "seeds"]
+    changes = {"; ".join(_limit(table.row(name).objects)) for name in rows}
+    below = [f"*{names}*." for names in sorted(changes)]
+    return "\n\n".join([f"## {table.caption}: {dataset}", SPARSE_NOTE, _markdown(head, 2, lines), *below])
+
+
+def _of_part(made: Sequence[Record], without: Sequence[Record], categories: Sequence[str]) -> tuple[str, str]:
+    """CD over some categories, and its difference to the row without compensation."""
+    values = two_decimals(float(np.mean([mean_of(made, f"cd.category.{name}") for name in categories])))
+    pairs = pairs_by_seed(made, without) if made != without else []
+    return values, difference(*zip(*pairs, strict=True), "cd", categories).text("cd", sign=True) if pairs else "–"
+
+
 def section(table: Table, dataset: str, rows: Rows) -> str:
     """One data set: the rows in the study's order, then those that train nothing."""
     first, lines, long = table.rows[0].name, [], []
@@ -94,11 +132,16 @@ def section(table: Table, dataset: str, rows: Rows) -> str:
         words = ": ".join(filter(None, [name.removeprefix(f"{first}, "), ", ".join(changes)]))
         lines.append([question, words, *_outcome(made, rows.get(first, []))])
     head = [title.format(first=first) for title in HEAD]
-    rules = ["---", "---", *["--:"] * (len(HEAD) - 2)]
-    body = "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rules, *lines))
     one = next(iter(rows.values()))[0]
     caption = f"{one.n_objects} objects of val, {one.points:,} points a surface, profile {_profile(one)}."
-    return "\n\n".join([f"## {table.caption}: {dataset}", caption, f":::{{div}} full-width\n{body}\n:::", *long])
+    return "\n\n".join([f"## {table.caption}: {dataset}", caption, _markdown(head, 2, lines), *long])
+
+
+def _markdown(head: Sequence[str], words: int, lines: Sequence[Sequence[str]]) -> str:
+    """A table over the whole width, the first ``words`` columns of words, the others of numbers."""
+    rules = ["---"] * words + ["--:"] * (len(head) - words)
+    body = "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rules, *lines))
+    return f":::{{div}} full-width\n{body}\n:::"
 
 
 def _rows(table: Table, records: Sequence[Record]) -> Rows:
@@ -128,7 +171,16 @@ def _changes(table: Table, record: Record, rows: Rows) -> list[str]:
     row, mine, theirs = table.row(record.variant), known_settings(record.settings), _first_settings(table, record, rows)
     changed = [key for key in mine if key not in NO_MATTER | FOREGROUND_SETTINGS and mine[key] != theirs[key]]
     settings = [f"`{key}` {_plain(mine[key])} for {_plain(theirs[key])}" for key in changed]
-    return settings + [f"at most {row.objects} objects a category"] * bool(row.objects)
+    return settings + _limit(row.objects)
+
+
+def _limit(objects: int | Mapping[str, int] | None) -> list[str]:
+    """At most how many training objects, in words."""
+    if objects is None:
+        return []
+    if isinstance(objects, Mapping):
+        return [f"at most {most} objects of {name}" for name, most in objects.items()]
+    return [f"at most {objects} objects a category"]
 
 
 def _first_settings(table: Table, record: Record, rows: Rows) -> dict[str, Any]:
@@ -147,6 +199,7 @@ def _outcome(made: Sequence[Record], first: Sequence[Record]) -> list[str]:
         two_decimals(mean_of(made, "cd.search_icp_axes")),
         f"{mean_of(made, 'f'):.3f}",
         *(two_decimals(mean_of(made, key)) for key in ("mask_iou", "pose_m1", "pose_m2")),
+        _kept(made),
         _core_minutes(made),
         ", ".join(str(record.seed) for record in made) if _trained(made) else "–",
     ]
@@ -162,6 +215,12 @@ def _core_minutes(made: Sequence[Record]) -> str:
     """Of a training run on a CPU; on a GPU they would say nothing."""
     known = [r.train_cpu_seconds for r in made if r.train_cpu_seconds is not None and r.device.startswith("CPU")]
     return f"{sum(known) / len(known) / 60:.1f}" if known else "–"
+
+
+def _kept(made: Sequence[Record]) -> str:
+    """True CD to the candidates that are kept and to those that are refused."""
+    values = [mean_of(made, f"neighbor.{name}") for name in ("kept", "rejected")]
+    return "–" if all(map(math.isnan, values)) else " / ".join(map(two_decimals, values))
 
 
 def _plain(value: Any) -> str:

@@ -80,3 +80,24 @@ def test_making_the_module_draws_no_random_numbers():
     before = torch.get_rng_state()
     FeatureCompensation(8)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_mean_of_code_and_prototypes_is_where_lin_may_start():
+    z_s, values, valid = draw(5, 4), draw(3, 2, 4, seed=1), torch.ones(3, 2, dtype=torch.bool)
+    module = FeatureCompensation(4, "half").double()
+    z_plus = (module.affinity(z_s, values, valid).flatten(1)) @ values.flatten(0, 1)
+    torch.testing.assert_close(module(z_s, values, valid), (z_s + z_plus) / 2)
+
+
+def test_cosines_over_a_temperature_do_not_depend_on_the_length_of_codes():
+    z_s, values, valid = draw(5, 4), draw(3, 2, 4, seed=1), torch.tensor([[True, False], [True, True], [True, True]])
+    module = FeatureCompensation(4, temperature=0.1).double()
+    found = module.affinity(z_s, values, valid)
+    torch.testing.assert_close(found, module.affinity(7 * z_s, values / 3, valid))
+    for z, row in zip(z_s, found, strict=True):
+        cosines = [float(z @ p / (z.norm() * p.norm())) for p in values[valid]]
+        expected = torch.tensor([math.exp(c / 0.1) for c in cosines], dtype=torch.float64)
+        torch.testing.assert_close(row[valid], expected / expected.sum())
+    sharp = FeatureCompensation(4, temperature=0.01).double().affinity(z_s, values, valid)
+    assert (sharp.amax((1, 2)) >= found.amax((1, 2))).all()
+    assert torch.isfinite(module.affinity(torch.zeros(1, 4).double(), values, valid)).all()

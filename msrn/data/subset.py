@@ -1,5 +1,6 @@
 """Parts of a collection as collections of their own: some of its images, or one of its categories."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -44,16 +45,21 @@ def one_category(collection: ImageCollection, name: str) -> ImageCollection:
     return replace(part, category=np.zeros(len(rows), np.int64), categories=(name,))
 
 
-def limited(collection: ImageCollection, objects: int) -> np.ndarray:
-    """Numbers of the images of at most ``objects`` objects of each category."""
+def limited(collection: ImageCollection, objects: int | Mapping[str, int]) -> np.ndarray:
+    """Numbers of the images of at most ``objects`` objects of each category, or of each that is named."""
     rows: list[np.ndarray] = []
+    most = objects if isinstance(objects, Mapping) else dict.fromkeys(collection.categories, objects)
+    if unknown := sorted(most.keys() - set(collection.categories)):
+        known = ", ".join(collection.categories)
+        raise MsrnError(f"{collection.name} has no category {unknown[0]!r} to take objects of; there are: {known}")
+    most = [most.get(name, len(collection)) for name in collection.categories]
     counts = np.zeros(len(collection.categories), int)
     _, first, owner = np.unique(collection.object_id, return_index=True, return_inverse=True)
     for place in np.argsort(first):
         mine = np.flatnonzero(owner == place)
         category = collection.category[mine[0]]
         counts[category] += 1
-        if counts[category] <= objects:
+        if counts[category] <= most[category]:
             rows.append(mine)
     return np.concatenate(rows)
 

@@ -16,7 +16,7 @@ from msrn import camera
 from msrn.data.collection import ImageCollection
 from msrn.evaluation.inference import BATCH, reconstructions
 from msrn.evaluation.metrics import chamfer_l1
-from msrn.evaluation.neighbor_density import OTHER_VIEW
+from msrn.evaluation.neighbor_density import OTHER_VIEW, candidate_distances
 from msrn.neighbors.selection import prototype_domain, select
 from msrn.network import MSRN
 from msrn.training.batches import prepare
@@ -52,23 +52,37 @@ def diagnose(network: MSRN, train: ImageCollection, candidates: np.ndarray, seed
     ``breakdown.LINES``, which explains them."""
     rows = some_images(train, OBJECTS, seed)
     inputs = rows[::EVERY]
-    seen = np.union1d(rows, candidates[inputs])
-    code, azimuth = (values.cpu() for values in _joined(network, train, seen, ("code", "azimuth")))
-    true = train.true_pose()[:, 0]
-
-    def images(index: np.ndarray) -> Images:
-        at = np.searchsorted(seen, index)
-        category = np.asarray(train.category[index])
-        return Images(category, train.object_id[index], true[index], azimuth.numpy()[at], code[at])
-
-    asked = images(rows)
+    look_up = _looked_at(network, train, np.union1d(rows, candidates[inputs]))
+    asked = look_up(rows)
     return {
-        **_neighbors(network, images(inputs), images(candidates[inputs])),
+        **_neighbors(network, train, look_up, inputs, candidates[inputs]),
         "sides": _sides(asked, np.random.default_rng(seed)),
         "fronts": Measure(share_told(network, train, rows, seed), 0.5),
         **_domains(network, train, asked, np.random.default_rng(seed)),
         **_attention(network, asked),
     }
+
+
+def neighbor_measures(
+    network: MSRN, train: ImageCollection, candidates: np.ndarray, seed: int = 0
+) -> dict[str, Measure]:
+    """The measures of ``diagnose`` that are about neighbours."""
+    inputs = some_images(train, OBJECTS, seed)[::EVERY]
+    look_up = _looked_at(network, train, np.union1d(inputs, candidates[inputs]))
+    return _neighbors(network, train, look_up, inputs, candidates[inputs])
+
+
+def _looked_at(network: MSRN, train: ImageCollection, seen: np.ndarray) -> Callable[[np.ndarray], Images]:
+    """Lets ``network`` look at the images ``seen``, in order; of these the result finds any again."""
+    code, azimuth = (values.cpu() for values in _joined(network, train, seen, ("code", "azimuth")))
+    true = train.true_pose()[:, 0]
+
+    def look_up(index: np.ndarray) -> Images:
+        at = np.searchsorted(seen, index)
+        category = np.asarray(train.category[index])
+        return Images(category, train.object_id[index], true[index], azimuth.numpy()[at], code[at])
+
+    return look_up
 
 
 def _joined(network: MSRN, train: ImageCollection, rows: np.ndarray, names: Sequence[str]) -> list[torch.Tensor]:
@@ -86,23 +100,35 @@ def some_images(train: ImageCollection, objects: int, seed: int) -> np.ndarray:
     return np.flatnonzero(np.isin(train.object_id, np.concatenate(picks)))
 
 
-def _neighbors(network: MSRN, inputs: Images, others: Images) -> dict[str, Measure]:
-    """Eqs 35-38 on ``inputs`` (B,) and their candidates ``others`` (B, k), held against the truth."""
+def _chosen(network: MSRN, inputs: Images, others: Images) -> np.ndarray:
+    """Which candidates are neighbours, (B, k) bool."""
+    if network.settings.neighbor_filter == "known":
+        return np.ones(others.category.shape, bool)
     prototypes = _prototypes(network, "neighbor_prototypes")
-    neighbors = select(inputs.code, torch.from_numpy(inputs.category), others.code, *prototypes).numpy()  # (B, k)
+    return select(inputs.code, torch.from_numpy(inputs.category), others.code, *prototypes).numpy()
+
+
+def _neighbors(
+    network: MSRN, train: ImageCollection, look_up: Callable, rows: np.ndarray, candidates: np.ndarray
+) -> dict[str, Measure]:
+    """Eqs 35-38 on the images ``rows`` (B,) and their ``candidates`` (B, k), held against the truth."""
+    inputs, others = look_up(rows), look_up(candidates)
+    neighbors, distance = _chosen(network, inputs, others), candidate_distances(train, rows, candidates)
     turn = others.true - inputs.true[:, None]
     wrong = others.azimuth - inputs.azimuth[:, None] - turn
     alike, away = others.category == inputs.category[:, None], _angle(turn) > OTHER_VIEW
 
-    def share(condition: np.ndarray) -> float:
-        return float(condition[neighbors].mean()) if neighbors.any() else float("nan")
+    def mean(values: np.ndarray, where: np.ndarray = neighbors) -> float:
+        return float(values[where].mean()) if where.any() else float("nan")
 
     return {
         "chosen": Measure(float(neighbors.mean())),
-        "same_category": Measure(share(alike), float(alike.mean())),
-        "other_view": Measure(share(away), float(away.mean())),
-        "agrees": Measure(share(_angle(wrong) < AGREES), AGREES / 180),
-        "agrees_by_halves": Measure(share(_angle(2 * wrong) < 2 * AGREES), AGREES / 90),
+        "kept": Measure(mean(distance), float(distance.mean())),
+        "rejected": Measure(mean(distance, ~neighbors), float(distance.mean())),
+        "same_category": Measure(mean(alike), float(alike.mean())),
+        "other_view": Measure(mean(away), float(away.mean())),
+        "agrees": Measure(mean(_angle(wrong) < AGREES), AGREES / 180),
+        "agrees_by_halves": Measure(mean(_angle(2 * wrong) < 2 * AGREES), AGREES / 90),
     }
 
 

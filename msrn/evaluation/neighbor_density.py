@@ -66,6 +66,21 @@ def neighbor_density(
     return densities
 
 
+def nearest_half(collection: ImageCollection, candidates: np.ndarray) -> np.ndarray:
+    """Of the candidates (N, k) of each image those whose true shapes are nearest to its own, (N, ceil(k / 2)), nearest
+    first. A pair of objects is measured once."""
+    distance = candidate_distances(collection, np.arange(len(candidates)), candidates)
+    order = np.argsort(distance, axis=1, kind="stable")[:, : (candidates.shape[1] + 1) // 2]
+    return np.take_along_axis(candidates, order, 1)
+
+
+def candidate_distances(collection: ImageCollection, images: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """CD (B, k) between the true shapes of ``images`` (B,) and of their candidates (B, k)."""
+    names, owner = np.unique(collection.object_id, return_inverse=True)
+    pairs = [(mine, other) for mine, row in zip(owner[images], owner[candidates], strict=True) for other in row]
+    return _distances(collection, names, pairs, POINTS).reshape(candidates.shape)
+
+
 def _distances(collection: ImageCollection, names: np.ndarray, pairs: list[tuple[int, int]], points: int) -> np.ndarray:
     """CD (pairs,) of pairs of objects, each different one measured once."""
     different, place = np.unique(np.sort(pairs, axis=1), axis=0, return_inverse=True)

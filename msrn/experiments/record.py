@@ -12,11 +12,12 @@ from pathlib import Path
 from msrn import baselines
 from msrn.errors import MsrnError
 from msrn.evaluation import masks, neighbor_density, score
+from msrn.evaluation.diagnosis import neighbor_measures
 from msrn.evaluation.masks import Photographs
 from msrn.evaluation.prediction_files import frame_warning, read_predictions
 from msrn.evaluation.statistics import METRICS, estimate
 from msrn.experiments.paper import MASKS
-from msrn.experiments.runner import WHOLE, Experiment, job_of, neighbors_of, outcomes
+from msrn.experiments.runner import WHOLE, Experiment, Outcome, job_of, neighbors_of, outcomes
 from msrn.experiments.table import Row, Table
 from msrn.foreground.pipeline import Foreground
 from msrn.profiles import Request
@@ -44,13 +45,27 @@ def record_table(
     every = left = len(yardsticks) + len(work)
     try:
         first = (baselines.score(name, given, experiment.in_time(name)) for name in yardsticks)
-        for record in itertools.chain(first, (outcome.record for outcome in outcomes(experiment, work))):
+        trained = (with_neighbors(experiment, outcome) for outcome in outcomes(experiment, work))
+        for record in itertools.chain(first, trained):
             left -= 1
             yield results.write(record)
     except OutOfTime as stopped:
         yield str(stopped)
     done = "everything is recorded" if not left else f"{left} of {every} left: the same command goes on"
     yield f"{table.name}, profile {request.label}, on {request.dataset}: {done}"
+
+
+def with_neighbors(experiment: Experiment, outcome: Outcome) -> Record:
+    """The record of an outcome with what its neighbours are: the mean true CD between an object and the candidates that
+    it kept and those that it rejected, and the share that it kept. Not of a row with a model a category."""
+    record, run = outcome.record, outcome.run
+    if not run.settings.neighbor_consistency or len(outcome.runs) > 1:
+        return record
+    job = job_of(experiment, outcome.row, record.seed)
+    measures = neighbor_measures(run.network(), job.train, neighbors_of(experiment, job))
+    found = {f"neighbor.{name}": measures[name].value for name in ("kept", "rejected", "chosen")}
+    units = {**record.units, "neighbor": "CD in the paper's unit, between true shapes; chosen: a share"}
+    return record.model_copy(update={"metrics": record.metrics | found, "units": units})
 
 
 def record_masks(request: Request, seconds: float, progress: bool = True, only: Sequence[str] = ()) -> Iterator[str]:

@@ -21,6 +21,7 @@ from msrn.data.collection import ImageCollection
 from msrn.data.subset import limited, one_category, subset
 from msrn.errors import MsrnError
 from msrn.evaluation import score
+from msrn.evaluation.neighbor_density import nearest_half
 from msrn.evaluation.score import Label
 from msrn.experiments.recorded import pool
 from msrn.experiments.table import Row, Table
@@ -204,7 +205,7 @@ def job_of(experiment: Experiment, row: Row, seed: int, category: str = "") -> J
     how = experiment.progress, experiment.until, request.weights
     foreground = Foreground(train, settings, seed, request.device, *how)
     images, test = foreground.apply(train), foreground.apply(test)
-    rows = limited(images, row.objects) if row.objects else np.arange(len(images))
+    rows = np.arange(len(images)) if row.objects is None else limited(images, row.objects)
     if train.masks is None:  # an image without foreground teaches nothing
         rows = rows[images.masks.any((1, 2))[rows]]
     if not len(rows):
@@ -228,11 +229,12 @@ def train(experiment: Experiment, job: Job) -> Run:
 
 
 def neighbors_of(experiment: Experiment, job: Job) -> np.ndarray:
-    """Eqs 27-32 on the training images, (N, k_cos)."""
+    """Eqs 27-32 on the training images, (N, k_cos); half as many where true shapes choose, for a yardstick alone."""
     s, images, device = job.settings, job.train, experiment.request.device
     rule = s.candidates, s.candidate_scope, s.candidate_objects, images.masks, images.categories
-    features, progress = experiment.given(job).features(images), experiment.progress
-    return find_candidates(features, images.category, images.object_id, *rule, device=device, progress=progress)
+    features, how = experiment.given(job).features(images), {"device": device, "progress": experiment.progress}
+    found = find_candidates(features, images.category, images.object_id, *rule, **how, seed=job.seed)
+    return nearest_half(images, found) if s.neighbor_filter == "known" else found
 
 
 def azimuths_of(experiment: Experiment, job: Job) -> np.ndarray:

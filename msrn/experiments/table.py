@@ -24,7 +24,7 @@ class Row:
     settings: Mapping[str, Any] | None = None  # None: quoted
     supervision: str = ""  # the paper's letters, which ``paper`` explains
     question: str = ""  # what it answers, in words
-    objects: int | None = None  # training objects of each category, at most; None: all there are
+    objects: int | Mapping[str, int] | None = None  # training objects of each category, at most; None: all there are
 
     @property
     def trained(self) -> bool:

@@ -35,28 +35,31 @@ def find_candidates(
     object_id: np.ndarray,
     count: int,
     scope: Literal["category", "all"] = "category",
-    objects: Literal["any", "distinct"] = "any",
+    objects: Literal["any", "distinct", "half-random"] = "any",
     masks: np.ndarray | None = None,
     categories: Sequence[str] | None = None,
     device: str = "cpu",
     progress: bool = False,
+    seed: int = 0,
 ) -> np.ndarray:
     """For each image the numbers of its ``count`` candidates. Unit features (N,D) -> (N,count).
 
     ``any``: the most similar images, best first (Eqs 31-32). ``distinct``: an image of each of the most similar
     objects, best first, namely the one whose silhouette in ``masks`` (N,H,W) differs most from the image's own; an
-    object is as similar as its most similar image.
+    object is as similar as its most similar image. ``half-random``: random other objects, by ``seed``, stand in the
+    latter half of these places, so that the choice of neighbours has something to refuse.
 
     Views of the same object are never candidates. With scope ``category`` neither are images of other categories. Of
     equals the lower number wins. ``categories`` are the names for the message when there are too few. Costs N^2 D
     operations in each scope, in memory of a fixed size; where a square is too much, a library of approximate indices
     such as faiss finds most of the same images.
     """
-    distinct = objects == "distinct"
+    distinct = objects != "any"
     if distinct and masks is None:
         raise MsrnError(
-            "setting candidate_objects = 'distinct' compares silhouettes, and the data set has no masks: set it to any"
+            f"setting candidate_objects = {objects!r} compares silhouettes, and the images have no masks: set it to any"
         )
+    generator = np.random.default_rng(seed)
     _, owner = np.unique(object_id, return_inverse=True)
     silhouettes = _silhouettes(masks) if distinct else None
     views = np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])  # images of each object
@@ -67,10 +70,16 @@ def find_candidates(
             images = np.flatnonzero(place == value)
             name = f"category {categories[value] if categories else int(value)!r}" if scope == "category" else ""
             _check_enough(owner[images], count, distinct, name)
+            different = np.unique(owner[images])
             for part, near in _most_similar(features, images, owner[images], count, distinct, device):
                 candidates[part] = near
                 for image in part if distinct else ():
-                    shown = [views[one] for one in owner[candidates[image]]]
+                    chosen = owner[candidates[image]]
+                    if objects == "half-random":
+                        known = chosen[: (count + 1) // 2]
+                        rest = np.setdiff1d(different, [owner[image], *known])
+                        chosen = np.r_[known, generator.choice(rest, count // 2, replace=False)]
+                    shown = [views[one] for one in chosen]
                     candidates[image] = [others[_overlap(silhouettes, image, others).argmin()] for others in shown]
                 bar.update(len(part))
     return candidates

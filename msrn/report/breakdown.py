@@ -26,6 +26,8 @@ SHARE, PLAIN = "{:.0%}", "{:.2f}"
 BOTH = "cd", "cd_axes"
 LINES = {  # measure of a diagnosis -> name, what it is, format
     "chosen": ("candidates chosen", "their code falls to the same prototype", SHARE),
+    "kept": ("CD to candidates chosen", "between true shapes; chance: to all candidates", PLAIN),
+    "rejected": ("CD to candidates refused", "the same", PLAIN),
     "same_category": ("… of the image's category", "chance: of all candidates", SHARE),
     "other_view": ("… from another side", "azimuth more than 30° away; chance: of all candidates", SHARE),
     "agrees": ("… whose pose agrees", "predicted turn between both within 30° of the true one", SHARE),

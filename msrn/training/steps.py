@@ -83,10 +83,21 @@ def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         result |= {"neighbor": neighbor, "n_re": near.count}
     if run.step >= s.stage_switch:
         accepted = iou > s.shape_confidence
-        network.bank.write(shape.code.detach(), batch.category, accepted)
+        network.bank.write(code_for_bank(run, shape, inputs), batch.category, accepted)
         result["accepted"] = accepted.float().mean()
     remember(run, inputs["rows"], shape)
     return {"total": total, **result, "normal": normal, "laplacian": laplacian}
+
+
+def code_for_bank(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> Tensor:
+    """What the bank remembers of B images, (B,Q): their codes, or the mean of each and of those that its candidates
+    left behind (``bank_codes``)."""
+    code = shape.code.detach()
+    if run.settings.bank_codes == "own" or "candidate_rows" not in inputs:
+        return code
+    rows = inputs["candidate_rows"]  # (B,k)
+    known = run.codes_valid[rows].to(code.dtype)[..., None]
+    return (code + (run.codes[rows] * known).sum(1)) / (1 + known.sum(1))
 
 
 def neighbor_views(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> tuple["Neighbors", "Views"]:
@@ -124,9 +135,12 @@ def draw_neighbors(run: Training, code: Tensor, valid: Tensor, inputs: dict[str,
     yet. Where a code is not known, of the image or of a candidate, the candidate counts as a neighbour."""
     network, s = run.network, run.settings
     rows, category = inputs["candidate_rows"], inputs["category"]  # (B, k), (B,)
-    prototypes = network.get_prototypes("neighbor_prototypes")
-    selected = selection.select(code, category, run.codes[rows], *prototypes)
-    selected = selected | ~run.codes_valid[rows] | ~valid[:, None]
+    if s.neighbor_filter == "prototypes":
+        prototypes = network.get_prototypes("neighbor_prototypes")
+        selected = selection.select(code, category, run.codes[rows], *prototypes)
+        selected = selected | ~run.codes_valid[rows] | ~valid[:, None]
+    else:  # what the truth refuses was taken out before training
+        selected = torch.ones_like(rows, dtype=torch.bool)
     column, share = selection.sample(selected, inputs["draw"], count)  # (B, m) each
     place = torch.arange(len(column), device=column.device)[:, None], column
     names = [name for name in ("image", "mask", "features") if f"candidate_{name}" in inputs]

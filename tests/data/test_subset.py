@@ -20,6 +20,14 @@ def test_a_part_holds_whole_objects(cache):
     assert two.object_id[two.evaluation_index].tolist() == list(dict.fromkeys(whole.object_id))
 
 
+def test_some_categories_may_have_fewer_objects(cache):
+    whole = toy_collection(objects=5, views=4)
+    rows = limited(whole, {"disc": 2, "stick": 9})
+    assert np.bincount(whole.category[rows]).tolist() == [20, 8, 20]
+    with pytest.raises(MsrnError, match="toy has no category 'disk' to take objects of; there are: ball, disc, stick"):
+        limited(whole, {"disk": 2})
+
+
 def test_a_part_keeps_the_columns_together_and_has_its_own_fingerprint(cache):
     whole = toy_collection()
     rows = limited(whole, 2)

@@ -10,6 +10,7 @@ from toy_table import toy_split
 
 from msrn import camera
 from msrn.evaluation import diagnosis
+from msrn.evaluation.neighbor_density import candidate_distances
 from msrn.memory import Prototypes
 from msrn.network import MSRN, Reconstruction
 
@@ -93,6 +94,20 @@ def test_neighbours_are_those_of_the_domain_and_held_against_the_truth(train):
     assert made["agrees"].chance == pytest.approx(1 / 6)
 
 
+def test_candidates_that_are_kept_and_refused_are_told_apart_by_their_shapes(train):
+    objects = np.unique(train.object_id, return_inverse=True)[1]
+    network, train, candidates = asked(train, corner(objects % 2), prototypes=PLANES)
+    made = diagnosis.neighbor_measures(network, train, candidates)
+    assert made == {name: diagnosis.diagnose(network, train, candidates)[name] for name in made}
+    rows = diagnosis.some_images(train, diagnosis.OBJECTS, 0)[:: diagnosis.EVERY]
+    distance = candidate_distances(train, rows, candidates[rows])
+    chosen = objects[candidates[rows]] % 2 == objects[rows][:, None] % 2
+    assert made["kept"] == pytest.approx((distance[chosen].mean(), distance.mean()))
+    assert made["rejected"] == pytest.approx((distance[~chosen].mean(), distance.mean()))
+    network.settings = network.settings.model_copy(update={"neighbor_filter": "known"})
+    assert diagnosis.neighbor_measures(network, train, candidates)["chosen"].value == 1
+
+
 def test_a_pose_that_is_half_a_turn_off_agrees_by_halves_only(train):
     true = train.true_pose()[:, 0]
     objects = np.unique(train.object_id, return_inverse=True)[1]
@@ -160,4 +175,4 @@ def test_a_network_without_prototypes_has_candidates_for_neighbours_and_no_domai
     made = diagnosis.diagnose(*asked(train, corner(np.zeros(60, int))))
     assert made["chosen"].value == 1
     empty = {name for name, measure in made.items() if np.isnan(measure.value)}
-    assert empty == {"told", "one_domain", "directions", "shapes", "attention", "attended", "change"}
+    assert empty == {"rejected", "told", "one_domain", "directions", "shapes", "attention", "attended", "change"}

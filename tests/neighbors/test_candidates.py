@@ -153,6 +153,23 @@ def test_distinct_objects_equal_brute_force(scope, seed):
     assert np.array_equal(found, brute_distinct(features, category, object_id, 3, scope, masks))
 
 
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_random_objects_stand_in_the_latter_half(count):
+    features, category, object_id = make(0)
+    masks, given = discs(len(features), 32, 0), (features, category, object_id, count, "category")
+    known = candidates.find_candidates(*given, "distinct", masks)
+    found, again, other = (candidates.find_candidates(*given, "half-random", masks, seed=seed) for seed in (0, 0, 1))
+    half = (count + 1) // 2
+    assert np.array_equal(found, again) and np.array_equal(found[:, :half], known[:, :half])
+    assert np.array_equal(found, known) == (count == 1) and (count == 1 or not np.array_equal(found, other))
+    whole = candidates.find_candidates(features, category, object_id, 4, "category", "distinct", masks)
+    for image, row in enumerate(found):
+        names = object_id[row].tolist()
+        assert len(set(names)) == count and object_id[image] not in names and set(category[row]) == {category[image]}
+        place = dict(zip(object_id[whole[image]], whole[image], strict=True))  # the view that each object shows
+        assert all(place.get(name, shown) == shown for name, shown in zip(names, row, strict=True))
+
+
 @pytest.fixture
 def strips():
     """Seven images in the plane: degrees apart as similarity, upright strips of 16 columns as masks.
