@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 import study
 import study_table
@@ -116,7 +117,7 @@ def settled(rows: dict[str, list], first: str) -> dict[str, bool]:
 
 
 def test_what_the_summary_says_is_so(recorded):
-    now, before = (chosen(recorded[table]) for table in study.TABLES)
+    now, before = (chosen(recorded[table]) for table in (study.NOW, study.BEFORE))
     found = settled(now, "laptop")
     assert found["laptop, azimuths learned"] and not found["laptop, poses known"]
     assert len(now["laptop"]) == 1
@@ -151,9 +152,9 @@ def test_a_row_says_what_it_changes_and_how_it_compares():
     first, second, third, last = lines(yardstick(), row("8 objects"), finer, row("together"))
     assert first[:2] == ["As it stands?", "together"] and first[3] == "–"
     assert second[:2] == ["Do finer images pay?", "64 pixels: `image_size` 64 for 32"]
-    assert second[3:] == ["+1.00 [+1.00, +1.00]", "–", "0.200", "0.81", "0.30", "0.60", "2.5", "0"]
+    assert second[3:] == ["+1.00 [+1.00, +1.00]", "–", "0.200", "0.81", "0.30", "0.60", "–", "2.5", "0"]
     assert third[1] == "8 objects: at most 8 objects a category" and third[3] == "+0.00 [+0.00, +0.00]"
-    assert last[:2] == [study_table.NO_TRAINING, RETRIEVAL] and last[3:] == [third[3], "–", "0.200", *["–"] * 5]
+    assert last[:2] == [study_table.NO_TRAINING, RETRIEVAL] and last[3:] == [third[3], "–", "0.200", *["–"] * 6]
 
 
 def test_many_changes_stand_below_the_table():
@@ -200,6 +201,52 @@ def test_a_row_that_the_study_does_not_have_is_refused():
         study_table.markdown({TOY: [row("64 pixel")]})
 
 
+def test_candidates_that_are_kept_and_refused_stand_side_by_side():
+    metrics = {"cd": 2.5, "f": 0.2, "neighbor.kept": 2.0, "neighbor.rejected": 3.123}
+    [line] = lines(row("together", metrics=metrics))
+    assert line[-3] == "2.00 / 3.12"
+    [line] = lines(row("together", metrics=metrics | {"neighbor.rejected": None}))
+    assert line[-3] == "2.00 / –"
+
+
+def test_what_an_earlier_protocol_measured_does_not_stand_beside_the_rest():
+    old, new = row("8 objects", protocol=1), row("together", protocol=2)
+    assert [line[1] for line in lines(old, new)] == ["together"] and len(lines(old)) == 1
+    assert ["earlier protocol" in study_table.markdown({TOY: [one]}) for one in (old, new)] == [True, False]
+
+
+def test_sparse_categories_stand_apart_from_the_others_and_beside_the_row_without_compensation():
+    few = {"1": 4}
+    table = Table(
+        "3.2", "Sparse", "toy",
+        (
+            Row("one sparse", settings={}, question="Sparse?", objects=few),
+            Row("one sparse, w/o FC", settings={"feature_compensation": False}, question="Help?", objects=few),
+        ),
+        split="val", name="study-sparse",
+    )  # fmt: skip
+
+    def made(name, cd):
+        of = [one for one in row("together", cd).objects["category"]]
+        means = {f"cd.category.{c}": float(np.mean([v for v, k in zip(cd, of, strict=True) if k == c])) for c in of}
+        return row(name, cd, metrics={"cd": 2.5, "f": 0.2, **means})
+
+    records = [made("one sparse", (1.0, 2.0, 3.0, 4.0)), made("one sparse, w/o FC", (2.0, 3.0, 3.5, 4.5))]
+    page = study_table.markdown({table: records})
+    first, second = [
+        [c.strip() for c in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if "sparse |" in line or "w/o FC |" in line
+    ][-2:]
+    kinds = sorted(set(records[0].objects["category"]))
+    assert kinds == ["1", "2"]
+    assert first[:2] == ["Sparse?", "one sparse"] and second[:2] == ["Help?", "one sparse, w/o FC"]
+    assert (
+        second[3] == second[5] == "–" and first[3] != first[5] and first[3].startswith("−") and first[5].startswith("−")
+    )
+    assert "*at most 4 objects of 1*" in page and study_table.SPARSE_NOTE in page
+
+
 # the commands
 
 
@@ -213,7 +260,12 @@ def test_record_asks_for_the_rows_of_the_study(monkeypatch):
     [(table, request, seconds, only)] = asked
     assert done.output == "a line\n" and table is study.NOW and (seconds, only) == (90, ("laptop", "night"))
     assert (request.label, request.dataset, request.seeds) == ("laptop", "procedural13", (0, 2))
-    for words, expected in ((["--only", "together"], [(study.BEFORE, ("together",))]), ([], [(study.NOW, ())])):
+    cases = (
+        (["--only", "together"], [(study.BEFORE, ("together",))]),
+        (["--only", "ten sparse"], [(study.SPARSE, ("ten sparse",))]),
+        ([], [(study.NOW, ())]),
+    )
+    for words, expected in cases:
         asked.clear()
         CliRunner().invoke(study.cli, ["record", *words])
         assert [(table, only) for table, *_, only in asked] == expected
