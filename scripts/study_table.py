@@ -122,8 +122,17 @@ def sparse_section(table: Table, dataset: str, rows: Rows) -> str:
 def _of_part(made: Sequence[Record], without: Sequence[Record], categories: Sequence[str]) -> tuple[str, str]:
     """CD over some categories, and its difference to the row without compensation."""
     values = two_decimals(float(np.mean([mean_of(made, f"cd.category.{name}") for name in categories])))
-    pairs = pairs_by_seed(made, without) if made != without else []
-    return values, difference(*zip(*pairs, strict=True), "cd", categories).text("cd", sign=True) if pairs else "–"
+    made, without = ([_only(record, categories) for record in row] for row in (made, without))
+    gap = _beside(made, without)
+    return values, gap.text("cd", sign=True) if gap else "–"
+
+
+def _only(record: Record, categories: Sequence[str]) -> Record:
+    """The record of the objects of some categories."""
+    columns = record.objects
+    rows = [row for row, name in enumerate(columns["category"]) if name in categories]
+    objects = {key: [column[row] for row in rows] for key, column in columns.items()}
+    return record.model_copy(update={"objects": objects, "n_objects": len(rows)})
 
 
 def section(table: Table, dataset: str, rows: Rows) -> str:

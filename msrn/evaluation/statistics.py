@@ -5,7 +5,7 @@ Intervals are percentile bootstrap intervals: objects are resampled within their
 object by object first, so that what makes an object hard for both rows drops out. Cost grows as objects x draws.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,16 +69,13 @@ class Estimate:
 
 def estimate(records: Sequence[Record], metric: str, category: str = "") -> Estimate:
     """Of a row, from its records (one a seed); over the objects of ``category`` alone where one is given."""
-    _, strata, values = _per_object(records, metric, (category,) if category else ())
+    _, strata, values = _per_object(records, metric, category)
     return interval_of(values, strata)
 
 
-def difference(
-    first: Sequence[Record], second: Sequence[Record], metric: str, categories: Collection[str] = ()
-) -> Estimate:
-    """Of first - second, paired by object; over the objects of ``categories`` alone where some are given."""
-    rows = (_per_object(row, metric, categories) for row in (first, second))
-    (ids, strata, values), (others, _, other_values) = rows
+def difference(first: Sequence[Record], second: Sequence[Record], metric: str) -> Estimate:
+    """Of first - second, paired by object."""
+    (ids, strata, values), (others, _, other_values) = (_per_object(row, metric) for row in (first, second))
     if ids != others:
         raise MsrnError(
             f"{first[0].variant} and {second[0].variant} were evaluated on different objects: evaluate both anew"
@@ -159,13 +156,11 @@ def object_means(
     return ids, category[first], np.bincount(inverse, values) / np.bincount(inverse)
 
 
-def _per_object(
-    records: Sequence[Record], metric: str, categories: Collection[str] = ()
-) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _per_object(records: Sequence[Record], metric: str, category: str = "") -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names, categories (M,) and values (M,), averaged over the records."""
     columns = [dict(zip(record.objects["object_id"], record.objects[metric], strict=True)) for record in records]
     of = dict(zip(records[0].objects["object_id"], records[0].objects["category"], strict=True))
-    ids = sorted(name for name in columns[0] if not categories or of[name] in categories)
+    ids = sorted(name for name in columns[0] if category in ("", of[name]))
     if any(column.keys() != columns[0].keys() for column in columns):
         raise MsrnError(f"{records[0].variant}: its seeds were evaluated on different objects: evaluate them anew")
     values = np.mean([[column[name] for name in ids] for column in columns], axis=0)
