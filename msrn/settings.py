@@ -61,8 +61,8 @@ class Settings(BaseModel):
     pose_candidates: int = _setting(6, "3", ge=1, le=36)
     """Azimuth bins of the pose decoder D_c of Eq. 5, each with its own offset and translation and one probability.
 
-    Choice: the paper predicts "pose C" without saying how. A single regressed azimuth is known not to learn a full
-    turn, so these are Unicorn's bins; pose steps weigh all of them, shape steps and tests use the likeliest."""
+    Choice: the paper predicts "pose C" without saying how. A single azimuth is known not to learn a full turn, so these
+    are Unicorn's bins; pose steps weigh all of them, shape steps and tests use the likeliest."""
     elevation: float = _setting(30.0, "3", "30 (ShapeNet renders)", gt=-90, lt=90)
     """The camera's elevation, in degrees: known and fixed, as in Unicorn's training on them; the azimuth is learned."""
 
@@ -70,8 +70,7 @@ class Settings(BaseModel):
     sigma: float = _setting(1e-4, "3.3", gt=0, le=0.1)
     """Softness of silhouettes: a face's probability is sigmoid(+-d^2 / sigma), d in units of half an image.
 
-    Choice: the paper names the renderer (SoftRas) and no value; this is that of its reconstruction training. Images of
-    half the side need four times the value for an edge as soft in pixels."""
+    Choice: the paper names SoftRas and no value; this is its own. Half the side needs four times it for like edges."""
     gamma: float = _setting(1e-4, "3.3", gt=0, le=1)
     """Softness of the depth order: the temperature of the softmax over normalised inverse depth that blends colours.
 
@@ -81,8 +80,7 @@ class Settings(BaseModel):
     masks: Literal["refined", "off-the-shelf", "true"] = _setting("refined", "3.1", "refined")
     """Masks of a collection without any: refined by the cues, U2-Net's alone ("M-SRN/OF") or the true ones ("/GT")."""
     cue_encoder: Literal["efficientnet-lite0", "vgg16", "resnet50"] = _setting("efficientnet-lite0", "3.1")
-    """The encoder E_p of Eq. 7, pre-trained on ILSVRC; ``vgg16`` and ``resnet50`` need torchvision's file, given as
-    ``cue`` in the request's ``weights``.
+    """The encoder E_p of Eq. 7, pre-trained; a file for one of the latter is ``cue`` in the request's ``weights``.
 
     Choice: the paper names none; weights of BAS's VGG16 and ResNet-50 are in no package, EfficientNet-Lite0's are."""
     cue_size: int = _setting(224, "3.1", "silent; BAS 224", ge=64, le=512, multiple_of=32)
@@ -122,24 +120,15 @@ class Settings(BaseModel):
     Choice: the paper leaves it out "during training of the first epoch"; besides, it waits for the stage switch and for
     the first prototypes. One softmax runs over the prototypes of all categories, which receive no gradient."""
     compensation_start: Literal["code", "half"] = _setting("code", "3.2", "silent")
-    """What Lin of Eq. 26 starts as: ``code``, [I, 0], so that z̄_s begins as z_s; or ``half``, [I/2, I/2], the mean of
-    z_s and z⁺_s.
-
-    Choice: the paper does not say. With ``code`` the decoder sees no jump on the step that switches compensation on."""
+    """What Lin of Eq. 26 starts as: [I, 0] (``code``), so that the decoder sees no jump, or [I/2, I/2] (``half``)."""
     cosine_temperature: float = _setting(0.0, "3.2", "absent", ge=0)
-    """Temperature by which cosines of code and prototypes are divided in the affinity (Eq. 24); 0 takes the product.
-
-    Choice: the product, as printed. Its softmax is as sharp as codes are long."""
+    """Temperature of cosines in the affinity (Eq. 24); 0 takes the product, as printed, which grows with the codes."""
     bank_codes: Literal["own", "look-alikes"] = _setting("own", "3.2", "own")
-    """What the bank is written with: an image's code, or the mean of it and of those that its candidates left behind.
-
-    Choice: the image's own. A code still tells from which side the object was seen; the mean of candidates that show
-    different sides holds less of that."""
+    """What the bank is written with: an image's code, or its mean with those that its candidates left behind."""
     memory_slots: int = _setting(500, "3.2", "K = 500", ge=1)
     """Slots of the banks P_f and P_r, for each category."""
     memory_momentum: float = _setting(0.99, "3.1", "eta = 0.99", ge=0, lt=1)
-    """Weight of the old content when a slot is written again (Eqs 16-17). A short training needs fewer slots and a
-    smaller weight, or its prototypes are of codes that no longer exist."""
+    """Weight of the old content when a slot is written again (Eqs 16-17). Short trainings need less, in fewer slots."""
     memory_fill_first: bool = _setting(True, "4.3", "N(0, 1) start")
     """The first write of a slot replaces its content instead of averaging with it.
 
@@ -160,13 +149,12 @@ class Settings(BaseModel):
     features: Literal["efficientnet-lite2", "clip"] = _setting("efficientnet-lite2", "3.3", "CLIP")
     """Image features for the candidate search (Eqs 28-31), named in every result.
 
-    Choice: CLIP's weights are in no package, so ImageNet features stand in under their own name. ``clip`` uses OpenAI's
-    ViT-L/14 through open_clip when its file is given as ``clip`` in the request's ``weights``."""
+    Choice: CLIP's weights are in no package, so ImageNet features stand in under their own name. ``clip`` is OpenAI's
+    ViT-L/14 through open_clip, whose file is ``clip`` in the request's ``weights``."""
     candidates: int = _setting(6, "3.3", "k_cos = 6", ge=1)
     """Candidate neighbours of an image (Eq. 32).
 
-    Choice: views of the same object are never candidates. The paper's set of "all images but the input" would contain
-    the other renders of the same CAD model, which is multi-view supervision in disguise."""
+    Choice: views of the same object are none. "All images but the input" would make it multi-view supervision."""
     candidate_scope: Literal["category", "all"] = _setting("category", "3.3", "silent")
     """Where candidates are searched: among images of the same category, or everywhere (the literal Eq. 27).
 
@@ -175,14 +163,13 @@ class Settings(BaseModel):
     """What candidates are: the most similar images (the literal Eq. 32); images of the most similar objects, each
     shown by the most different of its silhouettes; or these, the latter half with random objects in their place.
 
-    Choice: by the letter. But the most similar images mostly show few objects, and from the side at hand."""
+    Choice: by the letter, though these mostly show few objects, and from the side at hand."""
     neighbor_prototypes: int = _setting(5, "3.3", "K'' = 5", ge=1)
     """Prototypes per category whose domains decide who is a neighbour (Eqs 33-38); at most ``prototypes``.
 
     Choice: the paper says that P'_r "is further refined", so k-means runs on the K' prototypes, not on the bank."""
     neighbor_filter: Literal["prototypes", "known"] = _setting("prototypes", "3.3", "prototypes")
-    """Which candidates are no neighbours: those outside the prototype's domain (Eqs 33-38) or, as a yardstick, the half
-    whose true shapes are farthest. With one ``neighbor_prototypes`` the domain holds all."""
+    """What refuses candidates: the prototype's domain (Eqs 33-38) or, as a yardstick, the truth: the farther half."""
     neighbor_samples: int = _setting(0, "3.3", "all", ge=0)
     """Neighbours rendered per image and step, drawn at random from the N_re chosen ones; 0 renders all of them.
 
@@ -190,8 +177,8 @@ class Settings(BaseModel):
     neighbor_scale: Literal["neighbor", "own"] = _setting("neighbor", "3.3", "silent")
     """Whose axis scale (``axis_scale``) the shape wears in the neighbour's pose: the neighbour's or its own.
 
-    Choice: the paper has no axis scale; the neighbour's is Unicorn's. Then nothing ever supervises the scale along the
-    line of sight of the own image. The own one is supervised there by all neighbours, which are other objects."""
+    Choice: the paper has no axis scale; the neighbour's is Unicorn's, and leaves the scale along the line of sight
+    unsupervised. The own one is supervised there by all neighbours, which are other objects."""
 
     # losses, Eqs 39-45
     affinity_weight: float = _setting(1e-6, "3.4", "epsilon = 1e-6", ge=0)
@@ -201,8 +188,8 @@ class Settings(BaseModel):
     affinity_literal: bool = _setting(False, "3.4", "literal")
     """Take Eq. 41 by the letter: every pixel with a non-zero rendered mask is foreground.
 
-    Choice: a soft mask is non-zero far outside the object, where the second sum of Eq. 41 collapses and pulls the wrong
-    way. The rendered mask is cut at one half instead, weighed by what is missing; on binary masks both agree."""
+    Choice: a soft mask is non-zero far outside the object, where the second sum of Eq. 41 pulls the wrong way. So it is
+    cut at one half, weighed by what is missing; on binary masks both agree."""
     normal_weight: float = _setting(0.01, "3.4", "1", ge=0)
     """Weight of the normal consistency.
 
@@ -217,8 +204,7 @@ class Settings(BaseModel):
     """Weight, in pose steps, of the squared Fourier coefficients of a category's azimuths (orders 1 to K, their mean,
     estimated from the pairs of a batch), which vanish when azimuths are even all around.
 
-    Choice: not in the paper, so off. The pose prior leaves to each candidate where in its bin it looks. Images whose
-    azimuth was found before training take no part."""
+    Choice: not in the paper, so off. Images whose azimuth was found before training take no part."""
     azimuths: Literal["learned", "look-alikes", "known"] = _setting("learned", "3.4", "learned")
     """Where azimuths come from: the reconstruction alone (``learned``); look-alikes and the hull of a category's
     silhouettes, found before training, which teach the pose branch (``look-alikes``, see ``neighbors.azimuths``); or
@@ -250,8 +236,7 @@ class Settings(BaseModel):
     batches: Literal["mixed", "groups"] = _setting("mixed", "4.3", "silent")
     """What a batch holds: images of any category, or four groups of images of one category each.
 
-    Choice: mixed, as one would read the paper. But the pose prior is content when every category keeps to some
-    candidates of its own; groups give ``azimuth_prior_weight``, which is not, the pairs that it needs."""
+    Choice: mixed, as one would read the paper. Groups give ``azimuth_prior_weight`` the pairs that it needs."""
     learning_rate: float = _setting(1e-4, "4.3", "1e-4", gt=0, le=1)
     """Adam's learning rate."""
     decay_at: float = _setting(1.0, "4.3", "silent; 'beginning with 1e-4'", ge=0, le=1)
@@ -292,8 +277,7 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     try:
         made = Settings(**values)
     except ValidationError as error:
-        wrong = error.errors()[0]
-        name = ".".join(map(str, wrong["loc"]))
+        wrong, name = error.errors()[0], ".".join(map(str, error.errors()[0]["loc"]))
         raise MsrnError(f"setting {name} = {wrong['input']!r}: {wrong['msg'].lower()}; see msrn/settings.py") from None
     _check_together(made)
     return made

@@ -96,10 +96,13 @@ def test_a_study_is_scored_on_val_with_its_own_candidates_and_images(places, mon
     assert [line.split("/")[-1] for line in lines[:-1]] == [
         f"toy-laptop-{name}-seed0.json: written" for name in ("laptop", "3-objects", "2-candidates")
     ]
-    assert asked == [(60, 3), (36, 3), (60, 2)]  # images, candidates
+    rows = (60, 3), (36, 3), (60, 2)  # images, candidates
+    assert asked == [row for row in rows for _ in range(2)]  # to train, and to tell which of them are kept
     found = kept(places)
     assert {record.fingerprint for record in found.values()} == {"toy-val"}
     assert {record.profile for record in found.values()} == {"laptop"}
+    for record in found.values():
+        assert 0 <= record.metrics["neighbor.chosen"] <= 1 and record.metrics["neighbor.kept"] > 0
     assert found["2 candidates"].settings["candidates"] == 2 and found["laptop"].settings["candidates"] == 3
 
 

@@ -120,7 +120,21 @@ def test_what_the_summary_says_is_so(recorded):
     now, before = (chosen(recorded[table]) for table in (study.NOW, study.BEFORE))
     found = settled(now, "laptop")
     assert found["laptop, azimuths learned"] and not found["laptop, poses known"]
-    assert len(now["laptop"]) == 1
+    assert all(len(made) == 1 for made in now.values())
+    fixed, chosen_by, truly = (now[f"laptop, half random, {how}"] for how in ("fixed", "filtered", "filtered by truth"))
+    assert settled({"chosen": chosen_by, "truth": truly, "fixed": fixed}, "fixed") == {"chosen": False, "truth": False}
+    assert found.get("laptop, every candidate") is None and found.get("laptop, without compensation") is None
+    kept, refused = (now["laptop"][0].metrics[f"neighbor.{name}"] for name in ("kept", "rejected"))
+    assert kept >= refused
+    gains = {
+        name: study_table.mean_of(now["laptop"], "cd") - study_table.mean_of(made, "cd") for name, made in now.items()
+    }
+    assert (
+        0
+        < gains["laptop, without compensation"]
+        < min(gains[f"laptop, {name}"] for name in ("Lin from a half", "cosine affinity"))
+    )
+    assert found["laptop, Lin from a half"] is False and abs(gains["laptop, codes of look-alikes"]) < 0.02
     for mine, theirs in pairs_by_seed(before["together, later decay"], before["together"]):
         assert mine.metrics["cd"] < theirs.metrics["cd"] and mine.metrics["f"] > theirs.metrics["f"]
     assert len(pairs_by_seed(before["together, later decay"], before["together"])) == 2
@@ -134,9 +148,9 @@ def test_what_the_summary_says_is_so(recorded):
     means = {name: study_table.mean_of(made, "cd") for name, made in before.items() if name != "both as printed"}
     assert max(means, key=means.__getitem__) == "together, pose prior"
     assert 2 * before["together"][0].settings["steps"] == now["laptop"][0].settings["steps"]
-    summary = study_table.markdown(recorded).split("\n\n")[2:4]
-    assert summary[0].startswith("**Profile `laptop`") and summary[1].startswith("**Before,**")
-    assert len(" ".join(summary).split()) <= 170
+    summary = study_table.markdown(recorded).split("\n\n")[2:6]
+    assert summary[0].startswith("**Profile `laptop`") and summary[-1].startswith("**Before,**")
+    assert len(" ".join(summary).split()) <= 290
 
 
 # the page
