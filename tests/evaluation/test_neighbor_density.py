@@ -7,7 +7,7 @@ from msrn.data.collection import ImageCollection
 from msrn.data.drawing.views import poses_of
 from msrn.data.ground_truth import GroundTruth
 from msrn.evaluation.metrics import chamfer_l1
-from msrn.evaluation.neighbor_density import neighbor_density
+from msrn.evaluation.neighbor_density import candidate_distances, nearest_half, neighbor_density
 
 CUBE = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32) - 0.5
 FACES = np.array([
@@ -102,3 +102,15 @@ def test_every_candidate_of_every_image_counts(boxes):
             for other in candidates[image]
         ]
         assert density[name]["neighbor_cd"] == pytest.approx(np.median(values))
+
+
+def test_the_nearest_half_is_that_of_the_most_alike_true_shapes(boxes):
+    candidates = np.tile([0, 3, 6, 9], (18, 1))  # of boxes 1, 2, 3 and 9
+    distance = candidate_distances(boxes, np.arange(18), candidates)
+    assert distance.shape == (18, 4) and (distance[9] > distance[9][::-1]).any()
+    found = nearest_half(boxes, candidates)
+    height = {0: 1, 3: 2, 6: 3, 9: 9}
+    for image, row in enumerate(found.tolist()):
+        own = int(boxes.object_id[image])
+        assert sorted(row) == sorted(sorted(height, key=lambda one: abs(height[one] - own))[:2]) or own == 2
+    assert nearest_half(boxes, candidates[:, :3]).shape == (18, 2)

@@ -366,3 +366,23 @@ def test_an_image_whose_code_is_not_known_yet_has_every_candidate_as_neighbour()
     assert steps.draw_neighbors(run, code, ~known & known, inputs, 1).count == 3
     fewer = steps.draw_neighbors(run, code, known, inputs, 0)
     assert (fewer.share[3:] > 0).all() and fewer.rows.shape == (6, 3) and len(fewer.batch.image) == 18
+
+
+def test_where_the_truth_has_chosen_every_candidate_is_a_neighbour():
+    run, inputs = trained("shape", neighbor_filter="known")
+    far = torch.full((6, 4), 1e3)  # in whatever domain
+    assert steps.draw_neighbors(run, far, torch.ones(6, dtype=torch.bool), inputs, 1).count == 3
+
+
+def test_the_bank_may_remember_the_mean_over_candidates():
+    run, inputs = trained("shape", bank_codes="look-alikes")
+    shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).seen)
+    rows, code = inputs["candidate_rows"], shape.code.detach()
+    for i, found in enumerate(steps.code_for_bank(run, shape, inputs)):
+        known = [run.codes[row] for row in rows[i] if run.codes_valid[row]]
+        torch.testing.assert_close(found, torch.stack([code[i], *known]).mean(0))
+    run.codes_valid[:] = False
+    assert torch.equal(steps.code_for_bank(run, shape, inputs), code)
+    run, inputs = trained("shape")
+    shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).seen)
+    assert torch.equal(steps.code_for_bank(run, shape, inputs), shape.code.detach())
