@@ -1,7 +1,6 @@
 """Every setting of the companion: its meaning, its unit and what the paper says about it (Table 1 and §4.3).
 
-A setting whose docstring has a paragraph that begins with *Choice:* answers a question that the paper leaves open; the
-book's page of choices is made from those paragraphs.
+Paragraphs that begin with *Choice:* answer what the paper leaves open; the book's page of choices is made from them.
 """
 
 from collections.abc import Mapping
@@ -70,7 +69,7 @@ class Settings(BaseModel):
     sigma: float = _setting(1e-4, "3.3", gt=0, le=0.1)
     """Softness of silhouettes: a face's probability is sigmoid(+-d^2 / sigma), d in units of half an image.
 
-    Choice: the paper names SoftRas and no value; this is its own. Half the side needs four times it for like edges."""
+    Choice: the paper names SoftRas and no value; this is SoftRas' own. For half the side take four times the value."""
     gamma: float = _setting(1e-4, "3.3", gt=0, le=1)
     """Softness of the depth order: the temperature of the softmax over normalised inverse depth that blends colours.
 
@@ -80,7 +79,7 @@ class Settings(BaseModel):
     masks: Literal["refined", "off-the-shelf", "true"] = _setting("refined", "3.1", "refined")
     """Masks of a collection without any: refined by the cues, U2-Net's alone ("M-SRN/OF") or the true ones ("/GT")."""
     cue_encoder: Literal["efficientnet-lite0", "vgg16", "resnet50"] = _setting("efficientnet-lite0", "3.1")
-    """The encoder E_p of Eq. 7, pre-trained; a file for one of the latter is ``cue`` in the request's ``weights``.
+    """The encoder E_p of Eq. 7, pre-trained on ILSVRC; ``vgg16`` and ``resnet50`` need a file, ``cue`` of ``weights``.
 
     Choice: the paper names none; weights of BAS's VGG16 and ResNet-50 are in no package, EfficientNet-Lite0's are."""
     cue_size: int = _setting(224, "3.1", "silent; BAS 224", ge=64, le=512, multiple_of=32)
@@ -128,7 +127,7 @@ class Settings(BaseModel):
     memory_slots: int = _setting(500, "3.2", "K = 500", ge=1)
     """Slots of the banks P_f and P_r, for each category."""
     memory_momentum: float = _setting(0.99, "3.1", "eta = 0.99", ge=0, lt=1)
-    """Weight of the old content when a slot is written again (Eqs 16-17). Short trainings need less, in fewer slots."""
+    """Weight of the old content when a slot is written again (Eqs 16-17); less where a short training seldom does."""
     memory_fill_first: bool = _setting(True, "4.3", "N(0, 1) start")
     """The first write of a slot replaces its content instead of averaging with it.
 
@@ -154,7 +153,7 @@ class Settings(BaseModel):
     candidates: int = _setting(6, "3.3", "k_cos = 6", ge=1)
     """Candidate neighbours of an image (Eq. 32).
 
-    Choice: views of the same object are none. "All images but the input" would make it multi-view supervision."""
+    Choice: never views of the same object. Eq. 27's set holds them, which would be multi-view supervision."""
     candidate_scope: Literal["category", "all"] = _setting("category", "3.3", "silent")
     """Where candidates are searched: among images of the same category, or everywhere (the literal Eq. 27).
 
@@ -277,7 +276,8 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     try:
         made = Settings(**values)
     except ValidationError as error:
-        wrong, name = error.errors()[0], ".".join(map(str, error.errors()[0]["loc"]))
+        wrong = error.errors()[0]
+        name = ".".join(map(str, wrong["loc"]))
         raise MsrnError(f"setting {name} = {wrong['input']!r}: {wrong['msg'].lower()}; see msrn/settings.py") from None
     _check_together(made)
     return made

@@ -41,10 +41,10 @@ It has CD {cd[laptop]:.2f}, per axis {axes[laptop]:.2f}, F-score {f[laptop]:.3f}
 {choice:.2f}, and a choice by true shapes {truth:.2f}. Where all candidates are alike, those that it keeps are no nearer
 than those that it refuses, {kept[laptop]:.2f} for {rejected[laptop]:.2f}, and it settles nothing in CD.
 
-**Compensation begins too quietly.** As the profile has it, it settles nothing: without it CD is
-{less[laptop, without compensation]:.2f} better. When Lin starts from the mean of code and prototypes CD is
-{less[laptop, Lin from a half]:.2f} better than the profile, by cosines in the affinity
-{less[laptop, cosine affinity]:.2f}; a bank of look-alikes adds nothing.
+**Compensation settles nothing, however it begins.** CD beside that of a network without it: the profile
+{acting[laptop]}, with Lin from the mean of code and prototypes {acting[laptop, Lin from a half]}, with cosines in the
+affinity {acting[laptop, cosine affinity]}, with a bank of look-alikes {acting[laptop, codes of look-alikes]}. Lin from
+a half is {less[laptop, Lin from a half]:.2f} better than the profile.
 
 **Before,** with small encoders and learned azimuths, and by the protocol of then, CD was
 {cd[together, later decay]:.2f}, per axis {axes[together, later decay]:.2f}, F-score
@@ -102,17 +102,20 @@ def summary(sets: Mapping[Table, Mapping[str, Rows]]) -> str:
     """What was chosen and why; nothing where a row of it is not recorded."""
     means: dict[str, dict[str, float]] = {name: {} for name in SUMMARISED}
     beside: dict[str, float] = {}
+    acting: dict[str, str] = {}  # beside the row without compensation
     for table, made in sets.items():
         rows = made.get(CHOSEN_ON, {})
         first = rows.get(table.rows[0].name, [])
+        without = rows.get(f"{table.rows[0].name}, without compensation", [])
         beside |= {name: gap.mean for name in rows if (gap := _beside(rows[name], first))}
+        acting |= {name: gap.text("cd", sign=True) for name in rows if (gap := _beside(rows[name], without))}
         for metric, key in SUMMARISED.items():
             means[metric] |= {name: mean_of(records, key) for name, records in rows.items() if _trained(records)}
     try:
         less = {name: -value for name, value in beside.items()}
         fixed, chosen, truly = (f"laptop, half random, {how}" for how in ("fixed", "filtered", "filtered by truth"))
         choice, truth = beside[fixed] - beside[chosen], beside[fixed] - beside[truly]
-        given = {"more": beside, "less": less, "choice": choice, "truth": truth}
+        given = {"more": beside, "less": less, "choice": choice, "truth": truth, "acting": acting}
         paragraphs = [text.format(**means, **given) for text in SUMMARY.split("\n\n")]
     except KeyError:
         return ""

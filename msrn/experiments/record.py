@@ -17,7 +17,7 @@ from msrn.evaluation.masks import Photographs
 from msrn.evaluation.prediction_files import frame_warning, read_predictions
 from msrn.evaluation.statistics import METRICS, estimate
 from msrn.experiments.paper import MASKS
-from msrn.experiments.runner import WHOLE, Experiment, Outcome, job_of, neighbors_of, outcomes
+from msrn.experiments.runner import MOST_IMAGES, WHOLE, Experiment, Outcome, job_of, neighbors_of, outcomes
 from msrn.experiments.table import Row, Table
 from msrn.foreground.pipeline import Foreground
 from msrn.profiles import Request
@@ -57,11 +57,14 @@ def record_table(
 
 def with_neighbors(experiment: Experiment, outcome: Outcome) -> Record:
     """The record of an outcome with what its neighbours are: the mean true CD between an object and the candidates that
-    it kept and those that it rejected, and the share that it kept. Not of a row with a model a category."""
+    it kept and those that it rejected, and the share that it kept. Candidates are searched for once more, so not of a
+    row with a model a category, nor of more than ``MOST_IMAGES`` training images."""
     record, run = outcome.record, outcome.run
     if not run.settings.neighbor_consistency or len(outcome.runs) > 1:
         return record
     job = job_of(experiment, outcome.row, record.seed)
+    if len(job.train) > MOST_IMAGES:
+        return record
     measures = neighbor_measures(run.network(), job.train, neighbors_of(experiment, job))
     found = {f"neighbor.{name}": measures[name].value for name in ("kept", "rejected", "chosen")}
     units = {**record.units, "neighbor": "CD in the paper's unit, between true shapes; chosen: a share"}

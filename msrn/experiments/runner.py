@@ -37,6 +37,7 @@ from msrn.store.results import Record
 from msrn.training import parallel, runs
 from msrn.training.runs import Run
 
+MOST_IMAGES = 50_000  # beyond, candidates are searched for training alone
 WHOLE = Row("M-SRN", settings={})  # whose images the rows that train nothing see
 
 

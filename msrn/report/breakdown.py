@@ -11,7 +11,7 @@ from msrn.evaluation.inference import LOST, TURNS
 from msrn.evaluation.protocol import ALIGNMENTS, ALL_FACES
 from msrn.evaluation.statistics import METRICS, signed
 from msrn.experiments import recorded
-from msrn.experiments.runner import WHOLE, Experiment, Result, job_of, neighbors_of
+from msrn.experiments.runner import MOST_IMAGES, WHOLE, Experiment, Result, job_of, neighbors_of
 from msrn.experiments.table import Table
 from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of, two_decimals
@@ -21,7 +21,6 @@ ALIGNMENT_TITLES = (
     "none", "rigid ICP", "turn search", "search + ICP (headline)", "+ scale of each axis (per axis)",
     "headline, inner faces too",
 )  # fmt: skip
-MOST_IMAGES = 50_000  # beyond, candidates are not searched for a page
 SHARE, PLAIN = "{:.0%}", "{:.2f}"
 BOTH = "cd", "cd_axes"
 LINES = {  # measure of a diagnosis -> name, what it is, format

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from toy import toy_collection
 
+from msrn.evaluation.score import evaluation_digest
 from msrn.store import digest
 from msrn.store.digest import code_digest, digest_of
 from msrn.training import runs
@@ -152,3 +154,11 @@ def test_scores_do_not_follow_the_training_loop(monkeypatch):
 def test_digest_tells_parts_apart():
     assert digest_of("a", "b") != digest_of("ab") != digest_of(b"ab")
     assert digest_of({"x": 1, "y": 2}) == digest_of({"y": 2, "x": 1})
+
+
+def test_scores_follow_how_true_shapes_are_sampled(monkeypatch):
+    monkeypatch.setattr(digest, "_digests", {})
+    evaluation_digest(toy_collection(), 100, "msrn.baselines.lookup")
+    assert {f"msrn.data.{name}" for name in ("ground_truth", "outer_surface", "archives.clouds")} <= set(
+        digest._digests
+    )
