@@ -3,20 +3,25 @@
 Not in the paper, which learns azimuths from the reconstruction. That leaves open which of two opposite sides is the
 front, decided for one azimuth at a time: the map from true to learned azimuths folds. Two facts decide it for a whole
 category at once. Images that look alike, by spatial features, show their objects from the same side. And the
-silhouettes of a category, each at its azimuth, must leave a shape that has these silhouettes (``hull``). In turns,
+silhouettes of a category, each at its azimuth, must leave a shape that has these silhouettes (``hull``). A third is of
+help where objects differ most in size, as boxes do: edges tell azimuths modulo a quarter or half a turn (``ring``). In
+turns,
 
     e_ib    how far the hull's silhouette at azimuth b is from mask i, over the masks' own variance
     f_ib    mean cosine of image i with the images near azimuth b that show other objects
-    c       P P e - w P f,  where P averages over an image and its LOOK_ALIKES most similar of other objects
+    r_ib    how far azimuth b is from the ring, for image i; 0 for a category without one
+    c       P P e - w P f + w r,  where P averages over an image and its LOOK_ALIKES most similar of other objects
     a_i     argmin_b c_ib + v_b,  with v_b such that a category is seen evenly from all around
     hull    carved anew from the masks at a
 
-from several starts: an ellipsoid, and random azimuths. First w = 0, until azimuths stay; then w = 1. Of all starts the
-one with the least mean of e - w f at the azimuths found. A category keeps one turn and no side of its own as the front.
-Where starts end in different orders, be it modulo half a turn, there is no order to tell, and its azimuths are left to
-the reconstruction. Objects that look alike from two opposite sides have no side that is the front, and any will do.
+from several starts: an ellipsoid, and random azimuths. First w = 0, until azimuths stay; then w = 1. Which of its
+meanings a ring has, and which start is best, the least mean of e - w f + w r at the azimuths found says. A category
+keeps one turn and no side of its own as the front. Where there is no ring and starts end in different orders, be it
+modulo half a turn, there is no order to tell, and its azimuths are left to the reconstruction. Objects that look alike
+from two opposite sides have no side that is the front, and any will do.
 
-No pose, shape or other view of the same object is read: views of one object are never each other's look-alikes.
+No pose, shape or other view of the same object is read: views of one object are never each other's look-alikes, nor
+neighbours on the ring.
 Costs O(n^2 D) a category of n images; beyond ``MOST`` images, those are ordered that a seed draws, and the others take
 the azimuth that their look-alikes among these ask for.
 """
@@ -33,6 +38,7 @@ from msrn.backbone import spatial_features
 from msrn.data.collection import ImageCollection
 from msrn.neighbors import hull
 from msrn.neighbors.hull import AZIMUTHS, SIDE, HullCamera
+from msrn.neighbors.ring import Ring, possible_rings
 from msrn.settings import Settings
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.digest import code_digest, digest_of
@@ -40,6 +46,7 @@ from msrn.store.digest import code_digest, digest_of
 LOOK_ALIKES = 10
 STARTS = 8  # the ellipsoid and seven at random
 KEPT = 6  # starts that go on with w = 1
+ASKED = 2  # of these, by which the meaning of a ring is told
 ROUNDS = 25, 10  # at most, with w = 0 and with w = 1
 NEAR = 10.0  # degrees: spread of the weights by which f averages around an azimuth
 AGREED = 0.75  # agreement of two orders from which on they are one
@@ -60,7 +67,7 @@ class Images(NamedTuple):
 class Order(NamedTuple):
     """Azimuths of a category."""
 
-    value: float  # mean of e - w f, the less the better
+    value: float  # mean of e - w f + w r, the less the better
     azimuth: np.ndarray  # (n,) of the circle
     cost: np.ndarray  # c, (n, AZIMUTHS)
 
@@ -77,7 +84,7 @@ def stored_azimuths(collection: ImageCollection, s: Settings, progress: bool = T
 
     def build(make: Make) -> None:
         features = spatial_features(collection, progress)
-        views = collection.masks, collection.category, collection.object_id
+        views = collection.images, collection.masks, collection.category, collection.object_id
         make("azimuth", (len(collection),), "float32")[:] = find_azimuths(features, *views, *about, progress=progress)
 
     key = digest_of(collection.fingerprint, code_digest(__name__), *about)
@@ -86,6 +93,7 @@ def stored_azimuths(collection: ImageCollection, s: Settings, progress: bool = T
 
 def find_azimuths(
     features: np.ndarray,
+    images: np.ndarray,
     masks: np.ndarray,
     category: np.ndarray,
     object_id: np.ndarray,
@@ -94,8 +102,8 @@ def find_azimuths(
     seed: int = 0,
     progress: bool = False,
 ) -> np.ndarray:
-    """Azimuths (N,) in degrees of images with spatial features (N, C, h, w) and masks (N, H, W); not a number where a
-    category has no order."""
+    """Azimuths (N,) in degrees of images (N, 3, H, W) with spatial features (N, C, h, w) and masks (N, H, W); not a
+    number where a category has no order."""
     _, owner = np.unique(object_id, return_inverse=True)
     view, found = HullCamera(elevation), np.zeros(len(category), np.float32)
     for term in tqdm(np.unique(category), "azimuths", unit="category", disable=not progress):
@@ -103,9 +111,10 @@ def find_azimuths(
         rows = generator.permutation(np.flatnonzero(category == term))
         some, rest = np.sort(rows[:MOST]), np.sort(rows[MOST:])
         unit, mean = _unit(features, some)
-        images = _images(unit, _masks(masks, some), owner[some])
-        order, agreement = _order(images, view, view.ellipsoid(ellipsoid), generator)
-        if agreement < AGREED:
+        rings = possible_rings(images[some], masks[some], owner[some])
+        known = _images(unit, _masks(masks, some), owner[some])
+        order = _order(known, rings, view, view.ellipsoid(ellipsoid), generator)
+        if order is None:
             found[rows] = np.nan
             continue
         found[some] = order.azimuth
@@ -147,22 +156,38 @@ def _images(unit: np.ndarray, masks: np.ndarray, owner: np.ndarray) -> Images:
     return Images(masks, cosine * others, others, average.tocsr().astype(np.float32))
 
 
-def _order(images: Images, view: HullCamera, first: np.ndarray, generator: np.random.Generator) -> tuple[Order, float]:
-    """The best order over all starts, and the median agreement of the others with it; ``first`` (AZIMUTHS, P) are the
-    silhouettes of the first start."""
+def _order(
+    images: Images, rings: list[Ring], view: HullCamera, first: np.ndarray, generator: np.random.Generator
+) -> Order | None:
+    """The best order over all starts, None where they agree on none; ``first`` (AZIMUTHS, P) are the silhouettes of the
+    first start."""
     count = len(images.masks)
     spread = max(float(images.masks.var(0).mean()), 1e-6)
     begin = _even(images.average @ (images.average @ hull.apart(images.masks, first)) / spread)
     starts = [begin, *(generator.integers(AZIMUTHS, size=count) for _ in range(STARTS - 1))]
-    orders = [_in_turns(images, view, start, spread, 0.0, ROUNDS[0]) for start in starts]
-    orders.sort(key=lambda order: order.value)
-    orders = [_in_turns(images, view, order.azimuth, spread, 1.0, ROUNDS[1]) for order in orders[:KEPT]]
-    best, *others = sorted(orders, key=lambda order: order.value)
-    return best, float(np.median([best.agreement(other) for other in others]))
+    orders = sorted((_in_turns(images, view, start, spread, 0.0, ROUNDS[0]) for start in starts), key=_value)[:KEPT]
+
+    def go_on(orders: list[Order], ring: Ring | None) -> list[Order]:
+        return sorted((_in_turns(images, view, o.azimuth, spread, 1.0, ROUNDS[1], ring) for o in orders), key=_value)
+
+    ring = min(rings, key=lambda ring: go_on(orders[:ASKED], ring)[0].value, default=None)
+    best, *others = go_on(orders, ring)
+    agreed = ring is not None or np.median([best.agreement(other) for other in others]) >= AGREED
+    return best if agreed else None
+
+
+def _value(order: Order) -> float:
+    return order.value
 
 
 def _in_turns(
-    images: Images, view: HullCamera, azimuth: np.ndarray, spread: float, weight: float, rounds: int
+    images: Images,
+    view: HullCamera,
+    azimuth: np.ndarray,
+    spread: float,
+    weight: float,
+    rounds: int,
+    ring: Ring | None = None,
 ) -> Order:
     """The hull from the azimuths and the azimuths from the hull, until they stay; the best of all rounds."""
     best, rows = None, np.arange(len(azimuth))
@@ -170,8 +195,9 @@ def _in_turns(
         means, count = hull.mean_masks(images.masks, azimuth)
         silhouettes = view.silhouettes(view.carve(means, count > 0))
         error, likeness = hull.apart(images.masks, silhouettes) / spread, _likeness(images, azimuth)
-        value = float((error - weight * likeness)[rows, azimuth].mean())
-        cost = images.average @ (images.average @ error) - weight * (images.average @ likeness)
+        departure = weight * ring.departure(azimuth, AZIMUTHS) if ring else np.zeros_like(error)
+        value = float((error - weight * likeness + departure)[rows, azimuth].mean())
+        cost = images.average @ (images.average @ error) - weight * (images.average @ likeness) + departure
         if best is None or value < best.value:
             best = Order(value, azimuth, cost)
         following = _even(cost)

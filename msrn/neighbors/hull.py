@@ -56,10 +56,9 @@ class HullCamera:
 
 def mean_masks(masks: np.ndarray, azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """m (AZIMUTHS, P) of masks (n, P) at azimuths (n,) of the circle, and the number of images at each."""
-    count = np.bincount(azimuth, minlength=AZIMUTHS)
-    total = np.zeros((AZIMUTHS, masks.shape[1]), np.float32)
-    np.add.at(total, azimuth, masks)
-    return total / np.maximum(count, 1)[:, None], count
+    at = (np.arange(AZIMUTHS)[:, None] == azimuth).astype(np.float32)
+    count = at.sum(1)
+    return at @ masks / np.maximum(count, 1)[:, None], count
 
 
 def apart(masks: np.ndarray, silhouettes: np.ndarray) -> np.ndarray:

@@ -24,12 +24,8 @@ from msrn.training.batches import TrainingImages
 from msrn.training.loop import train
 from msrn.training.state import Training, load_network
 
-CODE = (
-    "msrn.training.loop",
-    "msrn.neighbors.candidates",
-    "msrn.neighbors.features",
-    "msrn.neighbors.azimuths",
-)  # decides, by all it imports
+CODE = ("msrn.training.loop", "msrn.neighbors.candidates", "msrn.neighbors.features")  # decides, by all it imports
+AZIMUTHS = (*CODE, "msrn.neighbors.azimuths")  # where these are found before training
 NOT_IN_IDENTITY = {"eval_points", "log_every", "checkpoint_every"}  # settings that cannot change the trained model
 Features = tuple[object, ...]
 
@@ -117,7 +113,7 @@ def train_or_load(
 
 def run_name(settings: Settings, collection: ImageCollection, seed: int, features: Features = ()) -> str:
     """DATASET-seedN-DIGEST: the same inputs always meet in the same folder."""
-    identity = [identity_of(settings), collection.fingerprint, code_digest(*CODE), seed, *features]
+    identity = [identity_of(settings), collection.fingerprint, _code(settings), seed, *features]
     return f"{collection.name}-seed{seed}-{digest_of(identity)[:12]}"
 
 
@@ -130,6 +126,10 @@ def last_step(settings: Settings, collection: ImageCollection, seed: int, featur
     """The last logged step of a run, 0 when there is none; cheap, loads no tensors."""
     records = read_log(folder_of(settings, collection, seed, features))
     return records[-1]["step"] if records else 0
+
+
+def _code(settings: Settings) -> str:
+    return code_digest(*(AZIMUTHS if settings.azimuths == "look-alikes" else CODE))
 
 
 def identity_of(settings: Settings) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def params_content(
         "dataset": collection.name,
         "split": collection.split,
         "fingerprint": collection.fingerprint,
-        "code": code_digest(*CODE),
+        "code": _code(settings),
         "seed": seed,
         "device": device_name(device),
         "categories": list(collection.categories),
@@ -157,7 +157,7 @@ def params_content(
 
 def list_runs() -> list[dict[str, Any]]:
     """What ``params.yaml``, the log and the files say of every run in the store, oldest first; loads no tensors."""
-    entries, current = [], {code_digest(*CODE), code_digest("msrn.foreground.finetune")}
+    entries, current = [], {code_digest(*code) for code in (CODE, AZIMUTHS, ("msrn.foreground.finetune",))}
     for file in sorted(paths.runs_folder().glob("*/params.yaml"), key=lambda path: path.stat().st_mtime):
         content, folder = params_of(file.parent), file.parent
         size = sum(part.stat().st_size for part in folder.iterdir())

@@ -35,7 +35,8 @@ def chairs(view) -> dict[str, np.ndarray]:
     features = np.concatenate([waves, 0.3 * generator.normal(size=(12, 8))[owner]], 1)[:, :, None, None]
     order = generator.permutation(len(masks))
     names = np.array([f"chair/{number}" for number in owner])
-    columns = {"features": features, "masks": masks, "object_id": names, "true": azimuth}
+    images = np.zeros((len(masks), 3, SIDE, SIDE), np.uint8)  # no edges, so no ring
+    columns = {"features": features, "images": images, "masks": masks, "object_id": names, "true": azimuth}
     return {name: values[order] for name, values in columns.items()} | {"category": np.zeros(len(masks), int)}
 
 
@@ -93,6 +94,32 @@ def test_a_category_that_looks_the_same_all_around_has_no_order(view, chairs):
     masks = np.repeat(lamp.reshape(-1, SIDE, SIDE)[:1] > 0.5, len(chairs["masks"]), 0)
     features = np.random.default_rng(1).normal(size=(len(masks), 8, 1, 1))
     assert np.isnan(find(chairs, masks=masks, features=features)).all()
+
+
+def test_edges_bring_boxes_of_many_sizes_into_order_that_silhouettes_sort_by_size(view):
+    generator = np.random.default_rng(0)
+    boxes = [
+        (np.abs(view.voxels) < 0.5 * edges).all(1).astype(np.float32)
+        for edges in generator.uniform((0.3, 0.4, 0.3), (1.0, 0.7, 0.6), (20, 3))
+    ]
+    masks = np.concatenate([view.silhouettes(box) for box in boxes]).reshape(-1, SIDE, SIDE) > 0.5
+    azimuth = np.tile(np.arange(AZIMUTHS) * 360.0 / AZIMUTHS, len(boxes))
+    owner = np.repeat(np.arange(len(boxes)), AZIMUTHS)
+    masks = masks.repeat(2, 1).repeat(2, 2)
+    row, column = np.mgrid[: 2 * SIDE, : 2 * SIDE] / (2 * SIDE)
+    slope = np.radians(2 * azimuth + 5 * generator.normal(size=len(azimuth)))  # of boards, the same on every face
+    along = column * np.cos(slope)[:, None, None] + row * np.sin(slope)[:, None, None]
+    boards = np.repeat((128 + 100 * np.sin(20 * along)).astype(np.uint8)[:, None], 3, 1)
+    images = {
+        "features": masks[:, None, ::2, ::2].astype(np.float32),
+        "masks": masks,
+        "category": np.zeros(len(masks), int),
+        "object_id": np.array([f"box/{number}" for number in owner]),
+    }
+    plain, edged = (find(images | {"images": values}) for values in (np.zeros_like(boards), boards))
+    right = agreement(4 * edged, 4 * azimuth)
+    assert right > 0.9
+    assert np.isnan(plain).all() or agreement(4 * plain, 4 * azimuth) < right - 0.2
 
 
 def test_azimuths_are_even(chairs):
