@@ -1,7 +1,8 @@
 """Trained weights stay what they were, bit by bit, while the code around them is redrawn.
 
 ``bits.json`` holds the digests of three short trainings. Bits are those of a processor and a version of PyTorch, so
-they are compared where both are the recorded ones; the size of every weight is compared everywhere.
+they are compared where both are among the recorded ones. The size of every weight is compared everywhere, after a few
+steps: other processors round otherwise, and within 30 steps that has grown beyond what could be told from a mistake.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from msrn.experiments.paper import TABLES
 from msrn.experiments.runner import WHOLE, Experiment, job_of, neighbors_of
 from msrn.training.runs import train_or_load
 
+FEW = 10  # steps
 FILE = Path(__file__).with_name("bits.json")
 LIKE_LAPTOP = {
     "batches": "groups", "batch_size": 8, "azimuth_prior_weight": 2.0, "pose_prior_weight": 0.0, "decay_at": 0.8,
@@ -35,27 +37,40 @@ def machine() -> str:
     return f"{platform.machine()}, {', '.join(dict.fromkeys(names))}, torch {torch.__version__}"
 
 
-def train(name: str):
+def train(name: str, steps: int):
+    """The weights after so many steps."""
+    schedule = {"steps": steps, "log_every": 50, "checkpoint_every": 50}
     if name == "smoke":
-        request = profiles.resolve("smoke", settings={"log_every": 50, "checkpoint_every": 50})
+        request = profiles.resolve("smoke", settings=schedule)
         asked = Experiment(TABLES["table8"], request, progress=False)
         job = job_of(asked, WHOLE, 0)
         neighbors = neighbors_of(asked, job)
-        return train_or_load(request.settings, job.train, neighbors, 0, "cpu", False).network()
+        return train_or_load(request.settings, job.train, neighbors, 0, "cpu", False).network().state_dict()
     own = LIKE_LAPTOP if name == "groups" else {}
-    settings = tiny_settings(**{"steps": 100, "log_every": 50, "checkpoint_every": 50, **own})
+    settings = tiny_settings(**schedule, **own)
     images = toy_collection()
-    return train_or_load(settings, images, toy_candidates(images, settings.candidates), 3, "cpu", False).network()
+    neighbors = toy_candidates(images, settings.candidates)
+    return train_or_load(settings, images, neighbors, 3, "cpu", False).network().state_dict()
 
 
-@pytest.mark.parametrize("name", ["toy", "groups", "smoke"])
-def test_weights_are_what_they_were(name, tmp_path, monkeypatch):
+@pytest.fixture(params=["toy", "groups", "smoke"])
+def recorded(request, tmp_path, monkeypatch):
+    """A training's name and what is kept of it."""
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path))
-    state, digest = train(name).state_dict(), hashlib.sha256()
+    return request.param, json.loads(FILE.read_text())[request.param]
+
+
+def test_weights_are_of_the_size_that_they_were(recorded):
+    name, kept = recorded
+    sizes = {key: float(np.abs(value.numpy().astype(float)).mean()) for key, value in train(name, FEW).items()}
+    assert sizes == {key: pytest.approx(value, rel=0.02, abs=2e-3) for key, value in kept["sizes"].items()}
+
+
+def test_weights_are_what_they_were(recorded):
+    name, kept = recorded
+    if machine() not in kept["digests"]:
+        pytest.skip(f"no bits are recorded for {machine()}")
+    state, digest = train(name, kept["steps"]), hashlib.sha256()
     for key in sorted(state):
         digest.update(key.encode() + state[key].contiguous().numpy().tobytes())
-    sizes = {key: round(float(np.abs(value.numpy().astype(float)).mean()), 6) for key, value in state.items()}
-    kept = json.loads(FILE.read_text())[name]
-    assert sizes == {key: pytest.approx(value, rel=0.02, abs=2e-3) for key, value in kept["sizes"].items()}
-    if kept["machine"] == machine():
-        assert digest.hexdigest()[:16] == kept["digest"]
+    assert digest.hexdigest()[:16] == kept["digests"][machine()]
