@@ -60,7 +60,8 @@ may be scaled by itself. Differences are paired by object, over the seeds of bot
 nothing of another seed. IoU of masks and pose consistency are over all images; m=2 forgives half turns. *Kept / not*
 is the mean CD between the true shapes of an image's object and of the candidates that Eqs 33-38 keep, then of those
 that they refuse. Core minutes are processor time of a training run on a CPU, and compare roughly. The hull of all masks
-shows what masks tell; it is no strict bound.
+shows what masks tell; it is no strict bound. The first table is older than the part that edges have in azimuths: its
+rows compare with one another, and Table 8 is newer.
 
 ```
 python scripts/study.py record --only "laptop, reach off"   # a row anew, or one that is missing
