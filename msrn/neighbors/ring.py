@@ -25,6 +25,7 @@ BINS = 36  # of gradients' directions
 SIDE = 64  # to which larger images are brought, in pixels
 SHARE = 3  # one in so many images is near
 FEWEST = 24  # images of which a ring can be made out
+BLOCK = 512  # images at once
 WEIGHT = 2.0  # of the departure from a ring, beside the error of a silhouette
 TURNS = 2, 4
 
@@ -62,20 +63,28 @@ def possible_rings(images: np.ndarray, masks: np.ndarray, owner: np.ndarray) -> 
 
 def directions(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """h (n, BINS) of images (n, 3, H, W) with masks (n, H, W)."""
-    grey, masks = (_small(values) for values in (np.asarray(images).mean(1), masks))
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(images), BLOCK)]
+    return np.concatenate([_histograms(images[block], masks[block]) for block in blocks])
+
+
+def _histograms(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    grey, masks = (_small(values) for values in (images.mean(1, dtype=np.float32), masks))
     down, right = np.gradient(grey, axis=(1, 2))
     on = ndimage.binary_dilation(masks >= 0.5, ndimage.generate_binary_structure(2, 1)[None])
     at = np.arctan2(down, right) / (2 * np.pi) % 1 * BINS
-    bin_, strength = np.floor(at).astype(int), np.hypot(down, right) * on
+    first = np.floor(at).astype(int)
+    strength, share = np.hypot(down, right) * on, at - first  # of the bin after the first
     row = np.arange(len(grey))[:, None, None] * BINS
-    histogram = sum(
-        np.bincount((row + (bin_ + step) % BINS).ravel(), (strength * share).ravel(), len(grey) * BINS)
-        for step, share in ((0, 1 - (at - bin_)), (1, at - bin_))
-    ).reshape(-1, BINS)
+    sums = (
+        np.bincount((row + (first + step) % BINS).ravel(), (strength * part).ravel(), len(grey) * BINS)
+        for step, part in ((0, 1 - share), (1, share))
+    )
+    histogram = sum(sums).reshape(-1, BINS)
     return np.sqrt(histogram / np.maximum(histogram.sum(1, keepdims=True), 1e-9)).astype(np.float32)
 
 
 def _small(values: np.ndarray) -> np.ndarray:
+    """Images (n, H, W) at most SIDE pixels wide and high."""
     size = [min(side, SIDE) for side in values.shape[1:]]
     return functional.adaptive_avg_pool2d(torch.from_numpy(np.asarray(values, np.float32)), size).numpy()
 
