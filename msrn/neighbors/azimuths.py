@@ -16,9 +16,9 @@ turns,
 
 from several starts: an ellipsoid, and random azimuths. First w = 0, until azimuths stay; then w = 1. Which of its
 meanings a ring has, and which start is best, the least mean of e - w f + w r at the azimuths found says. A category
-keeps one turn and no side of its own as the front. Where there is no ring and starts end in different orders, be it
-modulo half a turn, there is no order to tell, and its azimuths are left to the reconstruction. Objects that look alike
-from two opposite sides have no side that is the front, and any will do.
+keeps one turn and no side of its own as the front. Where starts end in different orders, be it modulo half a turn,
+there is no order to tell, and its azimuths are left to the reconstruction. Objects that look alike from two opposite
+sides have no side that is the front, and any will do.
 
 No pose, shape or other view of the same object is read: views of one object are never each other's look-alikes, nor
 neighbours on the ring.
@@ -49,7 +49,7 @@ KEPT = 6  # starts that go on with w = 1
 ASKED = 2  # of these, by which the meaning of a ring is told
 ROUNDS = 25, 10  # at most, with w = 0 and with w = 1
 NEAR = 10.0  # degrees: spread of the weights by which f averages around an azimuth
-AGREED = 0.75  # agreement of two orders from which on they are one
+AGREED = 0.65  # agreement of two orders from which on they are one
 SHARPNESS = 0.3  # of c's spread, the softness at which evenness is measured
 MOST = 3000
 BLOCK = 512
@@ -111,7 +111,7 @@ def find_azimuths(
         rows = generator.permutation(np.flatnonzero(category == term))
         some, rest = np.sort(rows[:MOST]), np.sort(rows[MOST:])
         unit, mean = _unit(features, some)
-        rings = possible_rings(images[some], masks[some], owner[some])
+        rings = possible_rings(images, masks, some, owner[some])
         known = _images(unit, _masks(masks, some), owner[some])
         order = _order(known, rings, view, view.ellipsoid(ellipsoid), generator)
         if order is None:
@@ -157,23 +157,23 @@ def _images(unit: np.ndarray, masks: np.ndarray, owner: np.ndarray) -> Images:
 
 
 def _order(
-    images: Images, rings: list[Ring], view: HullCamera, first: np.ndarray, generator: np.random.Generator
+    images: Images, rings: list[Ring], view: HullCamera, ellipsoid: np.ndarray, generator: np.random.Generator
 ) -> Order | None:
-    """The best order over all starts, None where they agree on none; ``first`` (AZIMUTHS, P) are the silhouettes of the
-    first start."""
+    """The best order over all starts, None where these agree on none; the first start is by silhouettes of an
+    ``ellipsoid`` (AZIMUTHS, P)."""
     count = len(images.masks)
     spread = max(float(images.masks.var(0).mean()), 1e-6)
-    begin = _even(images.average @ (images.average @ hull.apart(images.masks, first)) / spread)
+    begin = _even(images.average @ (images.average @ hull.apart(images.masks, ellipsoid)) / spread)
     starts = [begin, *(generator.integers(AZIMUTHS, size=count) for _ in range(STARTS - 1))]
     orders = sorted((_in_turns(images, view, start, spread, 0.0, ROUNDS[0]) for start in starts), key=_value)[:KEPT]
 
     def go_on(orders: list[Order], ring: Ring | None) -> list[Order]:
         return sorted((_in_turns(images, view, o.azimuth, spread, 1.0, ROUNDS[1], ring) for o in orders), key=_value)
 
-    ring = min(rings, key=lambda ring: go_on(orders[:ASKED], ring)[0].value, default=None)
-    best, *others = go_on(orders, ring)
-    agreed = ring is not None or np.median([best.agreement(other) for other in others]) >= AGREED
-    return best if agreed else None
+    asked = [(ring, go_on(orders[:ASKED], ring)) for ring in rings or [None]]
+    ring, first = min(asked, key=lambda answer: answer[1][0].value)
+    best, *others = sorted(first + go_on(orders[ASKED:], ring), key=_value)
+    return best if np.median([best.agreement(other) for other in others]) >= AGREED else None
 
 
 def _value(order: Order) -> float:

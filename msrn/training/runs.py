@@ -25,7 +25,7 @@ from msrn.training.loop import train
 from msrn.training.state import Training, load_network
 
 CODE = ("msrn.training.loop", "msrn.neighbors.candidates", "msrn.neighbors.features")  # decides, by all it imports
-AZIMUTHS = (*CODE, "msrn.neighbors.azimuths")  # where these are found before training
+WITH_AZIMUTHS = (*CODE, "msrn.neighbors.azimuths")  # where these are found before training
 NOT_IN_IDENTITY = {"eval_points", "log_every", "checkpoint_every"}  # settings that cannot change the trained model
 Features = tuple[object, ...]
 
@@ -129,7 +129,7 @@ def last_step(settings: Settings, collection: ImageCollection, seed: int, featur
 
 
 def _code(settings: Settings) -> str:
-    return code_digest(*(AZIMUTHS if settings.azimuths == "look-alikes" else CODE))
+    return code_digest(*(WITH_AZIMUTHS if settings.azimuths == "look-alikes" else CODE))
 
 
 def identity_of(settings: Settings) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def params_content(
 
 def list_runs() -> list[dict[str, Any]]:
     """What ``params.yaml``, the log and the files say of every run in the store, oldest first; loads no tensors."""
-    entries, current = [], {code_digest(*code) for code in (CODE, AZIMUTHS, ("msrn.foreground.finetune",))}
+    entries, current = [], {code_digest(*code) for code in (CODE, WITH_AZIMUTHS, ("msrn.foreground.finetune",))}
     for file in sorted(paths.runs_folder().glob("*/params.yaml"), key=lambda path: path.stat().st_mtime):
         content, folder = params_of(file.parent), file.parent
         size = sum(part.stat().st_size for part in folder.iterdir())

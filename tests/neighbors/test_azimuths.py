@@ -35,7 +35,7 @@ def chairs(view) -> dict[str, np.ndarray]:
     features = np.concatenate([waves, 0.3 * generator.normal(size=(12, 8))[owner]], 1)[:, :, None, None]
     order = generator.permutation(len(masks))
     names = np.array([f"chair/{number}" for number in owner])
-    images = np.zeros((len(masks), 3, SIDE, SIDE), np.uint8)  # no edges, so no ring
+    images = np.zeros((len(masks), 3, SIDE, SIDE), np.uint8)  # without an edge there is no ring
     columns = {"features": features, "images": images, "masks": masks, "object_id": names, "true": azimuth}
     return {name: values[order] for name, values in columns.items()} | {"category": np.zeros(len(masks), int)}
 

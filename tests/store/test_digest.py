@@ -123,7 +123,7 @@ def test_texts_that_are_values_enter_and_bodies_of_text_alone_stay_code(package)
 
 def test_what_decides_a_training(monkeypatch):
     monkeypatch.setattr(digest, "_digests", {})
-    code_digest(*runs.AZIMUTHS)
+    code_digest(*runs.WITH_AZIMUTHS)
     reached = {name.removeprefix("msrn.") for name in digest._digests}
     backends = {f"render.{name}_backend" for name in ("numba", "triton", "torch", "pytorch3d")}  # chosen when asked for
     assert (

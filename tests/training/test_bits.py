@@ -63,7 +63,7 @@ def recorded(request, tmp_path, monkeypatch):
 def test_weights_are_of_the_size_that_they_were(recorded):
     name, kept = recorded
     sizes = {key: float(np.abs(value.numpy().astype(float)).mean()) for key, value in train(name, FEW).items()}
-    assert sizes == {key: pytest.approx(value, rel=0.02, abs=2e-3) for key, value in kept["sizes"].items()}
+    assert sizes == {key: pytest.approx(value, rel=0.02, abs=3e-4) for key, value in kept["sizes"].items()}
 
 
 def test_weights_are_what_they_were(recorded):

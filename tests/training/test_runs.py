@@ -82,6 +82,15 @@ def test_what_makes_another_run(store):
     assert len({name(), *others, name(features=("clip", "a")), name(features=("clip", "b"))}) == 7
 
 
+def test_other_code_of_azimuths_renames_the_runs_that_learn_from_them_alone(monkeypatch):
+    ways, known = ("learned", "look-alikes", "known"), runs.code_digest
+    name = lambda way: runs.run_name(tiny_settings(azimuths=way), toy_collection(), 0)  # noqa: E731
+    before = [name(way) for way in ways]
+    changed = lambda *modules: known(*modules) + "changed" * ("msrn.neighbors.azimuths" in modules)  # noqa: E731
+    monkeypatch.setattr(runs, "code_digest", changed)
+    assert [way for way, old in zip(ways, before, strict=True) if name(way) != old] == ["look-alikes"]
+
+
 KILLED = textwrap.dedent(
     """
     import signal, sys; sys.path[:0] = {tests!r}
