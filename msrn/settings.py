@@ -205,9 +205,9 @@ class Settings(BaseModel):
 
     Choice: not in the paper, so off. Images whose azimuth was found before training take no part."""
     azimuths: Literal["learned", "look-alikes", "known"] = _setting("learned", "3.4", "learned")
-    """Where azimuths come from: the reconstruction alone (``learned``); look-alikes and the hull of a category's
-    silhouettes, found before training, which teach the pose branch (``look-alikes``, see ``neighbors.azimuths``); or
-    the truth, as a yardstick (``known``).
+    """Where azimuths come from: the reconstruction alone (``learned``); look-alikes, the hull of a category's
+    silhouettes and edges, found before training, which teach the pose branch (``look-alikes``, see
+    ``neighbors.azimuths``); or the truth, as a yardstick (``known``).
 
     Choice: learned, as in the paper. Which of two opposite sides is the front is then decided at random, azimuth by
     azimuth; look-alikes decide it for a category at once, from the same images."""
