@@ -237,15 +237,15 @@ def directions(table: Table, records: Sequence[Record]) -> Picture | None:
         for axes in line[len(some) :]:
             axes.axis("off")
         for axes, name in zip(line, some, strict=False):
-            m1, m2 = (ours[k].metrics[f"pose_m{m}.category.{name}"] for m in (1, 2))
+            told = [f"{ours[k].metrics[f'pose_m{m}.category.{name}']:.2f}" for m in (1, 2, 4)]
             _map_of(axes, np.reshape(ours[k].curves[f"azimuth.{name}"], (SECTORS, SECTORS)))
-            quiet(axes, f"{name}\n{m1:.2f}, {m2:.2f}")
-            words.append(f"{name} {m1:.2f} and {m2:.2f}")
+            quiet(axes, f"{name}\n{' '.join(value.removeprefix('0') for value in told)}")
+            words.append(f"{name} {', '.join(told)}")
         line[0].set_ylabel(f"{ours[k].dataset}\npredicted [°]", color=INK)
     figure.supxlabel("true azimuth [°]", color=INK, fontsize=10)
     alt = (
         "Maps, one a category: true azimuth to the right, predicted upward, darkness the share of test images; a right "
-        f"category is one diagonal, a half turn off another. Pose consistency m = 1 and m = 2: {', '.join(words)}."
+        f"category is one diagonal, a half turn off another. Pose consistency m = 1, 2 and 4: {'; '.join(words)}."
     )
     return Picture(figure, alt)
 

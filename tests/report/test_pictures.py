@@ -42,13 +42,13 @@ def test_maps_hold_predicted_azimuths_against_true_ones():
     assert pictures.directions(TABLES["table8"], [one for one in recorded("zoo") if one.variant != "M-SRN"]) is None
     counts = np.zeros((SECTORS, SECTORS), int)
     counts[np.arange(SECTORS), (np.arange(SECTORS) + 5) % SECTORS] = 3  # right but for a constant turn
-    metrics = {f"pose_m{m}.category.car": value for m, value in ((1, 0.98), (2, 0.99))}
+    metrics = {f"pose_m{m}.category.car": value for m, value in ((1, 0.98), (2, 0.99), (4, 1.0))}
     maps = {"azimuth.car": counts.flatten().tolist()}
     made = [one.model_copy(update={"curves": maps, "metrics": one.metrics | metrics}) for one in recorded("zoo")]
     picture = pictures.directions(TABLES["table8"], made)
     [axes] = [axes for axes in picture.figure.axes if axes.get_images()]
     np.testing.assert_array_equal(axes.get_images()[0].get_array(), np.eye(SECTORS))
-    assert axes.get_title() == "car\n0.98, 0.99" and "car 0.98 and 0.99" in picture.alt
+    assert axes.get_title() == "car\n.98 .99 1.00" and "car 0.98, 0.99, 1.00" in picture.alt
 
 
 def test_typical_objects_are_medians(toy_result):
