@@ -214,7 +214,8 @@ def _limit(objects: int | Mapping[str, int] | None) -> list[str]:
     if objects is None:
         return []
     if isinstance(objects, Mapping):
-        return [f"at most {most} objects of {name}" for name, most in objects.items()]
+        alike = {most: [name for name in objects if objects[name] == most] for most in objects.values()}
+        return [f"at most {most} objects of {', '.join(names)}" for most, names in alike.items()]
     return [f"at most {objects} objects a category"]
 
 
