@@ -35,7 +35,8 @@ SUMMARISED = {
 SUMMARY = """\
 **Profile `laptop` finds poses before it trains, from images alone.** With azimuths that are learned, as in the paper,
 CD is {more[laptop, azimuths learned]:.2f} worse; with true ones, a yardstick, {less[laptop, poses known]:.2f} better.
-It has CD {cd[laptop]:.2f}, per axis {axes[laptop]:.2f}, F-score {f[laptop]:.3f}. All is of one seed.
+It has CD {cd[laptop]:.2f}, per axis {axes[laptop]:.2f}, F-score {f[laptop]:.3f}. All is of one seed, and
+from before edges had a part in azimuths: these rows compare with one another, Table 8 is newer.
 
 **The choice of neighbours finds strangers, and no more.** Where half of the candidates are random, Eqs 33-38 gain
 {choice:.2f}, and a choice by true shapes {truth:.2f}. Where all candidates are alike, those that it keeps are no nearer
@@ -60,8 +61,7 @@ may be scaled by itself. Differences are paired by object, over the seeds of bot
 nothing of another seed. IoU of masks and pose consistency are over all images; m=2 forgives half turns. *Kept / not*
 is the mean CD between the true shapes of an image's object and of the candidates that Eqs 33-38 keep, then of those
 that they refuse. Core minutes are processor time of a training run on a CPU, and compare roughly. The hull of all masks
-shows what masks tell; it is no strict bound. The first table is older than the part that edges have in azimuths: its
-rows compare with one another, and Table 8 is newer.
+shows what masks tell; it is no strict bound.
 
 ```
 python scripts/study.py record --only "laptop, reach off"   # a row anew, or one that is missing
@@ -73,7 +73,7 @@ WITHOUT = "w/o FC"
 SPARSE_NOTE = """\
 Compensation should help most where a category has few objects and can borrow from others. CD is the mean over the
 sparse categories, then over the others, beside the same training without compensation, paired by object with 95 %
-intervals: an effect as large as half an interval would have shown."""
+intervals: an effect as large as half an interval would have shown. Edges have a part in these azimuths."""
 
 
 def markdown(studies: Mapping[Table, Sequence[Record]]) -> str:

@@ -11,6 +11,8 @@ phi is 2 or 4 times the azimuth, up to its sign and a turn. A ring is taken for 
 together, their eigenvalues less than half as far apart as the second of them is from the next, and stand out from what
 noise gives. That objects go around it is not shown by this alone: ``azimuths`` asks whether silhouettes bear it out.
 Images without an edge lie on no ring. Costs O(n^2 BINS) a category of n images.
+
+The constants were chosen on training images of procedural13 and homeware, where true azimuths say how right a ring is.
 """
 
 from typing import NamedTuple
