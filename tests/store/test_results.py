@@ -54,7 +54,7 @@ def test_recorded_results_are_read_in_order_and_torn_ones_refused(tmp_path, monk
 
 def test_committed_results_fit_the_schema():
     folders = {path.name for path in paths.RESULTS.glob("*") if path.is_dir()}
-    assert folders <= {*TABLES, "study", "study-before", "masks", "density", "benchmarks"}
+    assert folders <= {*TABLES, "study", "study-before", "study-sparse", "masks", "density", "benchmarks"}
     for name in folders - {"benchmarks"}:
         for kept in results.recorded(name):
             assert kept.experiment == name
