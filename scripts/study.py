@@ -32,6 +32,7 @@ TOGETHER = {
     "steps": 5000,
     "decay_at": 0.6,
 }
+UNTIL_NOW = {**TOGETHER, "decay_at": 0.8}
 AS_PRINTED = {
     "batches": "mixed",
     "candidate_objects": "any",
@@ -110,6 +111,9 @@ NOW = Table(
         _without("all three", "And together?", **HALF, **COSINE, **LOOK_ALIKES),
         _without("a quarter of the steps", "What does a minute teach?", steps=2500),
         Row("night", settings={"steps": 40_000}, question="And four times as long? Profile night."),
+        Row("before", settings=UNTIL_NOW, question="How good was the profile before?"),
+        Row("before, a quarter of the steps", settings={**UNTIL_NOW, "steps": 1250}, question="In a minute?"),
+        Row("before, four times the steps", settings={**UNTIL_NOW, "steps": 20_000}, question="In a night?"),
     ),
     ours="laptop",
     split="val",
