@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from msrn import camera
 from msrn.data.drawing import zbuffer
+from msrn.evaluation.attention import attended
 from msrn.evaluation.inference import SECTORS, predict
 from msrn.evaluation.protocol import Mesh
 from msrn.experiments.runner import Result
@@ -34,6 +35,8 @@ TURN = 90.0  # degrees between the two views of a mesh
 ZOOM = 1.15  # objects fill two thirds of a photograph's frame or less; all pictures are cropped alike
 TILE, SAMPLES = 112, 3
 MAPS = 7  # of azimuths, beside each other
+CLAY = (196, 190, 180)  # of a mesh without a texture
+ATTENDED = 5  # prototypes shown of each image
 DASHED, DOTTED, DASHDOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2))  # told apart without colour as well
 OTHERS = ((GREEN, DASHED), (ORANGE, DOTTED), (PURPLE, DASHDOT))
 CURVES = {  # log key -> title
@@ -149,6 +152,31 @@ def objects_picture(result: Result, rows: Sequence[int]) -> Picture:
         f"Chamfer distances: {'; '.join(parts)}."
     )
     return Picture(grid(columns, labels), alt)
+
+
+def attention(result: Result, rows: Sequence[int]) -> Picture | None:
+    """Eqs 24-25 as shapes: the meshes of the images ``rows`` under the whole network (first seed) and the prototypes
+    that each attends to most, from the image's azimuth and without colours. None without compensation."""
+    network, test = result.of(result.table.ours)[0].run.network(), result.test
+    if not network.compensating:
+        return None
+    found, faces = attended(network, test, rows, ATTENDED), network.faces.numpy()
+    clay, elevation = np.full((len(faces), 3), CLAY, np.uint8), network.settings.elevation
+    columns = {"input": [test.images[row].transpose(1, 2, 0) for row in rows]}
+    for k, title in enumerate((result.table.ours, "attends to most", *(f"{n}." for n in range(2, ATTENDED + 1)))):
+        drawn = zip(found.meshes[:, k], found.azimuth, strict=True)
+        columns[title] = [draw_mesh((vertices, faces), clay, azimuth, elevation) for vertices, azimuth in drawn]
+    labels, said = [test.categories[term] for term in test.category[rows]], []
+    figure = grid(columns, labels)
+    cells = np.reshape(figure.axes, (len(rows), -1))[:, -ATTENDED:]
+    for line, terms, weights in zip(cells, found.category, found.weight, strict=True):
+        words = [f"{test.categories[term]} {weight:.0%}" for term, weight in zip(terms, weights, strict=True)]
+        for axes, text in zip(line, words, strict=True):
+            axes.text(0.04, 0.04, text, transform=axes.transAxes, fontsize=7)
+        said.append(", ".join(words))
+    told = "; ".join(f"{label} to {words}" for label, words in zip(labels, said, strict=True))
+    alt = f"{many(len(rows), 'test object')} in rows: the image, its mesh, and the prototypes that it attends to most: "
+    return Picture(figure, alt + told)
 
 
 def style(table: Table, row: str) -> dict[str, Any]:

@@ -51,6 +51,25 @@ def test_maps_hold_predicted_azimuths_against_true_ones():
     assert axes.get_title() == "car\n.98 .99 1.00" and "car 0.98, 0.99, 1.00" in picture.alt
 
 
+def test_prototypes_are_shown_under_their_shares(toy_result, monkeypatch):
+    rows, outcome = pictures.typical_objects(toy_result), toy_result.of("M-SRN")[0]
+    network = outcome.run.network()
+    monkeypatch.setattr(type(outcome.run), "network", lambda self: network)
+    network.compensating = False
+    assert pictures.attention(toy_result, rows) is None
+    network.compensating = True
+    found = pictures.attended(network, toy_result.test, rows, pictures.ATTENDED)
+    picture = pictures.attention(toy_result, rows)
+    columns = 2 + pictures.ATTENDED
+    told = [[text.get_text() for text in axes.texts] for axes in picture.figure.axes]
+    assert len(told) == len(rows) * columns and not any(told[0] + told[1] + told[columns])
+    best = [toy_result.test.categories[term] for term in found.category[:, 0]]
+    assert [told[k * columns + 2] for k in range(len(rows))] == [
+        [f"{name} {share:.0%}"] for name, share in zip(best, found.weight[:, 0], strict=True)
+    ]
+    assert "ball to " in picture.alt and f"{best[0]} {found.weight[0, 0]:.0%}" in picture.alt
+
+
 def test_typical_objects_are_medians(toy_result):
     columns = toy_result.of("M-SRN")[0].record.objects
     for row in pictures.typical_objects(toy_result):
