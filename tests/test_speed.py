@@ -4,11 +4,15 @@ import json
 import re
 from html.parser import HTMLParser
 
+import minutes as minutes_page
 import pytest
 import speed
+import study
+from toy_table import record
 
 from msrn import paths
 from msrn.errors import MsrnError
+from msrn.evaluation.protocol import VERSION
 
 PARTS = {"networks": 0.03, "renderer": 0.02, **{name: 0.001 for name in speed.HELPERS}, "optimiser": 0.004}
 
@@ -201,7 +205,7 @@ class Application:
 def test_the_page_has_a_mark_for_every_benchmark_and_is_filled(filled):
     page = (paths.ROOT / "book" / "speed.md").read_text()
     application, source = Application(), [page]
-    assert set(re.findall("<!-- (.*) -->", page)) == set(speed.BENCHMARKS)
+    assert set(re.findall("<!-- (.*) -->", page)) == {*speed.BENCHMARKS, speed.MINUTES}
     speed.fill(application, "book/speed", source)
     assert "<!--" not in source[0] and source[0].count("<table>") == 9
     assert str(filled) in application.noted and str(filled / "training-h100.json") in application.noted
@@ -210,6 +214,43 @@ def test_the_page_has_a_mark_for_every_benchmark_and_is_filled(filled):
     assert other == [page]
 
 
+def studied(variant: str, minutes: float, steps: int, cd: float, **changes):
+    given = {"experiment": "study", "dataset": minutes_page.DATASET, "train_cpu_seconds": 60 * minutes, **changes}
+    return record(variant, (cd,) * 4, settings={"steps": steps}, **given)
+
+
+def test_minutes_are_those_of_the_rows_of_each_profile(monkeypatch):
+    kept = [
+        studied("night", 16.0, 40_000, 2.25),
+        studied("laptop", 4.0, 10_000, 2.5),
+        studied("before", 7.0, 5000, 3.5, seed=0),
+        studied("before", 9.0, 5000, 3.7, seed=1),
+        studied("laptop, poses known", 4.0, 10_000, 2.0),  # no length
+        studied("laptop", 4.0, 10_000, 1.5, dataset="zoo"),
+    ]
+    monkeypatch.setattr(minutes_page, "recorded", lambda name: kept * (name == "study"))
+    text = minutes_page.shown()
+    found = Rows(text).found
+    assert list(found)[1:] == [f"profile laptop{words} steps" for words in (", 10,000", ", 40,000", " before, 5,000")]
+    assert found["profile laptop, 10,000 steps"][:2] == ["4.0", "2.50[2.50, 2.50]"]
+    assert found["profile laptop before, 5,000 steps"][:2] == ["8.0", "3.60[3.60, 3.60]"]
+    assert "profile laptop: 2.50 after 4.0, 2.25 after 16.0; profile laptop before: 3.60 after 8.0" in text
+    assert "4 objects of val" in text and "2 seeds" in text
+    kept.append(studied("night", 18.0, 40_000, 2.0, protocol=VERSION + 1))  # what an earlier protocol measured is out
+    assert list(Rows(minutes_page.shown()).found)[1:] == ["profile laptop, 40,000 steps"]
+
+
+def test_minutes_that_are_not_recorded_say_how(monkeypatch):
+    monkeypatch.setattr(minutes_page, "recorded", lambda name: [])
+    assert "Nothing is recorded yet: python scripts/study.py record" in minutes_page.shown()
+
+
+def test_lengths_are_rows_of_the_study():
+    for rows in minutes_page.PROFILES.values():
+        assert [study.NOW.row(row).name for row in rows] == list(rows)
+
+
 def test_what_is_committed_can_be_shown():
+    assert "<table>" in minutes_page.shown()
     for name in speed.BENCHMARKS:
         assert "<div class='msrn" in speed.tables_of(name)

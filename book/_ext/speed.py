@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import minutes
 import remembered
 from sphinx.application import Sphinx
 
@@ -16,6 +17,7 @@ from msrn.report import html
 from msrn.report.words import duration, many
 
 PAGE = "book/speed"
+MINUTES = "minutes"  # the mark of what comes from the study's records
 RASTERISERS = {
     "triton": "Triton, a step as one graph",
     "triton, no graph": "Triton, kernel by kernel",
@@ -54,7 +56,10 @@ def fill(app: Sphinx, page: str, source: list[str]) -> None:
         return
     for benchmark in BENCHMARKS:
         source[0] = source[0].replace(f"<!-- {benchmark} -->", f"```{{raw}} html\n{tables_of(benchmark)}\n```")
-    for file in (Path(__file__), Path(remembered.__file__), folder(), *folder().glob("*.json")):
+    source[0] = source[0].replace(f"<!-- {MINUTES} -->", f"```{{raw}} html\n{minutes.shown()}\n```")
+    code = (Path(module.__file__) for module in (minutes, remembered))
+    recorded = (*folder().glob("*.json"), *(paths.RESULTS / "study").glob("*.json"))
+    for file in (Path(__file__), *code, folder(), *recorded):
         app.env.note_dependency(str(file))
 
 
