@@ -128,30 +128,34 @@ def typical_objects(result: Result, count: int = 6) -> np.ndarray:
 def objects_picture(result: Result, rows: Sequence[int]) -> Picture:
     """Input, truth and every row's mesh (first seed) of the images ``rows``, by the input's camera and turned by 90
     degrees."""
-    test, poses = result.test, result.test.true_pose()[rows]
+    labels, parts = [result.test.categories[term] for term in result.test.category[rows]], []
     runs = {row.name: result.of(row.name)[0] for row in result.table.trained}
-    names = [str(name) for name in test.object_id[rows]]
-    truths = [test.ground_truth(name) for name in names]
+    cd = {row: dict(zip(o.record.objects["object_id"], o.record.objects["cd"], strict=True)) for row, o in runs.items()}
+    for label, name in zip(labels, result.test.object_id[rows], strict=True):
+        parts.append(f"{label} ({', '.join(f'{row} {values[str(name)]:.1f}' for row, values in cd.items())})")
+    alt = (
+        f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh and those of "
+        f"{', '.join(runs)}, each from the input's camera and turned by {TURN:.0f} degrees. "
+        f"Chamfer distances: {'; '.join(parts)}."
+    )
+    return Picture(grid(object_columns(result, rows), labels), alt)
+
+
+def object_columns(result: Result, rows: Sequence[int]) -> dict[str, list[np.ndarray]]:
+    """What ``objects_picture`` shows of the images ``rows``, column by column."""
+    test, poses = result.test, result.test.true_pose()[rows]
+    truths = [test.ground_truth(str(name)) for name in test.object_id[rows]]
     shapes = {"truth": [((true.vertices, true.faces), true.face_colors) for true in truths]}
-    for name, outcome in runs.items():
-        views = predict(outcome.run.network(), test, rows)
-        shapes[name] = list(zip(views.meshes_in_true_frame(poses), views.face_colors, strict=True))
+    for row in result.table.trained:
+        views = predict(result.of(row.name)[0].run.network(), test, rows)
+        shapes[row.name] = list(zip(views.meshes_in_true_frame(poses), views.face_colors, strict=True))
     edge = round(test.images.shape[-1] * (1 - 1 / ZOOM) / 2)
     inside = slice(edge, test.images.shape[-1] - edge)
     columns = {"input": [test.images[row].transpose(1, 2, 0)[inside, inside] for row in rows]}
     for title, drawn in shapes.items():
         for turn, words in ((0.0, ""), (TURN, ", turned")):
             columns[title + words] = [draw_mesh(*s, p[0] + turn, p[1]) for s, p in zip(drawn, poses, strict=True)]
-    labels, parts = [test.categories[term] for term in test.category[rows]], []
-    cd = {row: dict(zip(o.record.objects["object_id"], o.record.objects["cd"], strict=True)) for row, o in runs.items()}
-    for label, name in zip(labels, names, strict=True):
-        parts.append(f"{label} ({', '.join(f'{row} {values[name]:.1f}' for row, values in cd.items())})")
-    alt = (
-        f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh and those of "
-        f"{', '.join(runs)}, each from the input's camera and turned by {TURN:.0f} degrees. "
-        f"Chamfer distances: {'; '.join(parts)}."
-    )
-    return Picture(grid(columns, labels), alt)
+    return columns
 
 
 def attention(result: Result, rows: Sequence[int]) -> Picture | None:

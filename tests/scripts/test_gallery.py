@@ -1,0 +1,30 @@
+"""The picture of the first page."""
+
+import gallery
+import numpy as np
+from click.testing import CliRunner
+
+from msrn.report import pictures
+
+
+def test_the_picture_has_the_objects_of_each_set_in_rows(toy_result):
+    figure, alt = gallery.picture([toy_result])
+    cells = np.reshape(figure.axes, (3, -1))
+    titles = [axes.get_title().replace("\n", " ") for axes in cells[0]]
+    assert titles[0] == "toy input" and titles[1:3] == ["toy truth", "toy truth, turned"]
+    assert [axes.texts[0].get_text() for axes in cells[:, 0]] == ["ball", "disc", "stick"]
+    assert not any(axes.texts for axes in cells[:, 1:].flat) and alt == "toy: ball, disc, stick"
+    rows = pictures.typical_objects(toy_result)
+    shown = cells[1, 1].get_images()[0].get_array()
+    np.testing.assert_array_equal(shown, pictures.object_columns(toy_result, rows)["truth"][1])
+
+
+def test_it_is_of_one_seed_of_the_whole_network(toy_result, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(gallery, "DATASETS", ("homeware",))
+    monkeypatch.setattr(gallery.runner, "make", lambda table, request: asked.append((table, request)) or toy_result)
+    done = CliRunner().invoke(gallery.gallery, ["--out", str(tmp_path / "made.png")])
+    assert done.output == "made.png: toy: ball, disc, stick\n" and (tmp_path / "made.png").stat().st_size > 5000
+    [(table, request)] = asked
+    assert (request.profile, request.seeds, request.dataset) == ("night", (0,), "homeware")
+    assert [row.name for row in table.trained] == [table.ours] and table.row(table.ours).settings == {}
