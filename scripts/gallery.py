@@ -34,9 +34,11 @@ def gallery(profile: str, out: Path) -> None:
 def picture(results: list[runner.Result]) -> tuple[Figure, str]:
     """Six objects of each data set, side by side: input, truth and M-SRN, from the input's camera and turned."""
     columns, labels = {}, {}
-    for result in results:
+    for k, result in enumerate(results):
         rows, name = pictures.typical_objects(result), result.test.name
-        columns |= {f"{name} {title}": shown for title, shown in pictures.object_columns(result, rows).items()}
+        shown = pictures.object_columns(result, rows)
+        titles = [f"{name} input", *(title + " " * k for title in shown if title != "input")]  # blanks tell sets apart
+        columns |= dict(zip(titles, shown.values(), strict=True))
         labels[name] = [result.test.categories[term] for term in result.test.category[rows]]
     first, *_ = labels.values()
     figure = pictures.grid(columns, [""] * len(first))
