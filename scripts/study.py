@@ -112,8 +112,14 @@ NOW = Table(
         _without("a quarter of the steps", "What does a minute teach?", steps=2500),
         Row("night", settings={"steps": 40_000}, question="And four times as long? Profile night."),
         Row("before", settings=UNTIL_NOW, question="How good was the profile before?"),
-        Row("before, a quarter of the steps", settings={**UNTIL_NOW, "steps": 1250}, question="In a minute?"),
-        Row("before, four times the steps", settings={**UNTIL_NOW, "steps": 20_000}, question="In a night?"),
+        Row(
+            "before, a quarter of the steps",
+            settings={**UNTIL_NOW, "steps": 1250},
+            question="What did a minute teach then?",
+        ),
+        Row(
+            "before, four times the steps", settings={**UNTIL_NOW, "steps": 20_000}, question="And four times as long?"
+        ),
     ),
     ours="laptop",
     split="val",
