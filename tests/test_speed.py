@@ -250,6 +250,14 @@ def test_lengths_are_rows_of_the_study():
         assert [study.NOW.row(row).name for row in rows] == list(rows)
 
 
+def test_a_minute_teaches_more_than_ten_did():
+    now, before = (
+        minutes_page._points(minutes_page.recorded("study"), rows) for rows in minutes_page.PROFILES.values()
+    )
+    assert now[0][0] < 1 and before[-1][0] > 10
+    assert all(now[0][2][metric].mean < before[-1][2][metric].mean for metric in ("cd", "cd_axes"))
+
+
 def test_what_is_committed_can_be_shown():
     assert "<table>" in minutes_page.shown()
     for name in speed.BENCHMARKS:
