@@ -119,7 +119,14 @@ def toy_run(toy_data, monkeypatch, tmp_path, toy_result):
     monkeypatch.setattr(command, "execute", lambda source, parameters: tmp_path / source.name)
 
 
-def test_every_exhibit_is_listed_with_its_state(call):
+@pytest.fixture
+def without_table4(monkeypatch):
+    """As if Table 4 had no notebook yet."""
+    pages = {name: file for name, file in notebooks.notebooks().items() if name != "table4"}
+    monkeypatch.setattr(notebooks, "notebooks", lambda: pages)
+
+
+def test_every_exhibit_is_listed_with_its_state(call, without_table4):
     code, out, err = call("list", "--profile", "laptop")
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert code == 0 and not err and set(lines) >= {"exhibit", *paper.TABLES, *notebooks.notebooks()}
@@ -158,9 +165,9 @@ def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result)
     assert toy_result.outcomes[0].run.folder.name in err
 
 
-def test_a_table_without_a_notebook_is_printed_alone(call, toy_run):
-    code, out, _ = call("run", "table2")
-    assert code == 0 and out.startswith("Table 2, ") and "Splatter" in out and "Notebook" not in out
+def test_a_table_without_a_notebook_is_printed_alone(call, toy_run, without_table4):
+    code, out, _ = call("run", "table4")
+    assert code == 0 and out.startswith("Table 4, ") and "ZeroShape" in out and "Notebook" not in out
 
 
 def test_a_figure_is_its_notebook(call, toy_run):

@@ -140,6 +140,13 @@ class Result:
         return {record.variant: [record] for record in self.baselines}
 
     @property
+    def from_files(self) -> dict[str, list[Record]]:
+        """The rows that were scored from files on the same objects and points."""
+        here = "files", self.table.name, self.outcomes[0].record.measured_on
+        mine = [record for record in self.recorded if (record.kind, record.experiment, record.measured_on) == here]
+        return {record.variant: [record] for record in mine}
+
+    @property
     def rows(self) -> dict[str, list[Record]]:
         """The records of this run, of every row."""
         return {row.name: [outcome.record for outcome in self.of(row.name)] for row in self.table.rows}

@@ -7,7 +7,7 @@ fewer seeds, at profile smoke, or where a row was not measured, a claim is not e
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from msrn.evaluation.statistics import ALIKE, Comparison, compare, pairs_by_seed
+from msrn.evaluation.statistics import ALIKE, METRICS, Comparison, compare, pairs_by_seed
 from msrn.store.results import Record
 
 SEEDS_FOR_A_VERDICT = 3
@@ -95,7 +95,7 @@ def _verdict(claim: Claim, metric: str, rows: Rows, printed: Mapping[str, Mappin
     for name in sorted(claim.rows()):
         records = rows.get(name, ())
         if not records or any(metric not in record.objects for record in records):
-            missing.append(f"{name} not measured")
+            missing.append(f"{name} not measured{f' in {METRICS[metric].short}' if records else ''}")
         elif any(record.missing for record in records):
             missing.append(f"{name} measured in part")
     sides = {} if missing else {pair: pairs_by_seed(*(rows[name] for name in pair)) for pair in claim.pairs}

@@ -41,8 +41,10 @@ def conclusions(result: Result) -> list[str]:
     ours = result.rows[table.ours]
     texts = [_silhouettes(ours, table.ours), _directions(ours, categories_of(result))]
     texts += _beaten(ours, result.yardsticks)
-    verdicts = judge(table.claims, table.measured, result.rows, table.printed)
-    texts += [claimed(verdict, request.profile) for verdict in verdicts]
+    verdicts = judge(table.claims, table.measured, result.rows | result.from_files, table.printed)
+    texts += [claimed(verdict, request.profile) for verdict in verdicts if not verdict.missing]
+    missing = dict.fromkeys(f"{v.claim.words} ({', '.join(v.missing)})" for v in verdicts if v.missing)
+    texts += [f"Not evaluated: {'; '.join(missing)}."] if missing else []
     if "neighbor_consistency" in table.changed and request.settings.neighbor_prototypes == 1:
         texts.append(
             "Neighbour consistency is its loss here (Eqs 43-44): with one prototype of a category every candidate is a "

@@ -22,10 +22,7 @@ def show(result: Result) -> HTML:
 def sheet_of(result: Result) -> Sheet:
     """The rows in the paper's order, then those that train nothing. A row that was scored from files on the same
     objects and points stands under ``recorded`` and beside this run."""
-    table, request, one = result.table, result.request, result.outcomes[0].record
-    here = "files", table.name, one.measured_on
-    mine = [record for record in result.recorded if (record.kind, record.experiment, record.measured_on) == here]
-    files = {record.variant: [record] for record in mine}
+    table, request, files = result.table, result.request, result.from_files
     past = recorded.beside(table, result.recorded, request)
     sources = {"recorded": files | (rows_of(past) if past else {}), "this run": files | rows_of(result)}
     seeds = f"{many(len(request.seeds), 'seed')} ({', '.join(map(str, request.seeds))})"
@@ -65,7 +62,8 @@ def training_time(models: Sequence[Record]) -> str:
 def _unit(result: Result) -> str:
     table, dataset = result.table, result.request.dataset
     here = f"here are {len(set(result.test.category.tolist()))} of its categories"
-    comparable = here if dataset == table.data else f"on {dataset} compare signs, not values"
+    how = "only rows measured on it" if len(table.trained) == 1 else "signs, not values"
+    comparable = here if dataset == table.data else f"on {dataset} compare {how}"
     cd = (
         "CD: 100 × half-sum of mean nearest distances between outer surfaces, longest true edge = 1, after a search "
         "over turns about the vertical and rigid ICP; per axis, after a scale of each axis as well. "

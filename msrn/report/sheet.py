@@ -5,6 +5,7 @@ Every form (``html``, ``text``) shows the same sheet, so that a page, a terminal
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 from msrn.evaluation.statistics import METRICS, Estimate, difference, estimate, unsigned
@@ -95,9 +96,12 @@ def _printed(row: Row, column: Column) -> Cell:
 def _verdicts(table: Table, rows: Rows, profile: str) -> dict[str, Verdicts]:
     """Beside the row that each claim is about; beside a yardstick, where the whole network stands."""
     beside: dict[str, Verdicts] = {}
-    for verdict in judge(table.claims, table.measured, rows, table.printed):
-        metric = f" ({METRICS[verdict.metric].short})" if len(table.measured) > 1 else ""
-        words = f"{verdict.claim.words}{metric}: {verdict.text(profile)}"
+    verdicts = judge(table.claims, table.measured, rows, table.printed)
+    said_once = groupby(verdicts, lambda verdict: (verdict.claim, verdict.missing or verdict.metric))
+    for _, (verdict, *others) in said_once:
+        names = [METRICS[same.metric].short for same in (verdict, *others)]
+        metrics = f" ({', '.join(names)})" if len(names) < len(table.measured) else ""
+        words = f"{verdict.claim.words}{metrics}: {verdict.text(profile)}"
         beside.setdefault(subject(verdict.claim, table.ours), []).append((words, verdict.standing()))
     if not says_nothing(profile) and (ours := rows.get(table.ours)):
         for name in rows.keys() - table.printed:

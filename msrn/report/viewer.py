@@ -25,13 +25,15 @@ HEIGHT = 380  # pixels
 
 
 def show_reconstruction(result: Result, row: int) -> None:
-    """Display M-SRN's mesh of the test image ``row``, first as the input's camera sees it, and keep it as OBJ."""
+    """Display the mesh of the test image ``row``, first as the input's camera sees it, and keep it as OBJ."""
     run, test = result.of(result.table.ours)[0].run, result.test
     views = predict(run.network(), test, [row])
     mesh, colors = views.meshes_in_true_frame(test.true_pose()[[row]])[0], views.face_colors[0]
     azimuth, elevation, _ = test.true_pose()[row].tolist()
     name = str(test.object_id[row])
-    alt = f"{result.table.ours}'s mesh from one image of the test object {name}, {len(mesh[1])} faces; drag to turn it."
+    alt = (
+        f"Mesh of {result.table.ours} from one image of the test object {name}, {len(mesh[1])} faces; drag to turn it."
+    )
     still = base64_of(Image.fromarray(draw_mesh(mesh, colors, azimuth, elevation, HEIGHT))._repr_png_())
     bundle = {"image/png": still, "text/plain": alt} | _turning(_figure(mesh, colors, azimuth, elevation), still, alt)
     display(bundle, raw=True, metadata={"image/png": {"alt": alt}})

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from msrn.evaluation.statistics import estimate
 from msrn.experiments import paper, record, runner
 from msrn.experiments.table import Row, Table
 from msrn.experiments.verdicts import Beats, judge
-from msrn.report import recorded_tables, results_table, text
+from msrn.report import conclusions, recorded_tables, results_table, text
 from msrn.report.html import sheet_html
 from msrn.store import results
 
@@ -86,10 +87,19 @@ def test_a_page(sheet, expected):
         assert body[name][1 + PLACES.index((metric, source))] == text_of_cell.replace(" [", "["), (name, metric, source)
     assert body["Quoted"][0] == "Quotedsupervision M+C" and body["Quoted"][1:4] == ["2.34", "–", "–"]
     assert body["Scored"][4] == body["Scored"][7] == "–" and body["Ours"][2] == body["Ours"][5] == "none yet"
-    assert "Ours beats Quoted (CD): not evaluated: Quoted not measured" in body["Quoted"][-1]
-    assert "Ours beats Scored (CD): not evaluated: Scored measured in part" in body["Scored"][-1]
+    assert "Ours beats Quoted: not evaluated: Quoted not measured" in body["Quoted"][-1]
+    assert "Ours beats Scored: not evaluated: Scored measured in part" in body["Scored"][-1]
     assert f"Scored: {MISSING} objects without a prediction, in no mean and in no verdict." in page
     assert "Toy, A toy (§4.9): on toy, profile laptop, 3 seeds (0, 1, 2)" in page
+
+
+def test_what_cannot_be_judged_is_said_once(result):
+    assert (
+        "Not evaluated: Ours beats Scored (Scored measured in part); Ours beats Quoted (Quoted not measured)."
+        in conclusions.conclusions(result)
+    )
+    elsewhere = replace(result, table=replace(TOY, data="zoo"))
+    assert "values are for zoo: on toy compare only rows measured on it." in results_table.show(elsewhere).data
 
 
 def test_a_terminal(sheet, expected):

@@ -52,7 +52,7 @@ def test_a_table_or_row_that_is_not_recorded_says_so():
     page = shown([made for made in recorded("homeware") if made.variant != "w/o FC"])
     body = {row[0]: row[1:] for row in tables_of(page)[0][2:]}
     assert body["w/o FC"][1] == "none yet" and "(CD): reproduced" in body["w/o NC"][-1]
-    assert "(CD): not evaluated: w/o FC not measured" in body["M-SRN"][-1]
+    assert ": not evaluated: w/o FC not measured" in body["M-SRN"][-1]
     assert "seeds: w/o FC none, w/o NC 0, 1, 2" in page
     assert "Nothing is recorded yet: msrn record table8 does it." in shown([])
 

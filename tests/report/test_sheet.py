@@ -77,7 +77,7 @@ def test_a_quoted_row_has_its_printed_values_and_dashes_for_this_run():
     assert [cell.text for cell in transfer.cells] == ["2.29", *["–"] * 5]
     body = {row[0]: row[1:] for row in tables_of(sheet_html(made))[0][2:]}
     assert body["ZeroShapesupervision 3D"][:2] == ["3.94", "–"]
-    assert "Ours beats ZeroShape (CD): not evaluated: ZeroShape not measured" in body["ZeroShapesupervision 3D"][-1]
+    assert body["ZeroShapesupervision 3D"][-1].strip() == "Ours beats ZeroShape: not evaluated: ZeroShape not measured"
     assert values(made)["ZeroShape", "cd", "published"]["supervision"] == "3D"
     assert ("ZeroShape", "cd", "this run") not in values(made)
 
@@ -90,6 +90,10 @@ def test_a_trained_row_that_was_not_measured_is_none_yet():
 def test_what_a_record_does_not_measure_is_a_dash():
     made = sheet(TABLES["table6"], [record("Ours")])
     assert [cell.text[:4] for cell in made.lines[-1].cells] == ["67.2", "–", "1.47", "2.50", "–", "1.25"]
+    assert [words for words, _ in next(line for line in made.lines if line.name == "Unicorn").verdicts] == [
+        "Ours beats Unicorn (3D IoU): not evaluated: Ours not measured in 3D IoU, Unicorn not measured",
+        "Ours beats Unicorn (CD, CD per axis): not evaluated: Unicorn not measured",
+    ]
 
 
 def test_a_column_a_category_has_a_line_for_each_source():
@@ -133,10 +137,9 @@ def test_a_row_of_files_that_hold_a_part_of_the_objects_gets_no_verdict():
     made = sheet(table, [part, whole, *(record("Ours", seed=seed) for seed in range(3))])
     lines = {line.name: line for line in made.lines}
     assert lines["ZeroShape"].cells[1].text.startswith("3.38 [")
-    assert lines["ZeroShape"].verdicts[0] == (
-        "Ours beats ZeroShape (CD): not evaluated: ZeroShape measured in part",
-        "",
-    )
+    assert [words for words, _ in lines["ZeroShape"].verdicts] == [
+        "Ours beats ZeroShape: not evaluated: ZeroShape measured in part"
+    ]
     assert lines["OpenLRM"].verdicts[0][0] == "Ours beats OpenLRM (CD): reproduced"
 
 
