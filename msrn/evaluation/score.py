@@ -137,6 +137,8 @@ def joined(records: Sequence[Record]) -> Record:
     for metric in ("cd", "cd_axes", "f", "f_axes", "mask_iou", "lost", *(f"pose_m{m}" for m in TURNS)):
         values = [value for key, value in metrics.items() if key.startswith(f"{metric}.category.")]
         metrics |= {metric: float(np.mean(values))} if values else {}
+    shapes = (f"{metric}{ending}" for metric in ("cd", "f") for ending in HEADLINES)
+    metrics |= {f"{metric}.micro": float(np.mean(objects[metric])) for metric in shapes if metric in objects}
     cpu = [record.train_cpu_seconds for record in records]
     return first.model_copy(
         update={

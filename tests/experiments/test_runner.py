@@ -202,6 +202,7 @@ def test_a_model_a_category(toy_data, monkeypatch, tmp_path):
     assert sorted(set(record.objects["category"])) == ["ball", "stick"] and record.n_objects == 10
     parts = [results.from_json(run.result, "") for run in outcome.runs]
     assert record.metrics["cd"] == pytest.approx(np.mean([part.metrics["cd"] for part in parts]), rel=1e-5)
+    assert record.metrics["cd_axes.micro"] == pytest.approx(np.mean(record.objects["cd_axes"]))
     assert record.metrics["cd.category.ball"] == pytest.approx(parts[0].metrics["cd.category.ball"], rel=1e-5)
     assert record.train_seconds == pytest.approx(sum(part.train_seconds for part in parts))
     assert isinstance(record, Record) and results.from_json(results.to_json(record), "").variant == "Ours"
