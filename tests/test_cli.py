@@ -52,7 +52,7 @@ SCORE = ["score", "/nowhere", "--frame", "y-up", "--table"]
     [
         (["run"], "msrn run: expected the name of an exhibit, such as table8, or --all; msrn list names them"),
         (["run", "table8", "--all"], "msrn run: expected the name of an exhibit, such as table8, or --all"),
-        (["run", "nonsense"], "unknown exhibit 'nonsense': expected one of figure8, section3_1, table2, "),
+        (["run", "nonsense"], "unknown exhibit 'nonsense': expected one of figure8, section3_1, "),
         (["run", "table88"], "unknown exhibit 'table88' (did you mean table8?)"),
         (["run", "figure8", "--profile", "labtop"], "unknown profile 'labtop' (did you mean laptop?)"),
         (["run", "table8", "--profile", "labtop"], "unknown profile 'labtop' (did you mean laptop?)"),
