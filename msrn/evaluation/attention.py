@@ -29,9 +29,15 @@ def attended(network: MSRN, collection: ImageCollection, rows: Sequence[int], co
     values, valid = network.get_prototypes("prototypes")
     weight, place = network.compensation.affinity(shape.code, values, valid).flatten(1).topk(count)  # (B, k)
     code = network.compensation(values.flatten(0, 1)[place.flatten()], values, valid)
-    where = () if network.settings.decoders == "vertices" else (network.sphere,)
-    prototypes = (network.ellipsoid + network.shape_decoder(code, *where)).unflatten(0, place.shape)  # (B, k, V, 3)
-    meshes = torch.cat((shape.vertices[:, None], prototypes * shape.scale[:, None, None]), 1)
+    prototypes = decoded(network, code, shape.scale.repeat_interleave(count, 0)).unflatten(0, place.shape)
+    meshes = torch.cat((shape.vertices[:, None], prototypes), 1)  # (B, 1 + k, V, 3)
     azimuth = poses.azimuth.gather(1, poses.likeliest()[0][:, None])[:, 0]
     category = place // values.shape[1]
     return Attended(*(found.numpy() for found in (meshes, azimuth, category, weight)))
+
+
+@torch.no_grad()
+def decoded(network: MSRN, code: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Eq. 6: the vertices (B, V, 3) of codes (B, Q), taken as they are, with axis scales (B, 3)."""
+    where = () if network.settings.decoders == "vertices" else (network.sphere,)
+    return (network.ellipsoid + network.shape_decoder(code, *where)) * scale[:, None]

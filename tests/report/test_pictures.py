@@ -110,7 +110,7 @@ def test_the_mesh_turns_in_the_book_without_a_library_of_its_own(toy_result, mon
     assert (
         not re.search(r"https?://|<script[^>]+src|MathJax", page.replace("https://plot.ly", "")) and len(page) < 400_000
     )
-    assert 'aria-label="M-SRN' in page and "<noscript><img alt=" in page
+    assert 'aria-label="Mesh of M-SRN' in page and "<noscript><img alt=" in page
     assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size == (viewer.HEIGHT, viewer.HEIGHT)
     file = toy_result.of("M-SRN")[0].run.folder / "ball-0test.obj"
     assert file.name in capsys.readouterr().out
