@@ -40,8 +40,8 @@ It has CD {cd[laptop]:.2f}, per axis {axes[laptop]:.2f}, F-score {f[laptop]:.3f}
 **The choice of neighbours finds strangers, and helps among look-alikes, too.** Where half of the candidates are random,
 Eqs 33-38 gain {choice:.2f}, and a choice by true shapes {truth:.2f}. Where all candidates are alike, to take every one
 costs {more[laptop, every candidate]:.2f}, and two prototypes in place of five {more[laptop, two domains]:.2f}; eight
-settle nothing. Yet those that it then keeps are no nearer than those that it refuses, {kept[laptop]:.2f} for
-{rejected[laptop]:.2f}.
+settle nothing. Pooled over categories, which differ, those that it then keeps are no nearer than those that it refuses,
+{kept[laptop]:.2f} for {rejected[laptop]:.2f}; [section 3.3](../notebooks/section3_3_neighbors.ipynb) tells them apart.
 
 **Compensation acts, a little, where Lin begins at the mean of code and prototypes.** CD beside that of networks without
 it, over three seeds: {acting[laptop, Lin from a half]}; where it begins at the code, as in the profile,
