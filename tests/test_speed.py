@@ -235,7 +235,7 @@ def test_minutes_are_those_of_the_rows_of_each_profile(monkeypatch):
     assert found["profile laptop, 10,000 steps"][:2] == ["4.0", "2.50[2.50, 2.50]"]
     assert found["profile laptop before, 5,000 steps"][:2] == ["8.0", "3.60[3.60, 3.60]"]
     assert "profile laptop: 2.50 after 4.0, 2.25 after 16.0; profile laptop before: 3.60 after 8.0" in text
-    assert "4 objects of val" in text and "2 seeds" in text
+    assert "4 objects of val" in text and "1 to 2 seeds a row" in text
     kept.append(studied("night", 18.0, 40_000, 2.0, protocol=VERSION + 1))  # what an earlier protocol measured is out
     assert list(Rows(minutes_page.shown()).found)[1:] == ["profile laptop, 40,000 steps"]
 

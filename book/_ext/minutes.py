@@ -81,11 +81,12 @@ def _table(curves: dict[str, list[Point]]) -> str:
         for name, points in curves.items()
         for minutes, made, found in points
     ]
-    every = [record for points in curves.values() for _, made, _ in points for record in made]
-    seeds, commits = ({getattr(record, key) for record in every} for key in ("seed", "commit"))
+    rows = [made for points in curves.values() for _, made, _ in points]
+    every, (fewest, most) = [record for made in rows for record in made], (min(map(len, rows)), max(map(len, rows)))
+    seeds, commits = f"{fewest} to " * (fewest < most) + many(most, "seed"), {record.commit for record in every}
     note = (
         f"Processor time of a training, three side by side; {many(every[0].n_objects, 'object')} of val, 95 % "
-        f"intervals over objects, {many(len(seeds), 'seed')}; commit {', '.join(sorted(commits))}. Stored features and "
+        f"intervals over objects, {seeds} a row; commit {', '.join(sorted(commits))}. Stored features and "
         "the order of azimuths, made once for a data set and for all trainings, are not counted."
     )
     caption = f"What a core minute teaches, on {DATASET}: {every[0].device}"
