@@ -14,10 +14,12 @@ import torch
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)
-    config.msrn_runs = tempfile.TemporaryDirectory(prefix="msrn-test-runs-")
-    os.environ["MSRN_RUNS"] = config.msrn_runs.name
     os.environ.setdefault("MSRN_PROFILE", "smoke")
+    if not hasattr(config, "workerinput"):  # the workers of pytest-xdist, beside each other, have the same store
+        config.msrn_runs = tempfile.TemporaryDirectory(prefix="msrn-test-runs-")
+        os.environ["MSRN_RUNS"] = config.msrn_runs.name
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.msrn_runs.cleanup()
+    if hasattr(config, "msrn_runs"):
+        config.msrn_runs.cleanup()

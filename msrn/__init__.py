@@ -9,4 +9,10 @@ The alphabet of shapes, used in every docstring:
     F  faces of a mesh            C  prototypes per category (the paper's K' and K'')
 """
 
+from msrn import paths
+from msrn.store import progress
+
 __version__ = "0.1.0"
+
+paths.settle()  # before other libraries are imported
+progress.settle()

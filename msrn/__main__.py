@@ -1,9 +1,14 @@
-"""``msrn``: doctor, list, run, record, score, status, data.
+"""``msrn``: doctor, list, claims, run, record, score, train, reconstruct, demo, status, data.
 
 ``run`` first trains and scores in this process, where its progress bars reach the terminal, and then executes the
 table's notebook, which finds everything in the store: what ``papermill notebooks/... out.ipynb`` does, in two parts.
 """
 
+import errno
+import functools
+import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -11,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
-from msrn import __version__, paths
-from msrn.errors import MsrnError, check_known
+from msrn import __version__
+from msrn.errors import MsrnError, check_known, printable, quoted
+from msrn.store.stopping import Stopped
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,78 +38,83 @@ def doctor() -> None:
 
 
 PROFILES = "smoke, laptop, night, paper, literal; auto: by device."
-OPTIONS = (
+TRAINING = (
     click.option("--profile", default="auto", show_default=True, help=PROFILES),
-    click.option("--dataset", help="Data set instead of the profile's."),
-    click.option("--data-root", help="Folder of a data set that is not embedded."),
     click.option("--seeds", help="Seeds, separated by commas, such as 0,1,2."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto."),
     click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of msrn/settings.py."),
+)
+OPTIONS = (
+    *TRAINING,
+    click.option("--dataset", help="Data set instead of the profile's."),
+    click.option("--data-root", help="Folder of a data set that is not embedded."),
     click.option("--weights", multiple=True, metavar="NAME=PATH", help="A network's file: clip, cue or saliency."),
 )
 
 
-def with_options(command: Callable) -> Callable:
-    """Give a command the options that say how an exhibit is wanted."""
-    for decorate in reversed(OPTIONS):
-        command = decorate(command)
-    return command
+def with_options(*options: Callable) -> Callable:
+    """Give a command the options that say how an exhibit or a training is wanted."""
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
 @cli.command()
 @click.argument("exhibit", required=False)
 @click.option("--all", "every", is_flag=True, help="Every exhibit that has a notebook.")
-@with_options
-def run(exhibit: str | None, every: bool, **options: Any) -> None:
-    """Make an exhibit, such as table8: train or reuse its runs, print it, execute its notebook."""
-    from msrn.experiments.paper import TABLES
-    from msrn.report.notebooks import by_number, notebooks
+@with_options(*OPTIONS)
+@click.option("--budget", help="Time to train, such as 3h; the same command goes on.  [default: as long as it takes]")
+def run(exhibit: str | None, every: bool, budget: str | None, **options: Any) -> None:
+    """Make an exhibit, such as table8: train or reuse its runs, print it, execute its notebook.
 
-    pages = notebooks()
+    With --all, the longest first; what exhibits share is trained once, and one that fails stops no other.
+    """
+    from msrn import exhibits, profiles
+    from msrn.experiments.paper import TABLES
+
+    pages = exhibits.notebooks()
     if every == bool(exhibit):
         raise MsrnError("msrn run: expected the name of an exhibit, such as table8, or --all; msrn list names them")
     if exhibit:
-        check_known("exhibit", exhibit, by_number({*TABLES, *pages}))
-    for name in pages if every else [exhibit]:
-        _run(name, pages.get(name), _parameters(options))
+        check_known("exhibit", exhibit, exhibits.by_number({*TABLES, *pages}))
+    parameters, names = _parameters(options), [exhibit]
+    until = time.monotonic() + profiles.seconds_of(budget) if budget else None
+    if every:
+        tables = {name: TABLES[name].data for name in pages if name in TABLES}
+        names = exhibits.longest_first(pages, {n: profiles.resolve(**parameters, data=d) for n, d in tables.items()})
+    exhibits.make_each({name: pages.get(name) for name in names}, parameters, until)
 
 
 @cli.command("list")
 @click.option("--profile", default="auto", show_default=True, help=PROFILES)
 def list_exhibits(profile: str) -> None:
-    """Every exhibit: section, rows, data, cost, and how it stands."""
-    from msrn.report.notebooks import listing
+    """Every exhibit: section, rows, data; recorded runs that are fresh, stale and why, or missing; and the cost."""
+    from msrn.exhibits import listing
 
     click.echo(listing(profile))
 
 
 @cli.command()
+def claims() -> None:
+    """What the paper says, and whether recorded results bear it out."""
+    from msrn.experiments import recorded
+    from msrn.report import claims_table
+
+    click.echo(claims_table.claims_text(claims_table.stand(recorded.pool())))
+
+
+@cli.command()
 @click.argument("exhibit")
-@with_options
+@with_options(*OPTIONS)
 @click.option("--budget", default="25m", show_default=True, help="Time to use, such as 90s, 25m or 8h.")
 @click.option("--only", multiple=True, metavar="ROW", help="A single row, such as M-SRN; may be repeated.")
 def record(exhibit: str, budget: str, only: tuple[str, ...], **options: Any) -> None:
-    """Keep results of a table, of masks or of density in results/.
+    """Keep results of a table, of masks or of density, or the meshes of a figure, in results/.
 
     As many runs as fit into the budget; the next call goes on. Density trains nothing and takes minutes whatever the
-    budget.
+    budget. Figures 5, 6, 7 and 9 show rows of Tables 2, 3, 4 and 8, of the first seed.
     """
-    from msrn import profiles
-    from msrn.experiments import paper
-    from msrn.experiments import record as recording
+    from msrn import exhibits
 
-    check_known("exhibit", exhibit, (*paper.TABLES, "masks", "density"))
-    table = {"masks": paper.MASKS, "density": paper.TABLES["table8"]}.get(exhibit) or paper.TABLES[exhibit]
-    request, seconds = profiles.resolve(**_parameters(options), data=table.data), profiles.seconds_of(budget)
-    if exhibit == "density":
-        if only:
-            raise MsrnError(f"--only {only[0]}: density has no rows, leave it out")
-        lines = recording.record_density(table, request)
-    elif exhibit == "masks":
-        lines = recording.record_masks(request, seconds, only=only)
-    else:
-        lines = recording.record_table(table, request, seconds, only=only)
-    for line in lines:
+    for line in exhibits.record(exhibit, _parameters(options), budget, only):
         click.echo(line)
 
 
@@ -113,7 +123,7 @@ def record(exhibit: str, budget: str, only: tuple[str, ...], **options: Any) -> 
 @click.option("--as", "row", required=True, metavar="ROW", help="The system, by the table's name for it.")
 @click.option("--table", "exhibit", required=True, help="The table, such as table4.")
 @click.option("--frame", required=True, help="y-up, z-up or camera: the axes of the predictions.")
-@with_options
+@with_options(*OPTIONS)
 def score_files(folder: Path, row: str, exhibit: str, frame: str, **options: Any) -> None:
     """Score meshes or point clouds of another system, named by object or image, and keep the result.
 
@@ -130,29 +140,61 @@ def score_files(folder: Path, row: str, exhibit: str, frame: str, **options: Any
 
 
 @cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@with_options(*TRAINING)
+@click.option("--budget", help="Time to train, such as 3h; the same command goes on.  [default: as long as it takes]")
+def train(folder: Path, budget: str | None, **options: Any) -> None:
+    """Train on a collection of your own photographs: FOLDER/CATEGORY/*.jpg, masks or not.
+
+    There are no true shapes: reported are mask IoU on held-out photographs, the poses that were found, and a sheet.
+    """
+    from msrn import profiles
+    from msrn.reconstruct import training
+    from msrn.store.checkpointing import OutOfTime
+
+    given = {**options, "dataset": "folder", "data_root": str(folder), "weights": ()}
+    until = time.monotonic() + profiles.seconds_of(budget) if budget else None
+    try:
+        for line in training.train(profiles.resolve(**_parameters(given)), until=until):
+            click.echo(line)
+    except OutOfTime as stopped:
+        click.echo(f"{stopped}\nThe time is over. The same command goes on.")
+
+
+@cli.command()
+@click.argument("photographs", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The folder to write into.")
+@click.option("--run", help="The network of a run of msrn train.  [default: the one that comes with msrn]")
+@click.option("--mask", type=click.Path(path_type=Path), help="A mask's file, or a folder that mirrors PHOTOGRAPHS.")
+@click.option("--format", "formats", multiple=True, default=("glb",), help="glb, obj or ply; may be repeated.")
+def reconstruct(photographs: Path, out: Path, run: str | None, mask: Path | None, formats: tuple[str, ...]) -> None:
+    """A photograph, or a folder of them, into textured meshes.
+
+    OUT gets for each a mesh, a sheet to look at and a line of reconstructions.jsonl: category, confidence, doubts,
+    pose.
+    """
+    from msrn.reconstruct import command
+
+    mask = mask and mask.expanduser()
+    click.echo(command.reconstruct(photographs.expanduser(), out.expanduser(), run, formats, mask))
+
+
+@cli.command()
+@click.option("--port", default=8778, show_default=True, type=click.IntRange(0, 65535), help="0: any that is free.")
+@click.option("--run", help="The network of a run of msrn train.  [default: the one that comes with msrn]")
+def demo(port: int, run: str | None) -> None:
+    """A page on this machine: drop a photograph, see mask and mesh, keep the .glb. Nothing leaves the machine."""
+    from msrn.reconstruct import command, demo
+
+    demo.serve(command.network_of(run), port, lambda address: click.echo(f"{address}  (Ctrl-C ends it)"))
+
+
+@cli.command()
 def status() -> None:
     """The stored runs: state, step, time, size on disk."""
-    from msrn.report.words import duration, many
-    from msrn.training.runs import list_runs
+    from msrn.exhibits import stored_runs
 
-    stored = list_runs()
-    if not stored:
-        click.echo("no runs yet: msrn run table8 makes them")
-        return
-    line = "{:<32} {:<10} {:<22} {:>17} {:>12} {:>6}"
-    click.echo(line.format("run", "variant", "state", "step", "time", "MB"))
-    for run in stored:
-        if not run["readable"]:
-            click.echo(line.format(run["name"], "–", "params.yaml unreadable", "", "", f"{run['bytes'] / 2**20:,.1f}"))
-            continue
-        state = "finished, evaluated" if run["evaluated"] else "finished"
-        if run["step"] < run["steps"]:
-            state = "unfinished"
-        elif not run["current"]:
-            state = "made by older code"
-        step, size = f"{run['step']:,} / {run['steps']:,}", f"{run['bytes'] / 2**20:,.1f}"
-        click.echo(line.format(run["name"], run["variant"] or "–", state, step, duration(run["seconds"]), size))
-    click.echo(f"{many(len(stored), 'run')}, {sum(run['bytes'] for run in stored) / 2**20:,.0f} MB")
+    click.echo(stored_runs())
 
 
 @cli.group()
@@ -181,53 +223,15 @@ def check_archive(name: str, root: Path) -> None:
         click.echo(line)
 
 
-def _run(name: str, notebook: Path | None, parameters: dict[str, Any]) -> None:
-    """A table first in this process, where its progress bars reach the terminal; its notebook then finds all of it."""
-    started = time.monotonic()
-    from msrn import profiles  # torch loads with these: seconds, so not for --help
-    from msrn.experiments import paper, runner
-    from msrn.report import results_table, text
-    from msrn.report.words import duration
-
-    table = paper.TABLES.get(name)
-    request = profiles.resolve(**parameters, data=(table or paper.MASKS).data)  # refused now, not in a notebook's cell
-    if table:
-        click.echo(text.sheet_text(results_table.sheet_of(runner.make(table, request))) + "\n")
-    if notebook:
-        output = execute(notebook, {**parameters, "profile": request.profile})
-        click.echo(f"Notebook with figures: {output}")
-    click.echo(f"All of it took {duration(time.monotonic() - started)}.")
-
-
-def execute(source: Path, parameters: dict[str, Any]) -> Path:
-    """A notebook with its outputs, written into the store of runs; one that fails stays there under another name, with
-    the traceback in it."""
-    import papermill
-
-    from msrn.store.files import writing
-
-    output = paths.runs_folder() / source.name
-    unfinished = output.with_suffix(".unfinished.ipynb")
-    with writing(output.parent):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            papermill.execute_notebook(
-                source, unfinished, parameters, cwd=source.parent, progress_bar={"desc": source.name}
-            )
-        except papermill.PapermillExecutionError as error:
-            reason = f"{error.ename}: {error.evalue}".splitlines()[0]
-            raise MsrnError(f"{source.name}: cell {error.exec_count} failed ({reason}); see {unfinished}") from None
-        unfinished.replace(output)
-    return output
-
-
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:
     """The options as ``profiles.resolve`` and a notebook's parameters cell take them."""
+    from msrn.store.plain_values import plain_value
+
     weights, settings = (_pairs(name, options[key]) for name, key in (("--weights", "weights"), ("--set", "settings")))
     try:
-        settings = {name: yaml.safe_load(text) for name, text in settings.items()}
-    except yaml.YAMLError:
-        raise MsrnError(f"--set {settings}: a value is not readable as YAML; expected NAME=VALUE") from None
+        settings = {name: plain_value(text) for name, text in settings.items()}
+    except ValueError:
+        raise MsrnError(f"--set {quoted(settings)}: a value is not readable as YAML; expected NAME=VALUE") from None
     return {
         **options,
         "data_root": _absolute(options["data_root"]),
@@ -244,31 +248,49 @@ def _absolute(path: str | None) -> str | None:
 
 def seeds_of(text: str | None) -> list[int] | None:
     """Seeds of a text such as ``0,1,2``; None stays."""
-    try:
-        return None if text is None else [int(part) for part in text.split(",")]
-    except ValueError:
-        raise MsrnError(f"--seeds {text}: expected whole numbers separated by commas, such as 0,1,2") from None
+    if text is not None and not re.fullmatch(r" *[-+]?\d{1,10}( *, *[-+]?\d{1,10})* *", text, re.ASCII):
+        raise MsrnError(f"--seeds {text[:60]}: expected whole numbers separated by commas, such as 0,1,2")
+    return None if text is None else [int(part) for part in text.split(",")]
 
 
 def _pairs(option: str, assignments: tuple[str, ...]) -> dict[str, str]:
     if wrong := [text for text in assignments if "=" not in text]:
-        raise MsrnError(f"{option} {wrong[0]}: expected NAME=VALUE")
+        raise MsrnError(f"{option} {wrong[0][:60]}: expected NAME=VALUE")
     return dict(text.split("=", 1) for text in assignments)
+
+
+def _interrupted(error: BaseException) -> int:
+    """Say how to go on; the exit status, which is 128 and the number of the signal."""
+    if isinstance(error, Stopped):
+        click.echo(f"msrn: {error}\nThe same command goes on (msrn status).", err=True)
+        return 128 + error.number
+    click.echo("msrn: interrupted; the same command goes on where it stopped", err=True)
+    return 128 + signal.SIGINT
 
 
 def main(commands: click.Group = cli) -> None:
     """Errors that a user can mend are one line; an interruption says how to go on."""
+    for stream in (sys.stdout, sys.stderr):  # a table is worth more than a dash that Latin-1 has not
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         code = commands(standalone_mode=False)
+        sys.stdout.flush()
     except MsrnError as error:
         click.echo(f"msrn: {error}", err=True)
         code = 2
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("msrn: interrupted; the same command goes on from the last checkpoint (msrn status)", err=True)
-        code = 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        code = _interrupted(error.__cause__ or error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EPIPE):
+            raise
+        if error.errno == errno.ENOSPC:
+            click.echo(printable(f"msrn: cannot write: {error}; make room, then run again"), err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has no place
+        code = 1
     sys.exit(code)
 
 

@@ -5,6 +5,7 @@ The reconstruction's encoders may start from them (setting ``encoder``), and ima
 their objects from the same side. They are computed once for each image of a collection, in O(N), and then mapped.
 """
 
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -75,9 +76,26 @@ def trunk(device: str) -> nn.Module:
     return layers.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
+@lru_cache
+def low_layers(device: str) -> nn.Module:
+    """The network up to a quarter of the resolution, held as it is; gradients pass through it to the images."""
+    with torch.inference_mode(False):  # whoever asks first
+        network = efficientnet_lite("tf_efficientnet_lite0", lite0_file())
+        layers = nn.Sequential(network.conv_stem, network.bn1, *network.blocks[:2]).eval().requires_grad_(False)
+        return layers.to(device, memory_format=torch.channels_last)
+
+
+def low_features(images: Tensor) -> Tensor:
+    """What a perceptual term compares: images (B, 3, H, W) in 0..1, as they are -> (B, 24, H / 4, W / 4)."""
+    scaled = (images * 255 - 127) / 128
+    return low_layers(str(images.device))(scaled.contiguous(memory_format=torch.channels_last))
+
+
 def efficientnet_lite(name: str, file: Path) -> nn.Module:
     """timm's network ``name`` with the weights of ``file``, which has other keys, in the same order."""
-    import timm  # here, because it takes seconds and few need it
+    with warnings.catch_warnings():  # in a notebook what timm brings misses a widget that nobody uses here
+        warnings.simplefilter("ignore")
+        import timm  # here, because it takes seconds and few need it
 
     with torch.device("meta"):  # no random weights are drawn only to be replaced
         network = timm.create_model(name)

@@ -5,14 +5,15 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
 from msrn import paths
-from msrn.errors import first_line
+from msrn.errors import MsrnError, first_line
 from msrn.profiles import profiles
+from msrn.store.files import size_of
 from msrn.store.results import device_name, source_state, version
 
 
@@ -29,9 +30,11 @@ def report() -> Iterator[str]:
     yield _line("CPU", f"{device_name('cpu')}, {platform.machine()}")
     yield _line("CUDA", _cuda())
     yield "Folders"
-    yield _line("caches", _size(paths.cache_folder(), "rendered views and features; made on first use, safe to delete"))
-    yield _line("runs", _size(paths.runs_folder(), "trained models and their results; made by the first table"))
-    yield _line("disk", _free(paths.runs_folder()))
+    cache, runs = _known(paths.cache_folder), paths.runs_folder()
+    caches = "rendered views and features; made on first use, safe to delete"
+    yield _line("caches", cache if isinstance(cache, str) else f"{_size(cache, caches)}{_closed(cache, 'MSRN_CACHE')}")
+    yield _line("runs", _size(runs, "trained models and their results; made by the first table"))
+    yield _line("disk", f"{shutil.disk_usage(_existing(runs)).free / 2**30:,.1f} GB free{_closed(runs, 'MSRN_RUNS')}")
     yield _line("profiles", ", ".join(profiles()))
     yield "Optional parts"
     for name, state, disables in optional_parts():
@@ -50,7 +53,8 @@ def optional_parts() -> Iterator[tuple[str, str, str]]:
     yield "CLIP weights", "not in any package", clip
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     yield "Chromium", chromium or "missing", "" if chromium else "the tests that open the book in it are skipped"
-    if any(paths.cache_folder().glob("homeware*")):
+    cache = _known(paths.cache_folder)
+    if isinstance(cache, Path) and any(cache.glob("homeware*")):
         yield "homeware images", "drawn", ""
     else:
         yield "homeware images", "not drawn yet", "the first run does it, in a minute"
@@ -63,16 +67,25 @@ def _cuda() -> str:
 
 
 def _size(folder: Path, meaning: str) -> str:
-    if not folder.exists():
+    if not os.path.exists(folder):
         return f"{folder}: nothing yet ({meaning})"
-    total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return f"{folder}: {total / 2**20:,.0f} MB ({meaning})"
+    return f"{folder}: {size_of(folder) / 2**20:,.0f} MB ({meaning})"
 
 
-def _free(folder: Path) -> str:
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    writable = "" if os.access(existing, os.W_OK) else "; NOT WRITABLE: set MSRN_RUNS to a folder that is"
-    return f"{shutil.disk_usage(existing).free / 2**30:,.1f} GB free{writable}"
+def _known(folder: Callable[[], Path]) -> Path | str:
+    """A folder, or why there is none."""
+    try:
+        return folder()
+    except MsrnError as error:
+        return str(error)
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
+
+
+def _closed(folder: Path, variable: str) -> str:
+    return "" if os.access(_existing(folder), os.W_OK) else f"; NOT WRITABLE: set {variable} to a folder that is"
 
 
 def _line(name: str, value: str) -> str:

@@ -88,6 +88,24 @@ def reconstruction(
     return terms
 
 
+def colors_alone(image: Tensor, rendered: Tensor) -> dict[str, Tensor]:
+    """Unicorn's colour term in place of Eq. 42: mean over pixels and channels of the squared difference of colours in
+    0..1. (...,3,H,W) twice -> the term and the ``total``, each (...). It knows no mask: a silhouette is wrong where
+    the background is not white."""
+    difference = (image - rendered).square().mean((-3, -2, -1))
+    return {"colors": difference, "total": difference}
+
+
+def perceptual(of_image: Tensor, of_rendering: Tensor) -> Tensor:
+    """Mean over places of the squared distance of features, which have unit length at each place: 0 to 4.
+
+    (...,C,H,W) twice -> (...). Not in the paper; Unicorn's takes VGG16's features at a quarter of the resolution,
+    where here are those of ``backbone.low_features``, and the mean over their 256 channels.
+    """
+    one, other = (functional.normalize(features, dim=-3, eps=1e-8) for features in (of_image, of_rendering))
+    return (one - other).square().sum(-3).mean((-2, -1))
+
+
 def normal_consistency(vertices: Tensor, faces: Tensor) -> Tensor:
     """Eq. 45's L_normal: mean over edges of 1 - cos of the angle between its faces' normals. (B,V,3), (F,3) -> (B,).
 

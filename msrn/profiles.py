@@ -8,23 +8,27 @@ The settings are in ``settings.py``.
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from msrn import paths
 from msrn.data import STAND_INS
-from msrn.errors import MsrnError, check_known, did_you_mean, first_line
-from msrn.settings import Settings, make_settings
+from msrn.errors import MsrnError, check_known, did_you_mean, first_line, quoted
+from msrn.settings import Settings
+from msrn.store.plain_settings import make_settings
+from msrn.store.plain_values import plain_value
 
 NOTEBOOK_KEYS = ("profile", "dataset", "data_root", "seeds", "device", "settings", "weights")
+PARAMETERS = (*NOTEBOOK_KEYS, *Settings.model_fields)  # what a notebook takes
 MERGED = ("settings", "dataset")  # keys whose mappings an heir adds to; the others it replaces
 # Files of pre-trained networks, by name; the setting, with its values, that needs one and alone reads it.
 READ_BY = {"clip": ("features", ("clip",)), "cue": ("cue_encoder", ("vgg16", "resnet50"))}
 WEIGHTS = (*READ_BY, "saliency")
+MOST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -72,17 +76,22 @@ def resolve(
     """
     profile = _choose_profile(profile)
     file = _read_profile(profile)
-    root = data_root or file["data_root"]
+    root = _absolute(data_root or file["data_root"])
     chosen, instead_of = _choose_dataset(dataset, file["dataset"], root, data)
     for name, value in (("dataset", chosen), ("data_root", root)):
         if value is not None and not isinstance(value, str):
-            raise MsrnError(f"{name} = {value!r}: expected a text")
+            raise MsrnError(f"{name} = {quoted(value)}: expected a text")
     base = make_settings(file["settings"])
     made = make_settings({**file["settings"], **_mapping("settings", settings, "{prototypes: 5}")})
     files = {**file["weights"], **_mapping("weights", weights, "{clip: FILE}")}
     _check_weights(files, made)
+    files, own = ({n: _absolute(path) for n, path in some.items()} for some in (files, file["weights"]))
     changes = {name: value for name, value in made if value != getattr(base, name)}
-    changes |= {f"{name} weights": Path(path).name for name, path in files.items() if path != file["weights"].get(name)}
+    changes |= {
+        f"{name} weights": Path(path).name
+        for name, path in files.items()
+        if path != _absolute(file["weights"].get(name))
+    }
     return Request(
         profile=profile,
         dataset=chosen,
@@ -108,28 +117,31 @@ def from_notebook(names: Mapping[str, Any], data: str = "shapenet") -> Request:
         profile, parent = _choose_profile(known.get("profile", "auto")), given.pop("inherits")
         if parent != (own := _read_file(profile).get("inherits")):
             raise MsrnError(f"inherits = {parent!r}: expected {own!r}, as params/{profile}.yaml has it; leave it out")
+    given = {name: value for name, value in given.items() if value is not None or name not in Settings.model_fields}
     for name in given:
         if name not in Settings.model_fields:
-            nearest = did_you_mean(name, [*NOTEBOOK_KEYS, *Settings.model_fields])
-            raise MsrnError(f"unknown notebook parameter {name!r} = {given[name]!r}{nearest}")
+            nearest = did_you_mean(name.lower(), PARAMETERS)
+            raise MsrnError(f"unknown notebook parameter {name!r} = {quoted(given[name])}{nearest}")
     overrides = {**_mapping("settings", known.pop("settings", None), "{prototypes: 5}"), **given}
     return resolve(**known, settings=overrides, data=data)
 
 
 def _is_parameter(name: str, value: Any) -> bool:
-    """A plain value that a parameters cell defines, as against what IPython and imports put among the globals."""
+    """A plain value that a parameters cell defines, as against what IPython and imports put among the globals, and
+    constants in capitals. A parameter's own name in capitals is a slip that is refused, not a constant."""
     plain = value is None or isinstance(value, str | bool | int | float | list | tuple | dict)
-    return plain and not name.startswith("_") and name not in ("In", "Out")
+    constant = name.isupper() and name.lower() not in PARAMETERS
+    return plain and not constant and not name.startswith("_") and name not in ("In", "Out")
 
 
 def _mapping(name: str, given: Any, example: str) -> Mapping[str, Any]:
     """What overrides the profile's settings or weights: a mapping, the text of one, or None."""
     try:
-        values = yaml.safe_load(given) if isinstance(given, str) else given
-    except yaml.YAMLError:
+        values = plain_value(given) if isinstance(given, str) else given
+    except ValueError:
         values = given
     if not isinstance(values, Mapping | None):
-        raise MsrnError(f"{name} = {given!r}: expected a mapping such as {example}")
+        raise MsrnError(f"{name} = {quoted(given)}: expected a mapping such as {example}")
     return values or {}
 
 
@@ -138,7 +150,7 @@ def _check_weights(files: Mapping[str, Any], s: Settings) -> None:
     for name, path in files.items():
         check_known("weights", name, WEIGHTS)
         if not isinstance(path, str) or not Path(path).expanduser().is_file():
-            raise MsrnError(f"weights.{name} = {path!r}: no such file; give the path of one, or leave it out")
+            raise MsrnError(f"weights.{name} = {quoted(path)}: no such file; give the path of one, or leave it out")
     for name, (setting, values) in READ_BY.items():
         value = getattr(s, setting)
         if value in values and name not in files:
@@ -178,8 +190,8 @@ def _read_profile(name: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
 def _read_file(name: str) -> dict[str, Any]:
     path = paths.PARAMS / f"{name}.yaml"
     try:
-        content = dict(yaml.safe_load(path.read_text()))
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        content = dict(plain_value(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise MsrnError(
             f"{path}: not readable as a mapping in YAML ({first_line(error)}); restore it from git"
         ) from None
@@ -189,19 +201,32 @@ def _read_file(name: str) -> dict[str, Any]:
     return content
 
 
+def _absolute(path: Any) -> Any:
+    """A relative path is the caller's; the kernel of a notebook stands in another folder."""
+    return os.path.abspath(os.path.expanduser(path)) if isinstance(path, str) else path
+
+
 def _choose_device(name: str) -> str:
     if name not in ("cpu", "cuda", "auto"):
-        raise MsrnError(f"device = {name!r}: expected cpu, cuda or auto")
+        raise MsrnError(f"device = {quoted(name)}: expected cpu, cuda or auto")
     if name == "cuda" and not torch.cuda.is_available():
         raise MsrnError("device = 'cuda': PyTorch sees no CUDA device here; use device cpu, or profile laptop")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def _check_seeds(seeds: Any) -> tuple[int, ...]:
-    seeds = [seeds] if isinstance(seeds, int) else seeds
-    numbers = isinstance(seeds, list | tuple) and seeds and all(type(s) is int and s >= 0 for s in seeds)
+def _check_seeds(given: Any) -> tuple[int, ...]:
+    """Seeds of a list, of a single number, or of the text of one: ``[0, 1]`` or ``0,1``."""
+    seeds = given
+    if isinstance(given, str):
+        with suppress(ValueError):
+            seeds = plain_value(f"[{given}]" if "[" not in given else given)
+    seeds = [seeds] if type(seeds) is int else seeds
+    numbers = isinstance(seeds, list | tuple) and seeds and all(type(s) is int and 0 <= s <= MOST_SEED for s in seeds)
     if not numbers or len(set(seeds)) < len(seeds):
-        raise MsrnError(f"seeds = {seeds!r}: expected a list of different whole numbers from 0, such as [0, 1, 2]")
+        raise MsrnError(
+            f"seeds = {quoted(given)}: expected a list of different whole numbers from 0 to {MOST_SEED}, such as "
+            "[0, 1, 2]"
+        )
     return tuple(seeds)
 
 
@@ -209,5 +234,5 @@ def seconds_of(budget: str) -> float:
     """Seconds of a budget such as ``90s``, ``25m`` or ``8h``."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", budget.strip())
     if not match or float(match[1]) == 0:
-        raise MsrnError(f"--budget {budget}: expected a number and a unit, s, m or h, such as 25m")
+        raise MsrnError(f"--budget {budget[:60]}: expected a number and a unit, s, m or h, such as 25m")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

@@ -3,12 +3,9 @@
 Paragraphs that begin with *Choice:* answer what the paper leaves open; the book's page of choices is made from them.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from msrn.errors import MsrnError, did_you_mean
+from pydantic import BaseModel, ConfigDict, Field
 
 
 def _setting(default: Any, section: str, paper: str = "silent", **limits: Any) -> Any:
@@ -21,6 +18,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
+    # data, §4.1
+    categories: Literal["given", "clusters"] = _setting("given", "4.1", "given")
+    """Categories of the training images: those of the data set, or as many clusters of their ``features``, so that no
+    label is read. Views of one object may then belong to several."""
+
     # network, Eqs 1-6
     image_size: int = _setting(64, "3", "64", ge=16, le=256, multiple_of=16)
     """Side of the images, in pixels; the stored images are averaged down to it."""
@@ -31,6 +33,8 @@ class Settings(BaseModel):
 
     Choice: the paper's figure shows an ellipsoid without a size; these are Unicorn's. The paper pre-trains on a sphere,
     citing Unicorn, which does not: here the displacement starts at zero, so there is nothing to pre-train."""
+    template: Literal["ellipsoid", "car"] = _setting("ellipsoid", "3", "ellipsoid")
+    """What X is: the ellipsoid or, as in UCMR, a shape of the category (see ``data.procedural13.template``)."""
     encoder: Literal["resnet18", "small", "imagenet"] = _setting("resnet18", "3")
     """Trunk of the three encoders of Eqs 1-3: ``resnet18``, ``small`` (four strided convolutions, for a CPU), or a
     convolution over the stored spatial features of the packaged ImageNet network (``imagenet``).
@@ -42,9 +46,10 @@ class Settings(BaseModel):
     """Size of z_t."""
     shape_hidden: int = _setting(512, "3", ge=16, le=2048)
     """Width of the multilayer perceptron D_s of Eq. 6."""
-    decoders: Literal["unicorn", "vertices"] = _setting("unicorn", "3")
-    """D_s and D_t of Eqs 4 and 6: one perceptron for all vertices and a convolutional texture map (``unicorn``), or two
-    perceptrons with an output for each coordinate and colour of each vertex (``vertices``).
+    decoders: Literal["unicorn", "vertices", "sdf"] = _setting("unicorn", "3")
+    """D_s and D_t of Eqs 4 and 6: one perceptron for all vertices and a convolutional texture map (``unicorn``); two
+    perceptrons with an output for each coordinate and colour of each vertex (``vertices``); or, of other systems, the
+    signed distance and the colour of any point, rendered by rays (``sdf``, see ``network.signed_distance``).
 
     Choice: the paper gives no architecture; Unicorn's. With outputs for every vertex a step costs far less."""
     texture_size: int = _setting(64, "3", ge=8, le=256)
@@ -76,8 +81,9 @@ class Settings(BaseModel):
     Choice: SoftRas' value. Its colours reach past the outline, so the surface is weighed by alpha over white."""
 
     # foreground perception, Eqs 7-19, of collections that come without masks
-    masks: Literal["refined", "off-the-shelf", "true"] = _setting("refined", "3.1", "refined")
-    """Masks of a collection without any: refined by the cues, U2-Net's alone ("M-SRN/OF") or the true ones ("/GT")."""
+    masks: Literal["refined", "off-the-shelf", "true", "ccam"] = _setting("refined", "3.1", "refined")
+    """Masks of a collection without any: refined by the cues, U2-Net's alone ("M-SRN/OF"), the true ones ("/GT") or, of
+    another system, those of activation maps that know no category (``ccam``, see ``foreground.ccam``)."""
     cue_encoder: Literal["efficientnet-lite0", "vgg16", "resnet50"] = _setting("efficientnet-lite0", "3.1")
     """The encoder E_p of Eq. 7, pre-trained on ILSVRC; ``vgg16`` and ``resnet50`` need a file, ``cue`` of ``weights``.
 
@@ -88,7 +94,7 @@ class Settings(BaseModel):
     """Hold the encoder's lower layers, down to an eighth of the resolution, as they were pre-trained; saves time."""
     cue_steps: int = _setting(20_000, "3.1", "silent; BAS 9 epochs of ILSVRC, 100 of small sets", ge=1)
     """Steps of fine-tuning, of ``cue_batch_size`` images."""
-    cue_batch_size: int = _setting(32, "3.1", "silent; BAS 32 on small sets", ge=1)
+    cue_batch_size: int = _setting(32, "3.1", "silent; BAS 32 on small sets", ge=1, le=4096)
     """Images of a step of fine-tuning."""
     cue_learning_rate: float = _setting(1e-3, "3.1", "silent; BAS 1e-3", gt=0, le=1)
     """Rate of SGD (Nesterov, momentum 0.9, decay 5e-4); ten times that for new layers, a tenth after two thirds."""
@@ -124,7 +130,7 @@ class Settings(BaseModel):
     """Temperature of cosines in the affinity (Eq. 24); 0 takes the product, as printed, which grows with the codes."""
     bank_codes: Literal["own", "look-alikes"] = _setting("own", "3.2", "own")
     """What the bank is written with: an image's code, or its mean with those that its candidates left behind."""
-    memory_slots: int = _setting(500, "3.2", "K = 500", ge=1)
+    memory_slots: int = _setting(500, "3.2", "K = 500", ge=1, le=100_000)
     """Slots of the banks P_f and P_r, for each category."""
     memory_momentum: float = _setting(0.99, "3.1", "eta = 0.99", ge=0, lt=1)
     """Weight of the old content when a slot is written again (Eqs 16-17); less where a short training seldom does."""
@@ -151,9 +157,7 @@ class Settings(BaseModel):
     Choice: CLIP's weights are in no package, so ImageNet features stand in under their own name. ``clip`` is OpenAI's
     ViT-L/14 through open_clip, whose file is ``clip`` in the request's ``weights``."""
     candidates: int = _setting(6, "3.3", "k_cos = 6", ge=1)
-    """Candidate neighbours of an image (Eq. 32).
-
-    Choice: never views of the same object. Eq. 27's set holds them, which would be multi-view supervision."""
+    """Candidate neighbours of an image (Eq. 32)."""
     candidate_scope: Literal["category", "all"] = _setting("category", "3.3", "silent")
     """Where candidates are searched: among images of the same category, or everywhere (the literal Eq. 27).
 
@@ -163,12 +167,25 @@ class Settings(BaseModel):
     shown by the most different of its silhouettes; or these, the latter half with random objects in their place.
 
     Choice: by the letter, though these mostly show few objects, and from the side at hand."""
+    own_views: Literal["never", "allowed", "only"] = _setting("never", "3.3", "allowed")
+    """Whether other views of the image's own object may be candidates; ``only`` takes these alone, for a yardstick: the
+    ones whose silhouettes differ most.
+
+    Choice: never. Eq. 27's set holds them, which would be multi-view supervision."""
     neighbor_prototypes: int = _setting(5, "3.3", "K'' = 5", ge=1)
     """Prototypes per category whose domains decide who is a neighbour (Eqs 33-38); at most ``prototypes``.
 
     Choice: the paper says that P'_r "is further refined", so k-means runs on the K' prototypes, not on the bank."""
-    neighbor_filter: Literal["prototypes", "known"] = _setting("prototypes", "3.3", "prototypes")
-    """What refuses candidates: the prototype's domain (Eqs 33-38) or, as a yardstick, the truth: the farther half."""
+    neighbor_filter: Literal["prototypes", "known", "silhouettes", "views"] = _setting(
+        "prototypes", "3.3", "prototypes"
+    )
+    """What chooses neighbours. Candidates are refused by the prototype's domain (``prototypes``, Eqs 33-38) or, as a
+    yardstick, by the truth, which takes the farther half away (``known``). As in ShapeClipper none is refused, and one
+    is the likelier the less its silhouette has in common with the image's (``silhouettes``). As in Unicorn there are no
+    candidates: of the last 1,024 images it is the one whose code is nearest among those that the network sees from an
+    angle apart that was drawn (``views``; see ``neighbors.selection``).
+
+    Choice: as printed. Neighbours never show the own object, which in Unicorn and ShapeClipper they may."""
     neighbor_samples: int = _setting(0, "3.3", "all", ge=0)
     """Neighbours rendered per image and step, drawn at random from the N_re chosen ones; 0 renders all of them.
 
@@ -180,6 +197,18 @@ class Settings(BaseModel):
     unsupervised. The own one is supervised there by all neighbours, which are other objects."""
 
     # losses, Eqs 39-45
+    supervision: Literal["silhouettes", "images"] = _setting("silhouettes", "3.4", "silhouettes")
+    """What the reconstruction is held against: masks and colours (Eq. 42), or as in Unicorn the image alone, by the
+    mean squared difference of colours over white (``images``). Then masks and categories reach nothing that learns.
+
+    Choice: where a collection comes without masks its images are segmented for either, so there is no background to
+    learn, and Unicorn's branch for it is left out."""
+    perceptual_weight: float = _setting(0.0, "3.4", "absent", ge=0)
+    """Weight of the squared distance of image and rendering in an ImageNet network's low features, mean over places.
+    Unicorn's 10 is that of a mean over 256 channels, 0.04 here.
+
+    Choice: not in the paper, so off. VGG16's weights, Unicorn's, are in no package: the packaged EfficientNet-Lite0's
+    features at a quarter of the resolution stand in, of unit length at each place as there."""
     affinity_weight: float = _setting(1e-6, "3.4", "epsilon = 1e-6", ge=0)
     """Weight of the affinity loss (Eq. 41), which is a sum over pixels in squared pixels of a 64 x 64 image.
 
@@ -204,10 +233,11 @@ class Settings(BaseModel):
     estimated from the pairs of a batch), which vanish when azimuths are even all around.
 
     Choice: not in the paper, so off. Images whose azimuth was found before training take no part."""
-    azimuths: Literal["learned", "look-alikes", "known"] = _setting("learned", "3.4", "learned")
+    azimuths: Literal["learned", "look-alikes", "known", "multiplex"] = _setting("learned", "3.4", "learned")
     """Where azimuths come from: the reconstruction alone (``learned``); look-alikes, the hull of a category's
     silhouettes and edges, found before training, which teach the pose branch (``look-alikes``, see
-    ``neighbors.azimuths``); or the truth, as a yardstick (``known``).
+    ``neighbors.azimuths``); the truth, as a yardstick (``known``); or, as in UCMR, cameras that each training image has
+    for itself, which learn beside the network and teach the pose branch (``multiplex``, see ``training.multiplex``).
 
     Choice: learned, as in the paper. Which of two opposite sides is the front is then decided at random, azimuth by
     azimuth; look-alikes decide it for a category at once, from the same images."""
@@ -230,7 +260,7 @@ class Settings(BaseModel):
     # training, §4.3
     steps: int = _setting(400_000, "4.3", "silent; Unicorn 850,000 for a category", ge=1)
     """Training steps."""
-    batch_size: int = _setting(16, "4.3", "16", ge=1)
+    batch_size: int = _setting(16, "4.3", "16", ge=1, le=4096)
     """Images per step."""
     batches: Literal["mixed", "groups"] = _setting("mixed", "4.3", "silent")
     """What a batch holds: images of any category, or four groups of images of one category each.
@@ -255,7 +285,7 @@ class Settings(BaseModel):
     """Steps between two checkpoints, each at the next line of the log: what an interrupted run can lose."""
 
     # evaluation, §4.2
-    eval_points: int = _setting(100_000, "4.2", ge=100)
+    eval_points: int = _setting(100_000, "4.2", ge=100, le=10_000_000)
     """Points sampled on each surface for CD and F-score.
 
     Choice: on its outer part, since no image shows the rest; the paper does not say. All faces are kept beside."""
@@ -265,36 +295,3 @@ FOREGROUND_SETTINGS = frozenset(
     name for name, field in Settings.model_fields.items() if field.json_schema_extra["section"] == "3.1"
 ) - {"memory_momentum"}
 """Settings of the foreground module alone. They reach the reconstruction through the images that it sees."""
-
-
-def make_settings(values: Mapping[str, Any]) -> Settings:
-    """Settings from plain values; an unknown name, a wrong type or a value out of range is refused in one line."""
-    for name in values:
-        if name not in Settings.model_fields:
-            nearest = did_you_mean(name, Settings.model_fields)
-            raise MsrnError(f"unknown setting {name!r}{nearest}; see msrn/settings.py")
-    try:
-        made = Settings(**values)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        name = ".".join(map(str, wrong["loc"]))
-        raise MsrnError(f"setting {name} = {wrong['input']!r}: {wrong['msg'].lower()}; see msrn/settings.py") from None
-    _check_together(made)
-    return made
-
-
-def _check_together(s: Settings) -> None:
-    """Rules that tie two settings."""
-    rules = [
-        (s.neighbor_prototypes <= s.prototypes, "neighbor_prototypes", f"at most prototypes ({s.prototypes})"),
-        (s.prototypes <= s.memory_slots, "prototypes", f"at most memory_slots ({s.memory_slots})"),
-        (s.small_shape_code <= s.shape_code, "small_shape_code", f"at most shape_code ({s.shape_code})"),
-        (s.batches != "groups" or s.batch_size % 4 == 0, "batch_size", "a multiple of 4, or choose batches 'mixed'"),
-        (s.small_texture_code <= s.texture_code, "small_texture_code", f"at most texture_code ({s.texture_code})"),
-        (s.texture_size & (s.texture_size - 1) == 0, "texture_size", "a power of two"),
-        (s.encoder != "resnet18" or s.image_size >= 64, "image_size", "at least 64 for resnet18, or encoder small"),
-        (min(s.ellipsoid) > 0, "ellipsoid", "three positive semi-axes"),
-    ]
-    for holds, name, expected in rules:
-        if not holds:
-            raise MsrnError(f"setting {name} = {getattr(s, name)!r}: expected {expected}")

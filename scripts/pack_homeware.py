@@ -64,7 +64,8 @@ class Model:
 
 
 def read_list(path: Path) -> list[Model]:
-    rows = [line.split() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
     return [Model(row[0], row[1], row[2], row[3] if len(row) > 3 else "") for row in rows]
 
 
@@ -219,7 +220,7 @@ def split(models: list[Model]) -> dict[str, str]:
 
 def write_split(models: list[Model]) -> None:
     chosen = split(models)
-    with open(ASSETS / "homeware_split.csv", "w", newline="\n") as file:
+    with open(ASSETS / "homeware_split.csv", "w", newline="\n", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["object_id", "category", "split", "evaluation_view"])
         written = {"train": 0, "val": 0, "test": 0}

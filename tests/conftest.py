@@ -1,5 +1,8 @@
 """What tests of several folders share: an empty cache, and the toy table, made once a module."""
 
+import _pickle
+import pickle
+
 import pytest
 from toy_table import toy_request, use_toy
 
@@ -12,6 +15,25 @@ def cache(tmp_path, monkeypatch):
     """An empty cache folder."""
     monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def no_unpickling(monkeypatch):
+    """Unpickling raises, and fails the test however the error is caught. torch's reader of weights alone has a class of
+    its own, which makes nothing but tensors and plain values."""
+    calls = []
+
+    def refuse(*_, **__):
+        calls.append("unpickled")
+        raise pickle.UnpicklingError("nothing may be unpickled")
+
+    refuser = type("Unpickler", (), {"__init__": refuse})  # a class: torch makes another of it
+    for module in (pickle, _pickle):
+        for name, other in {"load": refuse, "loads": refuse, "Unpickler": refuser}.items():
+            monkeypatch.setattr(module, name, other)
+    monkeypatch.setattr(pickle, "_Unpickler", refuser)
+    yield calls
+    assert not calls
 
 
 @pytest.fixture

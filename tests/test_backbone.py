@@ -7,6 +7,7 @@ from toy import tiny_settings, toy_candidates, toy_collection
 
 from msrn import backbone
 from msrn.network import MSRN
+from msrn.network.meshes import stacked
 from msrn.training import loop
 from msrn.training.batches import TrainingImages
 from msrn.training.state import Training
@@ -53,7 +54,8 @@ def test_the_networks_inputs_are_images_or_features(collection, imagenet):
     features = torch.from_numpy(backbone.spatial_features(collection, progress=False)[:3].copy())
     of_images, of_features = network.reconstruct(images), network.reconstruct(features)
     torch.testing.assert_close(of_images.azimuth, of_features.azimuth, atol=0.1, rtol=0)
-    torch.testing.assert_close(of_images.face_colors, of_features.face_colors, atol=1e-2, rtol=0)
+    colors = [stacked(made.meshes)[1] for made in (of_images, of_features)]
+    torch.testing.assert_close(*colors, atol=1e-2, rtol=0)
     assert not any("trunk" in name for name in network.state_dict())  # a checkpoint holds what is learned alone
 
 
@@ -80,3 +82,26 @@ def test_without_azimuths_a_step_has_none(collection):
     inputs = images.inputs(0, 0)
     assert not {"azimuth", "features"} & inputs.keys()
     assert "azimuth" not in loop.take_step(run, inputs)
+
+
+def test_low_features_are_the_first_layers_and_gradients_pass_through():
+    """Against the whole network's own layers, in whatever mode it was first asked for, and finite differences."""
+    backbone.low_layers.cache_clear()
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found = backbone.low_features(images)
+    whole = backbone.efficientnet_lite("tf_efficientnet_lite0", backbone.lite0_file()).eval()
+    with torch.no_grad():
+        hidden = whole.bn1(whole.conv_stem((images - 127 / 255) / (128 / 255)))
+        expected = whole.blocks[1](whole.blocks[0](hidden))
+    assert found.shape == (2, 24, 8, 8)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    layers = backbone.low_layers("cpu")
+    assert not layers.training and not any(weight.requires_grad for weight in layers.parameters())
+    given, weight = images.requires_grad_(), torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
+    (backbone.low_features(given) * weight).sum().backward()
+    direction, length = torch.sign(given.grad), 1e-3  # the way along which most changes
+    with torch.no_grad():
+        ends = [(backbone.low_features(images + sign * length * direction) * weight).sum() for sign in (1, -1)]
+    slope = float(ends[0] - ends[1]) / (2 * length)
+    assert slope == pytest.approx(float((given.grad * direction).sum()), rel=0.05) and slope > 1

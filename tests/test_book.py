@@ -13,9 +13,13 @@ from urllib.parse import unquote, urlsplit
 import choices
 import companion
 import pytest
+import raw_toy
+from toy import tiny_settings, toy_candidates, toy_collection
 
 from msrn import paths, profiles
-from msrn.experiments.paper import TABLES
+from msrn.errors import MsrnError
+from msrn.foreground.pipeline import Foreground
+from msrn.training.runs import train_or_load
 
 CHROMIUM = shutil.which("chromium")
 QUIET = (
@@ -190,7 +194,6 @@ def build(tmp_path, monkeypatch):
     """A Sphinx application, as far as the cache of outputs is concerned, over a small project."""
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("MSRN_PROFILE", "smoke")
     for name in (*BEHIND, "cache/outputs", "doc/x"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("before")
@@ -199,7 +202,9 @@ def build(tmp_path, monkeypatch):
         found_docs=["book/start", "book/choices", "notebooks/table8_ablation"],
         doc2path=lambda page: f"{page}.ipynb" if page.startswith("notebooks") else f"{page}.md",
     )
-    return SimpleNamespace(env=environment, doctreedir=str(tmp_path / "doc"))
+    return SimpleNamespace(
+        env=environment, doctreedir=str(tmp_path / "doc"), config=SimpleNamespace(msrn_profile="smoke")
+    )
 
 
 def test_outputs_are_kept_while_nothing_changed(build, tmp_path):
@@ -228,18 +233,86 @@ def test_a_failed_build_is_not_remembered(build, tmp_path):
     assert companion.forget_stale_outputs(build, build.env, set(), set(), set()) == FOLLOWING
 
 
-def test_the_book_shows_a_laptop_run_only_when_it_is_whole(tmp_path, monkeypatch):
+@pytest.fixture
+def set_up(monkeypatch, tmp_path):
+    """The extension as a build sets it up, with a store of runs of its own."""
+    for name in ("MSRN_BOOK", "MSRN_PROFILE", "MSRN_MOST_STEPS"):
+        monkeypatch.setenv(name, "")  # so that what the extension sets is taken back
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path))
+    app = SimpleNamespace(connect=lambda *_: None, config=SimpleNamespace())
+    app.add_config_value = lambda name, value, _: setattr(app.config, name, value)
+    companion.setup(app)
+    return app
+
+
+def test_no_process_of_a_build_starts_a_training_longer_than_smokes(set_up, tmp_path, monkeypatch):
+    raw_toy.use_raw_toy(monkeypatch, tmp_path)
+    smoke = profiles.resolve("smoke").settings
+    collection = toy_collection()
+    long, short = (tiny_settings(steps=steps, stage_switch=1) for steps in (smoke.steps + 1, 4))
+    with pytest.raises(MsrnError, match=f"{smoke.steps + 1} steps are not trained yet, and MSRN_MOST_STEPS allows"):
+        train_or_load(long, collection, toy_candidates(collection, long.candidates), 0, "cpu", progress=False)
+    raw, s = raw_toy.raw_split("raw toy", "train"), raw_toy.raw_request(cue_steps=smoke.steps + 1).settings
+    cues = Foreground(raw, s, seed=0, progress=False)
+    with pytest.raises(MsrnError, match="foreground cues, seed 0: "):
+        _ = cues.perceptron
+    assert not (tmp_path / "runs").exists()
+    train_or_load(short, collection, toy_candidates(collection, short.candidates), 0, "cpu", progress=False)
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_every_training_takes_its_folder_where_long_ones_are_refused():
+    files = [file for part in ("msrn", "notebooks", "book") for file in (paths.ROOT / part).rglob("*.*")]
+    texts = {file.name: file.read_text() for file in files if file.suffix in (".py", ".ipynb")}
+    assert [name for name, text in texts.items() if "RunFolder(" in text] == ["checkpointing.py"]
+
+
+def page_profile(app, page: str) -> str:
+    companion.choose_profile(app, f"notebooks/{page}", [""])
+    return os.environ["MSRN_PROFILE"]
+
+
+def test_a_page_shows_a_laptop_run_only_when_all_that_it_trains_is_stored(set_up, tmp_path, monkeypatch):
+    def jobs_of(experiment, row, seed):
+        folder = tmp_path / f"{experiment.request.dataset}-{row.name.replace('/', '')}-seed{seed}"
+        return [SimpleNamespace(folder=folder, finished=folder.exists())]
+
+    monkeypatch.setattr(companion, "jobs_of", jobs_of)
+    pages = "table8_ablation", "table2_shapenet", "section3_3_neighbors", "table7_foreground_masks", "figure5"
+    assert {page_profile(set_up, page) for page in pages} == {"smoke"}
+    for row in ("wo FC", "wo NC", "M-SRN"):
+        assert page_profile(set_up, "table8_ablation") == "smoke"
+        (folder := tmp_path / f"homeware-{row}-seed0").mkdir()
+        assert page_profile(set_up, "table8_ablation") == "smoke"  # trained, not scored
+        (folder / "result.json").write_text("{}")
+    assert [page_profile(set_up, page) for page in pages] == ["laptop", "smoke", "laptop", "smoke", "smoke"]
+
+
+def test_a_page_about_masks_shows_cues_only_when_their_fine_tuning_is_stored(set_up, tmp_path, monkeypatch):
+    steps = profiles.resolve("laptop").settings.cue_steps
     monkeypatch.setattr(companion, "open_collection", lambda *_: None)
-    monkeypatch.setattr(
-        companion.runs, "folder_of", lambda settings, _, seed: tmp_path / f"homeware-{hash(settings)}-{seed}"
-    )
-    assert companion.stored_profile() == "smoke"
-    request = profiles.resolve("laptop", device="cpu")
-    for row in TABLES["table8"].trained:
-        assert companion.stored_profile() == "smoke"
-        for seed in request.seeds:
-            folder = tmp_path / f"homeware-{hash(row.settings_on(request.settings))}-{seed}"
-            folder.mkdir()
-            (folder / "result.json").write_text("{}")
-    assert companion.stored_profile() == "laptop"
+    tuned = {0.1: 0, 0.0: 0}  # steps by the weight of the contrast
+
+    def foreground(train, s, *_, **__):
+        return SimpleNamespace(log=[{"step": tuned[s.contrast_weight]}])
+
+    monkeypatch.setattr(companion, "Foreground", foreground)
+    (tmp_path / "homeware-wild-foreground-seed0-x").mkdir()
+    found = []
+    for weight in (0.1, 0.0):
+        found.append([page_profile(set_up, page) for page in ("section3_1_foreground", "figure8_foreground_masks")])
+        tuned[weight] = steps
+    assert found == [["smoke", "smoke"], ["laptop", "smoke"]]
+    assert page_profile(set_up, "figure8_foreground_masks") == "laptop"
+
+
+def test_a_profile_that_cannot_be_executed_here_falls_back(set_up, monkeypatch):
+    monkeypatch.setattr(profiles.torch.cuda, "is_available", lambda: False)
+    set_up.config.msrn_profile = "paper"
+    assert page_profile(set_up, "table8_ablation") == page_profile(set_up, "figure8_foreground_masks") == "smoke"
+
+
+def test_a_misspelled_profile_stops_the_build(set_up, monkeypatch):
+    monkeypatch.setenv("MSRN_PROFILE", "labtop")
+    with pytest.raises(MsrnError, match="did you mean laptop"):
+        companion.setup(set_up)

@@ -7,11 +7,11 @@ from toy import toy_candidates, toy_collection
 from toy_table import toy_request
 
 import msrn.__main__ as command
-from msrn import profiles
+from msrn import exhibits, profiles
 from msrn.doctor import optional_parts
 from msrn.errors import MsrnError
 from msrn.experiments import paper, record, runner
-from msrn.report import notebooks
+from msrn.store.checkpointing import OutOfTime
 from msrn.training import runs
 
 
@@ -37,7 +37,7 @@ def store(tmp_path, monkeypatch):
 
 def test_help_names_the_commands(call):
     code, out, _ = call("--help")
-    assert code == 0 and all(name in out for name in "doctor run list record score status data".split())
+    assert code == 0 and all(name in out for name in "doctor run list claims record score status data".split())
     code, out, _ = call("run", "--help")
     assert code == 0 and all(
         f"--{option}" in out for option in "profile dataset data-root seeds device set weights".split()
@@ -52,7 +52,7 @@ SCORE = ["score", "/nowhere", "--frame", "y-up", "--table"]
     [
         (["run"], "msrn run: expected the name of an exhibit, such as table8, or --all; msrn list names them"),
         (["run", "table8", "--all"], "msrn run: expected the name of an exhibit, such as table8, or --all"),
-        (["run", "nonsense"], "unknown exhibit 'nonsense': expected one of figure8, section3_1, "),
+        (["run", "nonsense"], "unknown exhibit 'nonsense': expected one of figure5, figure6, "),
         (["run", "table88"], "unknown exhibit 'table88' (did you mean table8?)"),
         (["run", "figure8", "--profile", "labtop"], "unknown profile 'labtop' (did you mean laptop?)"),
         (["run", "table8", "--profile", "labtop"], "unknown profile 'labtop' (did you mean laptop?)"),
@@ -72,7 +72,7 @@ SCORE = ["score", "/nowhere", "--frame", "y-up", "--table"]
         (["record", "densty"], "unknown exhibit 'densty' (did you mean density?)"),
         (["record", "figure8"], "unknown exhibit 'figure8'"),
         (["record", "table8", "--budget", "soon"], "--budget soon: expected a number and a unit"),
-        (["record", "density", "--only", "M-SRN"], "density has no rows"),
+        (["record", "density", "--only", "M-SRN"], "density is recorded whole"),
         (["data", "check", "shapnet", "--root", "/nowhere"], "unknown archive 'shapnet' (did you mean shapenet?)"),
         (["data", "check", "pix3d", "--root", "/nowhere"], "expected a folder, found nothing"),
         (["data", "describe", "homeware"], "unknown archive 'homeware'"),
@@ -101,6 +101,12 @@ def test_data_sets_are_described_in_words(call):
     assert code == 0 and all(f"{name}: " in out for name in ("shapenet", "pix3d", "pascal3d")) and "http" not in out
 
 
+def test_claims_are_printed_from_what_is_recorded(call):
+    code, out, _ = call("claims")
+    assert code == 0 and "M-SRN beats w/o NC" in out and "What would settle it: " in out
+    assert max(map(len, out.splitlines())) < 200
+
+
 def test_a_mistake_of_usage_is_clicks(call):
     code, _, err = call("rnu")
     assert code == 2 and "No such command" in err and "Traceback" not in err
@@ -115,26 +121,26 @@ def test_cuda_is_refused_without_one(call, monkeypatch, store):
 @pytest.fixture
 def toy_run(toy_data, monkeypatch, tmp_path, toy_result):
     """``run`` on toy data; the notebook is left out."""
-    monkeypatch.setattr(profiles, "resolve", lambda **options: toy_request())
-    monkeypatch.setattr(command, "execute", lambda source, parameters: tmp_path / source.name)
+    monkeypatch.setattr(exhibits, "resolve", lambda **options: toy_request())
+    monkeypatch.setattr(exhibits, "execute", lambda source, parameters: tmp_path / source.name)
 
 
 @pytest.fixture
 def without_table4(monkeypatch):
     """As if Table 4 had no notebook yet."""
-    pages = {name: file for name, file in notebooks.notebooks().items() if name != "table4"}
-    monkeypatch.setattr(notebooks, "notebooks", lambda: pages)
+    pages = {name: file for name, file in exhibits.notebooks().items() if name != "table4"}
+    monkeypatch.setattr(exhibits, "notebooks", lambda: pages)
 
 
 def test_every_exhibit_is_listed_with_its_state(call, without_table4):
     code, out, err = call("list", "--profile", "laptop")
     lines = {line.split()[0]: line for line in out.splitlines()}
-    assert code == 0 and not err and set(lines) >= {"exhibit", *paper.TABLES, *notebooks.notebooks()}
+    assert code == 0 and not err and set(lines) >= {"exhibit", *paper.TABLES, *exhibits.notebooks()}
     names = list(lines)
     assert names.index("figure8") < names.index("table2") < names.index("table8") < names.index("table11")
     assert "4.5.1  3 trained " in lines["table8"] and "homeware for shapenet" in lines["table8"]
-    assert "3 seeds recorded" in lines["table8"] and "no notebook" not in lines["table8"]
-    assert "1 trained, 5 quoted" in lines["table4"] and lines["table4"].endswith("; no notebook yet")
+    assert "no notebook" not in lines["table8"]
+    assert "2 trained, 4 quoted" in lines["table4"] and lines["table4"].endswith("no notebook yet")
     assert lines["figure8"].endswith("figure8_foreground_masks.ipynb")
     places = {line.index(words) for line, words in ((lines["table8"], "homeware"), (lines["table7"], "homeware"))}
     assert len(places) == 1
@@ -143,7 +149,7 @@ def test_every_exhibit_is_listed_with_its_state(call, without_table4):
 def test_the_list_follows_the_profile(call):
     laptop, smoke, paper = (call("list", "--profile", name)[1] for name in ("laptop", "smoke", "paper"))
     line = next(line for line in smoke.splitlines() if line.startswith("table8"))
-    assert "–" in line and line.endswith("3 seeds recorded at profile laptop") and "3 trained" in laptop
+    assert line.endswith("recorded at profile laptop") and "3 trained" in laptop
     assert "3 trained" in paper  # without its GPU as well
     code, _, err = call("list", "--profile", "labtop")
     assert code == 2 and err.count("\n") == 1 and "did you mean laptop?" in err
@@ -155,6 +161,14 @@ def test_density_and_masks_are_recorded_by_their_own_names(call, monkeypatch):
     assert call("record", "density", "--profile", "smoke")[:2] == (0, "density of homeware\n")
     code, out, _ = call("record", "masks", "--profile", "smoke", "--only", "M-SRN")
     assert code == 0 and out.startswith("('M-SRN',) of homeware-wild")
+
+
+def test_the_meshes_of_a_figure_are_recorded_by_its_name(call, monkeypatch):
+    monkeypatch.setattr(record, "record_meshes", lambda table, request, _: iter([f"{table.name} {request.dataset}"]))
+    assert call("record", "figure7", "--profile", "smoke")[:2] == (0, "table4 homeware-wild-2\n")
+    assert call("record", "figure9", "--profile", "smoke")[:2] == (0, "table8 homeware\n")
+    code, _, err = call("record", "figure9", "--only", "M-SRN")
+    assert code == 2 and err == "msrn: --only M-SRN: figure9 is recorded whole, leave it out\n"
 
 
 def test_run_prints_the_table_and_says_what_it_reused(call, toy_run, toy_result):
@@ -176,9 +190,45 @@ def test_a_figure_is_its_notebook(call, toy_run):
 
 
 def test_all_are_the_exhibits_that_have_a_notebook(call, monkeypatch):
-    exhibits = []
-    monkeypatch.setattr(command, "_run", lambda name, *_: exhibits.append(name))
-    assert call("run", "--all")[0] == 0 and exhibits == list(notebooks.notebooks())
+    made = []
+    monkeypatch.setattr(exhibits, "make", lambda name, *_: made.append(name))
+    assert call("run", "--all")[0] == 0 and sorted(made) == sorted(exhibits.notebooks())
+
+
+def test_one_that_cannot_be_made_stops_no_other(call, monkeypatch):
+    made = []
+
+    def make(name, *_):
+        made.append(name)
+        if name in ("table7", "figure8"):
+            raise MsrnError("so it goes")
+
+    monkeypatch.setattr(exhibits, "make", make)
+    code, _, err = call("run", "--all")
+    assert code == 2 and len(made) == len(exhibits.notebooks())
+    assert "msrn: table7: so it goes\n" in err and f"msrn: 2 of {len(made)} exhibits could not be made" in err
+
+
+def test_a_budget_ends_and_names_what_is_left(call, toy_run, monkeypatch):
+    """The toy table is trained already, so its page is made; what trains is stopped; then nothing is begun."""
+    pages = {name: exhibits.notebooks()[name] for name in ("table8", "table10", "figure8")}
+    monkeypatch.setattr(exhibits, "notebooks", lambda: pages)
+    monkeypatch.setattr(exhibits, "longest_first", lambda names, _: list(names))
+    real, now = runner.make, [0.0]
+    monkeypatch.setattr(exhibits.time, "monotonic", lambda: now[0])
+
+    def make(table, request, until):
+        assert until == 60
+        if table.name == "table10":
+            now[0] = 61.0
+            raise OutOfTime("M-SRN, seed 0: out of time at step 5 of 24; it goes on from there")
+        return real(table, request)
+
+    monkeypatch.setattr(runner, "make", make)
+    code, out, _ = call("run", "--all", "--budget", "1m")
+    assert code == 0 and out.count("Notebook with figures") == 1 and "out of time at step 5 of 24" in out
+    assert "left: table10, figure8. The same command goes on." in out
+    assert call("run", "table8", "--budget", "soon")[0] == 2
 
 
 def test_a_relative_folder_is_the_callers(monkeypatch, tmp_path):
@@ -194,7 +244,7 @@ def test_a_relative_folder_is_the_callers(monkeypatch, tmp_path):
 
 
 def test_an_interruption_says_how_to_go_on(call, toy_run, monkeypatch):
-    def interrupted(table, request):
+    def interrupted(table, request, until):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runner, "make", interrupted)
@@ -211,7 +261,7 @@ def test_a_notebook_that_fails_is_kept_and_named(store, tmp_path):
     store.mkdir()
     reason = r"sad.ipynb: cell 1 failed \(ValueError: so it goes\); see .*sad.unfinished.ipynb"
     with pytest.raises(MsrnError, match=reason):
-        command.execute(tmp_path / "sad.ipynb", {})
+        exhibits.execute(tmp_path / "sad.ipynb", {})
     assert [file.name for file in store.iterdir()] == ["sad.unfinished.ipynb"]
 
 

@@ -38,6 +38,15 @@ def test_lock_is_plain_and_sorted():
     assert len(LOCK) == len(LINES)
 
 
+def test_every_locked_version_has_its_digests():
+    """What ``make env`` installs is what ``make hashes`` saw, byte by byte."""
+    entries = re.split(r"\n(?=\S)", (ROOT / "requirements.sha256").read_text().strip())
+    for entry in entries:
+        assert re.fullmatch(r"\S+==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+", entry), entry[:200]
+    pairs = [entry.split()[0].split("==") for entry in entries]
+    assert {canonicalize_name(name): version for name, version in pairs} == LOCK, "run make hashes"
+
+
 def test_conda_environment_has_the_versions_of_the_lock():
     for name, version in conda().items():
         if name not in ONLY_CONDA:
@@ -126,3 +135,19 @@ def imported() -> dict[str, list[str]]:
                 if name not in sys.stdlib_module_names and name != "msrn":
                     found.setdefault(name, []).append(str(file.relative_to(ROOT)))
     return found
+
+
+def test_the_book_needs_no_search_to_leave_out_what_is_no_page():
+    """jupyter-book looks for such texts by a pattern of the clone's path, and finds none under a folder called [1]."""
+    from sphinx.util.matching import Matcher
+
+    left_out = Matcher(yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["exclude_patterns"])
+    pages = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    texts = [path for kind in ("md", "ipynb", "rst") for path in ROOT.rglob(f"*.{kind}")]
+    names = [path.relative_to(ROOT) for path in texts]
+    searched = [
+        name.as_posix() for name in names
+        if not any(left_out(folder.as_posix()) for folder in (name, *name.parents))
+        and f" {name.with_suffix('').as_posix()}\n" not in pages
+    ]  # fmt: skip
+    assert len(names) > 30 and not searched

@@ -489,3 +489,35 @@ def test_an_azimuth_that_was_not_given_costs_nothing():
     assert unlikely[0] == 0 and unlikely[1] > 0
     for gradient in (probability.grad, azimuth.grad):
         assert torch.isfinite(gradient).all() and not gradient[0].any() and gradient[1].any()
+
+
+# Unicorn's terms
+
+
+def test_colors_alone_are_a_mean_square():
+    image, rendered = random(2, 1, 3, 4, 5), random(2, 3, 3, 4, 5, seed=1)
+    terms = losses.colors_alone(image, rendered)
+    assert terms["colors"].shape == (2, 3) and torch.equal(terms["colors"], terms["total"])
+    for b, k in itertools.product(range(2), range(3)):
+        pairs = zip(image[b, 0].flatten().tolist(), rendered[b, k].flatten().tolist(), strict=True)
+        assert float(terms["colors"][b, k]) == pytest.approx(sum((p - q) ** 2 for p, q in pairs) / 60)
+
+
+def test_the_perceptual_term_place_by_place():
+    of_image, of_rendering = random(2, 1, 7, 3, 2) - 0.5, random(2, 3, 7, 3, 2, seed=1) - 0.5
+    found = losses.perceptual(of_image, of_rendering)
+    for b, k in itertools.product(range(2), range(3)):
+        total = 0.0
+        for y, x in itertools.product(range(3), range(2)):
+            one, other = of_image[b, 0, :, y, x].tolist(), of_rendering[b, k, :, y, x].tolist()
+            lengths = [math.sqrt(sum(value**2 for value in vector)) for vector in (one, other)]
+            total += sum((p / lengths[0] - q / lengths[1]) ** 2 for p, q in zip(one, other, strict=True))
+        assert float(found[b, k]) == pytest.approx(total / (3 * 2), rel=1e-5)
+    torch.testing.assert_close(
+        losses.perceptual(of_image, 3 * of_image), torch.zeros_like(found[:, :1]), atol=1e-12, rtol=0
+    )
+    nothing = torch.zeros(1, 7, 3, 2, requires_grad=True)  # features of length 0 have a finite gradient
+    losses.perceptual(of_image[0], nothing).sum().backward()
+    assert torch.isfinite(nothing.grad).all()
+    given = of_rendering.double().requires_grad_()
+    assert gradcheck(lambda x: losses.perceptual(of_image.double(), x), (given,))

@@ -9,7 +9,8 @@ from toy import tiny_settings, toy_collection
 from msrn import camera
 from msrn.memory import Prototypes
 from msrn.network import MSRN
-from msrn.settings import make_settings
+from msrn.network.meshes import stacked
+from msrn.profiles import make_settings
 
 
 def build(**overrides) -> MSRN:
@@ -127,11 +128,11 @@ def test_reconstruct_takes_bytes_of_any_size():
     network = build().eval()
     stored = torch.from_numpy(toy_collection(size=32).images[:3].copy())
     made = network.reconstruct(stored)
-    assert made.vertices.shape == (3, 42, 3) and made.face_colors.shape == (3, 80, 3, 3)
+    vertices, colors = stacked(made.meshes)
+    assert vertices.shape == (3, 42, 3) and colors.shape == (3, 80, 3, 3) and not made.empty.any()
     half = torch.nn.functional.avg_pool2d(stored.float() / 255, 2)
-    torch.testing.assert_close(network.reconstruct(half).vertices, made.vertices)
-    assert made.projected().shape == (3, 42, 3)
-    assert torch.isfinite(made.projected()).all()
+    torch.testing.assert_close(stacked(network.reconstruct(half).meshes)[0], vertices)
+    assert torch.isfinite(camera.project(vertices, made.rotation, made.translation)).all()
 
 
 def test_the_paper_network_builds_and_learns_everywhere():

@@ -3,8 +3,12 @@
 The first full run trains profile smoke into the store that all tests share, so everything after it loads.
 """
 
+import ast
 import copy
+import importlib
+import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +19,15 @@ import pytest
 
 import msrn.__main__ as command
 from msrn import paths, profiles
+from msrn.settings import Settings
 from msrn.training.runs import list_runs
 
 FILES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 TABLE8 = paths.NOTEBOOKS / "table8_ablation.ipynb"
+KEYS = {
+    "profile": ("str", '"auto"'), "dataset": ("str", "None"), "data_root": ("str", "None"), "seeds": ("list", "None"),
+    "device": ("str", '"auto"'), "settings": ("dict", "{}"), "weights": ("dict", "{}"),
+}  # fmt: skip
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
 
 
@@ -44,6 +53,25 @@ def words(notebook) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_what_cells_name_of_the_package_is_there(path):
+    """In a second what executing them tells in minutes."""
+    tree = ast.parse("\n".join(cell.source for cell in code_cells(read(path)) if not cell.source.startswith("%")))
+    modules = {}
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.ImportFrom) and statement.module.startswith("msrn"):
+            for name in statement.names:
+                found = getattr(importlib.import_module(statement.module), name.name, None)
+                found = found or importlib.import_module(f"{statement.module}.{name.name}")
+                if inspect.ismodule(found):
+                    modules[name.asname or name.name] = found
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    rebound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    for node in used:
+        if node.value.id in modules.keys() - rebound:
+            assert hasattr(modules[node.value.id], node.attr), f"{node.value.id}.{node.attr}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_committed_notebooks_are_clean(path):
     notebook = read(path)
     nbformat.validate(notebook)
@@ -61,22 +89,25 @@ def test_committed_notebooks_are_clean(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_parameters_are_the_profiles_keys_and_explained(path):
+def test_parameters_are_the_profiles_keys_and_the_usual_settings_with_types(path):
     first = code_cells(read(path))[0]
     assert first.metadata.tags == ["parameters"]
     known = papermill.inspect_notebook(str(path))
-    assert tuple(known) == profiles.NOTEBOOK_KEYS
+    assert tuple(known)[: len(KEYS)] == profiles.NOTEBOOK_KEYS == tuple(KEYS)
     for name, parameter in known.items():
         assert len(parameter["help"]) > 15, f"{name} has no comment that --help-notebook could show"
-    assert {name: parameter["default"] for name, parameter in known.items()} == {
-        "profile": '"auto"',
-        "dataset": "None",
-        "data_root": "None",
-        "seeds": "None",
-        "device": '"auto"',
-        "settings": "{}",
-        "weights": "{}",
-    }
+    told = {name: (parameter["inferred_type_name"], parameter["default"]) for name, parameter in known.items()}
+    usual = {name: Settings.model_fields[name].annotation.__name__ for name in tuple(known)[len(KEYS) :]}
+    assert told == KEYS | {name: (kind, "None") for name, kind in usual.items()}
+    assert usual == {name: usual[name] for name in papermill.inspect_notebook(str(TABLE8)) if name not in KEYS}
+    cell = code_cells(read(path))[1].source
+    assert not [name for name in known if re.search(rf"import .*\b{name}\b(?! as)", cell)], "hides what was injected"
+
+
+def test_no_parameter_of_the_readme_is_unknown_to_papermill():
+    lines = (paths.ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    named = {name for line in lines if line.startswith("papermill") for name in re.findall(r"-p (\w+)", line)}
+    assert "prototypes" in named and named <= set(papermill.inspect_notebook(str(TABLE8)))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -100,8 +131,10 @@ def opening(tmp_path_factory) -> Path:
 
 
 def test_papermill_in_the_root_injects_settings(opening, tmp_path):
-    given = ["-p", "profile", "smoke", "-p", "steps", "7", "-y", "{settings: {batch_size: 5}, seeds: [1, 2]}"]
-    subprocess.run([*PAPERMILL, str(opening), str(tmp_path / "out.ipynb"), *given], cwd=paths.ROOT, check=True)
+    given = ["-p", "profile", "smoke", "-p", "steps", "7", "-p", "seeds", "[1, 2]", "-y", "{settings: {batch_size: 5}}"]
+    command = [*PAPERMILL, str(opening), str(tmp_path / "out.ipynb"), *given]
+    done = subprocess.run(command, cwd=paths.ROOT, check=True, capture_output=True, text=True)
+    assert "unknown parameter" not in done.stderr
     shown = words(read(tmp_path / "out.ipynb"))
     assert "7 steps of 5 images" in shown and "2 seeds (1, 2)" in shown and "Profile smoke" in shown
 

@@ -11,6 +11,8 @@ from msrn.data import DATASETS, STAND_INS, open_collection
 from msrn.errors import MsrnError
 from msrn.experiments.paper import TABLES
 from msrn.report.notebooks import header
+from msrn.store.plain_settings import IMAGES_ALONE, MULTIPLEX
+from msrn.store.plain_values import plain_value
 from msrn.store.results import REMOVED, current_settings
 
 
@@ -149,6 +151,16 @@ def test_unknown_and_wrong_settings():
     refused(lambda: profiles.make_settings({"encoder": "resnet"}), "encoder = 'resnet'", "small")
     refused(lambda: profiles.make_settings({"neighbor_prototypes": 11}), "neighbor_prototypes = 11", "prototypes (10)")
     refused(lambda: profiles.make_settings({"batches": "groups", "batch_size": 6}), "batch_size = 6", "multiple of 4")
+    for name, value in (("feature_compensation", True), ("reach_weight", 1.0), ("azimuths", "look-alikes")):
+        alone = {**IMAGES_ALONE, name: value}
+        refused(
+            lambda alone=alone: profiles.make_settings(alone), f"{name} = {value!r}", f"{IMAGES_ALONE[name]!r} with"
+        )
+    for name, value in (("neighbor_consistency", True), ("pose_prior_weight", 0.02)):
+        own = {**MULTIPLEX, name: value}
+        refused(
+            lambda own=own: profiles.make_settings(own), f"{name} = {value!r}", f"{MULTIPLEX[name]!r} with azimuths"
+        )
     refused(lambda: profiles.make_settings({"memory_slots": 5}), "prototypes = 10", "memory_slots (5)")
     refused(lambda: profiles.make_settings({"image_size": 32}), "image_size = 32", "resnet18")
     refused(lambda: profiles.make_settings({"image_size": 40}), "image_size = 40", "multiple of 16")
@@ -161,7 +173,7 @@ def test_unknown_profile_device_and_seeds():
     refused(lambda: profiles.resolve(profile="labtop"), "'labtop'", "did you mean laptop?")
     refused(lambda: profiles.resolve(profile="smoke", device="gpu"), "device = 'gpu'", "cuda")
     refused(lambda: profiles.resolve(profile="smoke", seeds=[-1]), "seeds = [-1]")
-    refused(lambda: profiles.resolve(profile="smoke", seeds="0,1"), "seeds = '0,1'")
+    refused(lambda: profiles.resolve(profile="smoke", seeds="0;1"), "seeds = '0;1'")
     refused(lambda: profiles.resolve(profile="smoke", seeds=True), "seeds")
     refused(lambda: profiles.resolve(profile="smoke", seeds=[0, 1, 0]), "seeds = [0, 1, 0]", "different")
     for wrong in ("prototypes", "[1]", "{prototypes: 3", 5, ["prototypes"]):
@@ -203,10 +215,12 @@ def test_a_notebook_takes_injected_settings():
 def test_a_notebook_refuses_an_unknown_name():
     refused(lambda: profiles.from_notebook({**CELL, "prototype": 3}), "'prototype' = 3", "did you mean prototypes?")
     refused(lambda: profiles.from_notebook({**CELL, "sedes": [1]}), "'sedes'", "did you mean seeds?")
+    refused(lambda: profiles.from_notebook({**CELL, "PROFILE": "paper"}), "'PROFILE'", "did you mean profile?")
 
 
 def test_a_notebook_ignores_what_is_not_a_parameter():
     names = {**CELL, "sys": sys, "helper": lambda: None, "Type": types.SimpleNamespace, "_": 5, "Out": {}}
+    names |= {"SEED": 0, "BOTH": ("cd", "cd_axes"), "TITLES_2": {"cd": "CD"}}  # constants that modules have
     assert profiles.from_notebook(names) == profiles.resolve(profile="smoke")
 
 
@@ -288,3 +302,79 @@ def test_budgets(text, seconds):
 def test_a_budget_that_is_none(text):
     with pytest.raises(MsrnError, match="expected a number and a unit"):
         profiles.seconds_of(text)
+
+
+LONG = 300  # characters of a line that a person still reads
+WRONG = [
+    "010", "0x10", "0o10", "0b11", "12:30", "1_000", "True", "on", "null", "inf", ".inf", "-.inf", ".nan", "nan", "ten",
+    "1" + "0" * 30, "8" * 6000, "[" * 5000, "{" * 5000, "[1]", "2001-01-01", "1.5", "-1", "0", "٣", "", "a: b: c",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WRONG, ids=lambda text: text[:8])
+def test_numbers_are_decimal_or_refused(text):
+    """As ``--set steps=TEXT``, as the text of a mapping, and as a notebook's parameter."""
+    try:
+        value = plain_value(text)
+    except ValueError:
+        value = text
+    for given in ({"settings": {"steps": value}}, {"settings": {"steps": text}}, {"settings": f"{{steps: {text}}}"}):
+        with pytest.raises(MsrnError) as caught:
+            profiles.resolve("smoke", **given)
+        assert len(str(caught.value)) <= LONG and "\n" not in str(caught.value)
+    with pytest.raises(MsrnError):
+        profiles.from_notebook({"profile": "smoke", "steps": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("steps", "1e3", 1000), ("steps", "+7", 7), ("steps", "1500.0", 1500), ("affinity_weight", "1e-6", 1e-6),
+        ("affinity_weight", "0", 0.0), ("ellipsoid", "[0.4, .3, 3e-1]", (0.4, 0.3, 0.3)), ("encoder", "small", "small"),
+        ("masks", "true", "true"), ("feature_compensation", "no", False), ("affinity_weight", "5.", 5.0),
+    ],
+)  # fmt: skip
+def test_values_mean_what_a_person_means(name, text, value):
+    for given in (plain_value(text), text):
+        found = getattr(profiles.resolve("smoke", settings={name: given}).settings, name)
+        assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize("inside", ["010", "true", "inf"])
+def test_lists_hold_decimal_numbers(inside):
+    with pytest.raises(MsrnError, match="setting ellipsoid = .*: expected decimal numbers"):
+        profiles.resolve("smoke", settings={"ellipsoid": f"[{inside}, 0.3, 0.3]"})
+
+
+def test_no_setting_is_without_end():
+    for name, field in profiles.Settings.model_fields.items():
+        if field.annotation in (int, float):
+            for value in (float("inf"), float("nan"), 10**30, 1e30):
+                with pytest.raises(MsrnError) as caught:
+                    profiles.resolve("smoke", settings={name: value})
+                assert name in str(caught.value) and len(str(caught.value)) <= LONG
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"), [("[0,1]", (0, 1)), ("0,1", (0, 1)), (" 2 ", (2,)), (3, (3,)), ((4, 5), (4, 5))]
+)
+def test_seeds_may_be_written_as_text(given, seeds):
+    assert profiles.resolve("smoke", seeds=given).seeds == seeds
+    assert profiles.from_notebook({"profile": "smoke", "seeds": given}).seeds == seeds
+
+
+@pytest.mark.parametrize(
+    "given", [10**22, "[" * 5000, "[0,010]", True, "a" * 9000, "9" * 30, -1, "[1,1]", [True], 1.0, ""]
+)
+def test_seeds_that_are_none(given):
+    with pytest.raises(MsrnError, match="^seeds = .*: expected a list of different whole numbers") as caught:
+        profiles.resolve("smoke", seeds=given)
+    assert len(str(caught.value)) <= LONG
+
+
+def test_relative_paths_are_the_callers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.onnx").write_bytes(b"1")
+    request = profiles.resolve("smoke", data_root="photographs", dataset="folder", weights={"saliency": "net.onnx"})
+    assert request.data_root == str(tmp_path / "photographs")
+    assert request.weights == {"saliency": str(tmp_path / "net.onnx")}

@@ -5,6 +5,9 @@
 - Executed notebooks are cached by jupyter-cache under a hash of their cells alone; here the cache is emptied whenever
   the package, the profiles, the recorded results, the environment or the stored runs changed.
 - The page of choices is filled from the docstrings of the settings.
+- The book shows and never trains. A page whose runs all lie trained and scored in the store is executed under their
+  profile, every other one under profile smoke, with recorded results beside. No process of a build can start a training
+  longer than smoke's (``MSRN_MOST_STEPS``), whatever a page asks for.
 """
 
 import hashlib
@@ -18,19 +21,33 @@ from sphinx.application import Sphinx
 
 from msrn import paths, profiles
 from msrn.data import open_collection
-from msrn.experiments.paper import TABLES
-from msrn.training import runs
+from msrn.errors import MsrnError
+from msrn.exhibits import NAME
+from msrn.experiments.paper import MASKS, TABLES
+from msrn.experiments.runner import Experiment, jobs_of
+from msrn.foreground.pipeline import Foreground
 
 # Not under html_static_path: jupyter-book loads every script found there on every page.
 OFFLINE = "offline"
 MATHJAX_PARTS = ("tex-mml-chtml.js", "a11y", "input", "output", "sre", "ui")
 CHOICES_PAGE, CHOICES_MARK = "book/choices", "<!-- settings -->"
+SMOKE, RECORDED = "smoke", "laptop"  # profiles of pages without stored runs, and of recorded results
+# What a page trains, by the exhibit that it shows: rows of a table.
+TRAINS = {name: (name, [row.name for row in table.trained]) for name, table in TABLES.items()}
+TRAINS |= {name: ("table8", ["M-SRN"]) for name in ("section3", "section3_2", "section3_3")}
+TUNES = {"section3_1": ["M-SRN"], "figure8": ["M-SRN", "without L_for"]}  # rows of ``MASKS``
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    # Executed notebooks inherit both: MSRN_BOOK tells msrn.report.viewer that the page brings plotly.js.
-    os.environ["MSRN_BOOK"] = "1"
-    os.environ["MSRN_PROFILE"] = os.environ.get("MSRN_PROFILE") or stored_profile()
+    # Executed notebooks inherit all of them. MSRN_BOOK tells msrn.report which profile the recorded results are of, and
+    # that the page brings plotly.js.
+    wanted = os.environ.get("MSRN_PROFILE") or RECORDED
+    smoke = profiles.resolve(SMOKE, device="cpu").settings
+    profiles.resolve(wanted, device="cpu")  # refused now
+    os.environ["MSRN_BOOK"] = RECORDED if wanted == SMOKE else wanted
+    os.environ["MSRN_MOST_STEPS"] = str(max(smoke.steps, smoke.cue_steps))
+    app.add_config_value("msrn_profile", wanted, "env")
+    app.connect("source-read", choose_profile)
     app.connect("builder-inited", copy_libraries)
     app.connect("env-get-outdated", forget_stale_outputs)
     app.connect("source-read", fill_choices)
@@ -39,19 +56,47 @@ def setup(app: Sphinx) -> dict[str, bool]:
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def stored_profile() -> str:
-    """``laptop`` when Table 8 lies trained and scored in the store of runs, else ``smoke``, which takes seconds."""
-    table = TABLES["table8"]
-    request = profiles.resolve("laptop", device="cpu", data=table.data)
-    if not any(paths.runs_folder().glob(f"{request.dataset}-*/result.json")):
-        return "smoke"  # without opening the images, which are rendered on first use
-    images = open_collection(request.dataset, "train", request.data_root)
-    needed = [
-        runs.folder_of(row.settings_on(request.settings), images, seed)
-        for row in table.trained
-        for seed in request.seeds
-    ]
-    return "laptop" if all((folder / "result.json").exists() for folder in needed) else "smoke"
+def choose_profile(app: Sphinx, page: str, source: list[str]) -> None:
+    """Before a page is parsed, which executes its notebook."""
+    exhibit = NAME.match(Path(page).name)
+    wanted = app.config.msrn_profile
+    os.environ["MSRN_PROFILE"] = wanted if exhibit and stored(exhibit[0], wanted) else SMOKE
+
+
+def stored(exhibit: str, profile: str) -> bool:
+    """Whether all that the page of an exhibit trains under a profile lies in the store of runs."""
+    try:
+        if exhibit in TUNES:
+            return _tuned(profile, TUNES[exhibit])
+        return exhibit in TRAINS and _scored(profile, *TRAINS[exhibit])
+    except MsrnError:  # a fine-tuning that is not there, or a profile that this machine cannot execute
+        return False
+
+
+def _scored(profile: str, name: str, rows: list[str]) -> bool:
+    """Whether rows of a table lie there, trained and scored."""
+    table = TABLES[name]
+    request = profiles.resolve(profile, data=table.data)
+    if not any(paths.runs_folder().glob(f"{request.dataset}*-seed*/result.json")):
+        return False  # without opening the images, which are rendered on first use
+    experiment = Experiment(table, request, progress=False)
+    work = [(table.row(row), seed) for seed in request.seeds for row in rows]
+    jobs = (job for item in work for job in jobs_of(experiment, *item))
+    return all(job.finished and (job.folder / "result.json").exists() for job in jobs)
+
+
+def _tuned(profile: str, rows: list[str]) -> bool:
+    """Whether the foreground cues of rows of ``MASKS`` lie there, fine-tuned with the first seed."""
+    request = profiles.resolve(profile, data=MASKS.data)
+    if not any(paths.runs_folder().glob(f"{request.dataset}-foreground-seed*")):
+        return False
+    train = open_collection(request.dataset, "train", request.data_root)
+    for row in rows:
+        s = MASKS.row(row).settings_on(request.settings)
+        cues = Foreground(train, s, request.seeds[0], request.device, False, weights=request.weights)
+        if cues.log[-1]["step"] < s.cue_steps:
+            return False
+    return True
 
 
 def copy_libraries(app: Sphinx) -> None:
@@ -80,7 +125,7 @@ def fill_choices(app: Sphinx, page: str, source: list[str]) -> None:
 def forget_stale_outputs(app: Sphinx, env: object, added: set, changed: set, removed: set) -> list[str]:
     """When what is behind them changed since the last build, empty the cache of outputs and read again the notebooks
     and the page of choices."""
-    if _digest_file(app).exists() and _digest_file(app).read_text() == digest():
+    if _digest_file(app).exists() and _digest_file(app).read_text(encoding="utf-8") == digest(app):
         return []
     shutil.rmtree(app.env.mystnb_config.execution_cache_path, ignore_errors=True)
     return [page for page in env.found_docs if page == CHOICES_PAGE or env.doc2path(page).endswith(".ipynb")]
@@ -89,14 +134,14 @@ def forget_stale_outputs(app: Sphinx, env: object, added: set, changed: set, rem
 def remember_digest(app: Sphinx, error: Exception | None) -> None:
     """Runs made by the build itself are part of what it showed, hence a digest from its end."""
     if error is None:
-        _digest_file(app).write_text(digest())
+        _digest_file(app).write_text(digest(app), encoding="utf-8")
 
 
-def digest() -> str:
+def digest(app: Sphinx) -> str:
     """Fingerprint of all that an executed notebook's outputs follow from, the notebook itself excepted."""
     files = [file for folder in ("msrn", "params", "results") for file in (paths.ROOT / folder).rglob("*")]
     files += [paths.ROOT / "requirements.lock", *paths.runs_folder().rglob("result.json")]
-    value = hashlib.sha256(os.environ["MSRN_PROFILE"].encode())
+    value = hashlib.sha256(app.config.msrn_profile.encode())
     for file in sorted(file for file in files if file.is_file() and file.suffix != ".pyc"):
         value.update(str(file).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return value.hexdigest()

@@ -76,7 +76,7 @@ def tables_of(benchmark: str) -> str:
 
 def _shown(file: Path, show: Callable[[dict], str]) -> str:
     try:
-        return show(json.loads(file.read_text()))
+        return show(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise MsrnError(f"{file}: not what the benchmark writes ({error!r}); restore it from git") from None
 

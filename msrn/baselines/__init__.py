@@ -8,7 +8,7 @@ from msrn.baselines import lookup
 from msrn.baselines.baseline import Baseline, Given
 from msrn.baselines.carved_hull import carved_hulls
 from msrn.baselines.mean_shape import mean_shape
-from msrn.data import cameras_known
+from msrn.data import cameras_known, shapes_known
 from msrn.errors import MsrnError
 from msrn.evaluation import score as scoring
 from msrn.evaluation.score import Label
@@ -31,25 +31,29 @@ BASELINES = {  # in the order of the tables
 
 
 def possible(inputs: Given) -> list[str]:
-    """The names of those that there can be: a hull is carved only where all cameras are known."""
-    return [name for name in BASELINES if name != HULL or cameras_known(inputs.test.name)]
+    """The names of those that there can be: none where no shapes are known, a hull only where all cameras are."""
+    names = BASELINES if shapes_known(inputs.test.name) else ()
+    return [name for name in names if name != HULL or cameras_known(inputs.test.name)]
 
 
-def score(name: str, inputs: Given, label: Label, recorded: Sequence[Record] = ()) -> Record:
-    """The record of a baseline: one of ``recorded`` or of the store of runs where it is of the same data and code."""
+def score(
+    name: str, inputs: Given, label: Label, recorded: Sequence[Record] = (), metrics: Sequence[str] = ()
+) -> Record:
+    """The record of a baseline for a table of these ``metrics``: one of ``recorded`` or of the store of runs where it
+    is of the same data and code."""
     if name not in possible(inputs):
         names = ", ".join(possible(inputs))
         raise MsrnError(f"{name}: no row of {inputs.test.name} at profile {label.profile}: expected one of {names}")
     meshes, depends = BASELINES[name]
     label, test, points, start = label._replace(row=name), inputs.test, inputs.settings.eval_points, time.perf_counter()
-    evaluation = scoring.evaluation_digest(test, points, meshes.__module__, name, *depends(inputs))
+    evaluation = scoring.evaluation_digest(test, points, meshes.__module__, name, *depends(inputs), metrics=metrics)
     file = paths.runs_folder() / "baselines" / f"{name.replace(' ', '_')}-{evaluation}.json"
     alike = [record for record in recorded if (record.kind, record.evaluation) == ("baseline", evaluation)]
-    if stored := (alike[0] if alike else scoring.stored_record(files.read_json(file), evaluation)):
+    if stored := (alike[0] if alike else scoring.stored_record(files.kept_json(file), evaluation)):
         return label.on(stored)
-    shape = scoring.evaluate_meshes(meshes(inputs), test, inputs.index, points, scoring.SEED, inputs.progress)
-    record = scoring.record_of(shape, test, label, "baseline", inputs.settings, evaluation, start)
+    how = label, "baseline", inputs.settings, evaluation, start, inputs.progress, metrics
+    record = scoring.measured(meshes(inputs), test, inputs.index, *how)
     with files.writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(file, results.to_json(record))
+    files.keep_json(file, results.to_json(record))
     return record

@@ -25,6 +25,7 @@ __all__ = [
     "ImageCollection",
     "cameras_known",
     "open_collection",
+    "shapes_known",
 ]
 
 SPLITS = ("train", "val", "test")
@@ -43,6 +44,7 @@ QUESTIONS = {  # what results on a data set answer, in the order of a page
     "Here the method's limits show.",
     "homeware-wild": "Photographs without masks, the objects small, truncated and beside others.",
 }
+WITHOUT_SHAPES = ("folder",)  # photographs alone, without true shapes or poses
 ON_A_RING = ("homeware", "procedural13", "shapenet")  # cameras at one distance that look at the centre
 
 # name -> reader(split, root) -> ImageCollection
@@ -84,3 +86,8 @@ def _reader(name: str) -> Callable[[str, Path | None], ImageCollection]:
 def cameras_known(name: str) -> bool:
     """Whether all cameras of a data set are at one distance and look at the centre, as the network's own."""
     return name in ON_A_RING or name.startswith(f"{procedural13.NAME}-")
+
+
+def shapes_known(name: str) -> bool:
+    """Whether a data set has true shapes and poses to measure against."""
+    return name not in WITHOUT_SHAPES

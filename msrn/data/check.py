@@ -94,6 +94,9 @@ def check(name: str, root: Path | None) -> Iterator[str]:
     if survey.left_out:
         yield f"images left out of the packing: {len(survey.left_out):,}"
         yield from _listed(survey.left_out)
+    if survey.unread:
+        yield f"there and in no split: {len(survey.unread):,}"
+        yield from _listed(survey.unread)
     failed = 0
     if not problems:
         for proof in survey.proofs():
@@ -151,7 +154,7 @@ def _read_all(name: str, survey: Survey) -> tuple[list[str], float]:
 def _cost(survey: Survey, seconds: float) -> str:
     images = sum(part.images for part in survey.parts)
     folder = cache_folder()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     free = shutil.disk_usage(existing).free
     short = "" if free > images * BYTES else ", which is too little: set MSRN_CACHE to a folder with more"
     writable = "" if os.access(existing, os.W_OK) else "; it is NOT WRITABLE: set MSRN_CACHE to one that is"

@@ -12,7 +12,7 @@ from msrn.network import MSRN
 
 
 class Attended(NamedTuple):
-    """The meshes of B images, and the k prototypes that each attends to most, most first."""
+    """The meshes of B images, and the k prototypes that each attends to most, most first, or all if fewer."""
 
     meshes: np.ndarray  # (B, 1 + k, V, 3): the image's own, then the prototypes' with the image's axis scale
     azimuth: np.ndarray  # (B,) degrees, of the likeliest pose
@@ -27,17 +27,11 @@ def attended(network: MSRN, collection: ImageCollection, rows: Sequence[int], co
     seen = network.seen(torch.from_numpy(stored_inputs(collection, network.settings)[np.asarray(rows)]))
     shape, poses = network.shape(seen), network.poses(seen)
     values, valid = network.get_prototypes("prototypes")
-    weight, place = network.compensation.affinity(shape.code, values, valid).flatten(1).topk(count)  # (B, k)
+    affinity = network.compensation.affinity(shape.code, values, valid).flatten(1)  # (B, T*C)
+    weight, place = affinity.topk(min(count, int(valid.sum())))  # (B, k)
     code = network.compensation(values.flatten(0, 1)[place.flatten()], values, valid)
-    prototypes = decoded(network, code, shape.scale.repeat_interleave(count, 0)).unflatten(0, place.shape)
+    prototypes = network.decode_shape(code).unflatten(0, place.shape) * shape.scale[:, None, None]
     meshes = torch.cat((shape.vertices[:, None], prototypes), 1)  # (B, 1 + k, V, 3)
     azimuth = poses.azimuth.gather(1, poses.likeliest()[0][:, None])[:, 0]
     category = place // values.shape[1]
     return Attended(*(found.numpy() for found in (meshes, azimuth, category, weight)))
-
-
-@torch.no_grad()
-def decoded(network: MSRN, code: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Eq. 6: the vertices (B, V, 3) of codes (B, Q), taken as they are, with axis scales (B, 3)."""
-    where = () if network.settings.decoders == "vertices" else (network.sphere,)
-    return (network.ellipsoid + network.shape_decoder(code, *where)) * scale[:, None]

@@ -5,22 +5,19 @@ compensation (§3.2) only if its prototypes differ and attention tells them apar
 here: true poses and shapes are read for evaluation alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from msrn import camera
 from msrn.data.collection import ImageCollection
-from msrn.evaluation.inference import BATCH, reconstructions
+from msrn.evaluation.front_back import joined, share_told
 from msrn.evaluation.metrics import chamfer_l1
 from msrn.evaluation.neighbor_density import OTHER_VIEW, candidate_distances
 from msrn.neighbors.selection import prototype_domain, select
 from msrn.network import MSRN
-from msrn.training.batches import prepare
-from msrn.training.steps import Views, render_and_compare
 
 OBJECTS = 4  # of each category, with all of their views
 EVERY = 4  # of those images, one in so many is asked for its neighbours
@@ -28,6 +25,7 @@ AGREES = 30.0  # degrees by which a predicted turn between two images may be off
 PAIRS, POINTS = 20, 1000  # pairs of objects of a category whose shapes are compared, points on each
 SECTORS = 12  # of azimuth, by which the sides are counted from which a category is seen
 SHUFFLES = 20  # random domains, for what chance gives
+OF_NEIGHBORS = "chosen", "kept", "rejected", "same_category", "other_view", "agrees", "agrees_by_halves"
 
 
 class Measure(NamedTuple):
@@ -74,7 +72,7 @@ def neighbor_measures(
 
 def _looked_at(network: MSRN, train: ImageCollection, seen: np.ndarray) -> Callable[[np.ndarray], Images]:
     """Lets ``network`` look at the images ``seen``, in order; of these the result finds any again."""
-    code, azimuth = (values.cpu() for values in _joined(network, train, seen, ("code", "azimuth")))
+    code, azimuth = (values.cpu() for values in joined(network, train, seen, ("code", "azimuth")))
     true = train.true_pose()[:, 0]
 
     def look_up(index: np.ndarray) -> Images:
@@ -83,12 +81,6 @@ def _looked_at(network: MSRN, train: ImageCollection, seen: np.ndarray) -> Calla
         return Images(category, train.object_id[index], true[index], azimuth.numpy()[at], code[at])
 
     return look_up
-
-
-def _joined(network: MSRN, train: ImageCollection, rows: np.ndarray, names: Sequence[str]) -> list[torch.Tensor]:
-    """Parts of the reconstructions of the images ``rows``."""
-    parts = [[getattr(shapes, name) for name in names] for _, shapes in reconstructions(network, train, rows)]
-    return [torch.cat(column) for column in zip(*parts, strict=True)]
 
 
 def some_images(train: ImageCollection, objects: int, seed: int) -> np.ndarray:
@@ -102,7 +94,7 @@ def some_images(train: ImageCollection, objects: int, seed: int) -> np.ndarray:
 
 def _chosen(network: MSRN, inputs: Images, others: Images) -> np.ndarray:
     """Which candidates are neighbours, (B, k) bool."""
-    if network.settings.neighbor_filter == "known":
+    if network.settings.neighbor_filter != "prototypes":  # none is refused
         return np.ones(others.category.shape, bool)
     prototypes = _prototypes(network, "neighbor_prototypes")
     return select(inputs.code, torch.from_numpy(inputs.category), others.code, *prototypes).numpy()
@@ -112,8 +104,11 @@ def _neighbors(
     network: MSRN, train: ImageCollection, look_up: Callable, rows: np.ndarray, candidates: np.ndarray
 ) -> dict[str, Measure]:
     """Eqs 35-38 on the images ``rows`` (B,) and their ``candidates`` (B, k), held against the truth."""
+    if network.settings.neighbor_filter == "views":  # whose neighbours are no candidates
+        return dict.fromkeys(OF_NEIGHBORS, Measure())
     inputs, others = look_up(rows), look_up(candidates)
     neighbors, distance = _chosen(network, inputs, others), candidate_distances(train, rows, candidates)
+    apart = _kept_and_refused(distance, neighbors, inputs.category)
     turn = others.true - inputs.true[:, None]
     wrong = others.azimuth - inputs.azimuth[:, None] - turn
     alike, away = others.category == inputs.category[:, None], _angle(turn) > OTHER_VIEW
@@ -123,13 +118,26 @@ def _neighbors(
 
     return {
         "chosen": Measure(float(neighbors.mean())),
-        "kept": Measure(mean(distance), float(distance.mean())),
-        "rejected": Measure(mean(distance, ~neighbors), float(distance.mean())),
+        "kept": Measure(apart[0], apart[2]),
+        "rejected": Measure(apart[1], apart[2]),
         "same_category": Measure(mean(alike), float(alike.mean())),
         "other_view": Measure(mean(away), float(away.mean())),
         "agrees": Measure(mean(_angle(wrong) < AGREES), AGREES / 180),
         "agrees_by_halves": Measure(mean(_angle(2 * wrong) < 2 * AGREES), AGREES / 90),
     }
+
+
+def _kept_and_refused(distance: np.ndarray, kept: np.ndarray, category: np.ndarray) -> np.ndarray:
+    """Distances (B, k) of the candidates kept, of those refused, and of all: means by category, then over those that
+    have both (over all categories, where none has). Pooled, a category of unlike shapes that keeps many would count as
+    a choice of far ones."""
+    of_category = []
+    for term in np.unique(category):
+        mine, chosen = distance[category == term], kept[category == term]
+        of_category.append([part.mean() if part.size else np.nan for part in (mine[chosen], mine[~chosen], mine)])
+    means = np.array(of_category)  # (categories, 3)
+    both = ~np.isnan(means).any(1)
+    return (means[both] if both.any() else means).mean(0)
 
 
 def _sides(images: Images, generator: np.random.Generator) -> Measure:
@@ -145,58 +153,6 @@ def _sides(images: Images, generator: np.random.Generator) -> Measure:
         return float(np.mean(numbers))
 
     return Measure(sectors(images.azimuth), sectors(generator.uniform(0, 360, len(images.azimuth))))
-
-
-@torch.no_grad()
-def share_told(network: MSRN, train: ImageCollection, rows: np.ndarray, seed: int = 0) -> float:
-    """Share of the images ``rows`` (B,) that the shape of another object of their category, among those of ``rows``,
-    fits better the way round on which the poses of both agree than half a turn on; NaN without other objects.
-
-    A pose that is half a turn off goes unnoticed on the image's own shape, which is wrong in the same way. At one half,
-    the chance, no shape says which side is front, and nothing in the loss could teach it.
-    """
-    category = np.asarray(train.category[rows])
-    other = others(category, np.asarray(train.object_id[rows]), np.random.default_rng(seed))
-    places = np.flatnonzero(other >= 0)
-    if not len(places):
-        return float("nan")
-    device = network.faces.device
-    names = "vertices", "face_colors", "rotation", "translation", "azimuth"
-    vertices, colors, rotation, translation, azimuth = _joined(network, train, rows, names)
-    gains = []
-    for start in range(0, len(places), BATCH):
-        at = places[start : start + BATCH]
-        arrays = (torch.from_numpy(np.ascontiguousarray(x[rows[at]])) for x in (train.images, train.masks))
-        image, mask = (x.to(device) for x in arrays)
-        batch = prepare(image, mask, torch.zeros(len(at), device=device), network.settings.image_size)
-        poses = camera.either_way(rotation[at, None]), translation[at, None].expand(-1, 2, -1)
-        views = Views(vertices[other[at]], colors[at], *poses, batch.image, batch.mask)
-        terms, _ = render_and_compare(network, views)
-        gains.append(terms["total"][:, 1] - terms["total"][:, 0])
-    way = way_round(azimuth.cpu().numpy(), train.true_pose()[rows, 0], category)
-    agrees = np.sign(torch.cat(gains).cpu().numpy()) * way[places] * way[other[places]]
-    return float((agrees > 0).mean() + (agrees == 0).mean() / 2)
-
-
-def others(category: np.ndarray, names: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """For each image the place of a random one of another object of its category, -1 where there is none. (B,) each."""
-    place_of = np.full(len(names), -1)
-    for place in range(len(names)):
-        choices = np.flatnonzero((category == category[place]) & (names != names[place]))
-        if len(choices):
-            place_of[place] = generator.choice(choices)
-    return place_of
-
-
-def way_round(azimuth: np.ndarray, true: np.ndarray, category: np.ndarray) -> np.ndarray:
-    """1 or -1 for each image: which of the two ways round its predicted azimuth is, once the turn that a category has
-    in common is taken off up to half turns. (B,) in degrees and (B,) -> (B,)."""
-    error, way = np.radians(azimuth - true), np.ones(len(true))
-    for term in np.unique(category):
-        mine = category == term
-        common = np.angle(np.exp(2j * error[mine]).mean()) / 2
-        way[mine] = np.where(np.cos(error[mine] - common) < 0, -1, 1)
-    return way
 
 
 def _domains(

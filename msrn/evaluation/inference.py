@@ -3,8 +3,11 @@
 Tables and figures take all of it from ``predict``, which reads images, and masks for the fit alone.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +15,13 @@ from torch.nn import functional
 
 from msrn import camera
 from msrn.backbone import stored_inputs
+from msrn.data import shapes_known
 from msrn.data.collection import ImageCollection
 from msrn.evaluation.metrics import pose_consistency
 from msrn.evaluation.protocol import Mesh
 from msrn.losses import mask_iou
-from msrn.network import MSRN, Reconstruction
+from msrn.network import MSRN
+from msrn.network.meshes import Reconstruction, stacked
 from msrn.render import soft_rasterize
 
 BATCH = 96
@@ -27,33 +32,42 @@ LOST = 0.1  # mask IoU below which a mesh has left its object
 IMAGE_UNITS = {
     "mask_iou": "mean over all test images of a category, then over categories, 0 to 1",
     "lost": f"share of test images whose mask IoU is below {LOST}, mean over categories, 0 to 1",
+    "empty": "share of test images for whose signed distance, nowhere below 0, the ellipsoid stands in, mean, 0 to 1",
     **{f"pose_m{m}": POSE_UNIT.format(m) for m in TURNS},
 }
 
 
+class Colored(NamedTuple):
+    """A mesh with a colour a face. Meshes of one template share the very array of their faces."""
+
+    vertices: np.ndarray  # (V, 3), in the network's own object frame
+    faces: np.ndarray  # (F, 3)
+    colors: np.ndarray  # (F, 3) uint8, the mean of each face's corners
+
+
 @dataclass(frozen=True)
 class Predictions:
-    """Reconstructions of N images as numpy arrays; all share the faces of the template."""
+    """Reconstructions of N images as numpy arrays."""
 
-    faces: np.ndarray  # (F, 3)
-    vertices: np.ndarray  # (N, V, 3), in the network's own object frame
-    face_colors: np.ndarray  # (N, F, 3) uint8, the mean of each face's corners
+    meshes: list[Colored]  # N
     rotation: np.ndarray  # (N, 3, 3), object to camera
     azimuth: np.ndarray  # (N,) degrees
     mask_iou: np.ndarray  # (N,) of the mesh's mask at its predicted pose with the true one; NaN when there are no masks
+    empty: np.ndarray  # (N,) bool, whether an ellipsoid stands in for a signed distance that is nowhere below 0
 
     def take(self, rows: Sequence[int]) -> "Predictions":
         """The predictions at ``rows``."""
-        return Predictions(self.faces, **{name: getattr(self, name)[np.asarray(rows)] for name in PER_IMAGE})
+        return Predictions([self.meshes[row] for row in rows], *(getattr(self, name)[rows] for name in ARRAYS))
 
     def meshes_in_true_frame(self, true_pose: np.ndarray) -> list[Mesh]:
         """Each mesh turned so that the camera of ``true_pose`` (N, 3 degrees) sees it as the network's own camera does:
         v R_predicted R_true^T. For evaluation only, as true poses are."""
         true = camera.rotation(*torch.from_numpy(true_pose).unbind(1)).numpy()  # (N, 3, 3)
-        return [(vertices, self.faces) for vertices in self.vertices @ self.rotation @ true.transpose(0, 2, 1)]
+        poses = zip(self.meshes, self.rotation, true.transpose(0, 2, 1), strict=True)
+        return [(mesh.vertices @ ours @ theirs, mesh.faces) for mesh, ours, theirs in poses]
 
 
-PER_IMAGE = [field.name for field in fields(Predictions) if field.name != "faces"]
+ARRAYS = [field.name for field in fields(Predictions) if field.name != "meshes"]
 
 
 @torch.no_grad()
@@ -70,23 +84,32 @@ def reconstructions(
 @torch.no_grad()
 def predict(network: MSRN, collection: ImageCollection, index: Sequence[int]) -> Predictions:
     """Reconstruct the images ``index`` (N,) of ``collection``."""
-    parts = []
+    parts, meshes, shared = [], [], {}
     for batch, shapes in reconstructions(network, collection, np.asarray(index, int)):
         masks = None if collection.masks is None else collection.true_masks()[batch]
-        part = {name: getattr(shapes, name) for name in ("vertices", "rotation", "azimuth")}
-        part["face_colors"] = (shapes.face_colors.mean(2) * 255).round().to(torch.uint8)
-        part = {name: values.cpu().numpy() for name, values in part.items()}
+        part = {name: getattr(shapes, name).cpu().numpy() for name in ("rotation", "azimuth", "empty")}
         parts.append(part | {"mask_iou": _fit(shapes, masks, network)})
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in PER_IMAGE}
-    return Predictions(faces=network.faces.cpu().numpy(), **joined)
+        for mesh in shapes.meshes:
+            faces = shared.setdefault(mesh.faces, mesh.faces.cpu().numpy())
+            colors = (mesh.colors.mean(1) * 255).round().to(torch.uint8)
+            meshes.append(Colored(mesh.vertices.cpu().numpy(), faces, colors.cpu().numpy()))
+    predictions = Predictions(meshes, **{name: np.concatenate([part[name] for part in parts]) for name in ARRAYS})
+    if empty := int(predictions.empty.sum()):
+        said = f"{empty:,} of {len(meshes):,} images have a signed distance without an inside: the ellipsoid stands in"
+        print(f"warning: {said}", file=sys.stderr, flush=True)
+    return predictions
 
 
 def _fit(shapes: Reconstruction, masks: np.ndarray | None, network: MSRN) -> np.ndarray:
     """(B,) IoU of the rendered masks, cut at one half, with ``masks`` (B, H, W) averaged to the network's size."""
     if masks is None:
-        return np.full(len(shapes.vertices), np.nan)
-    s = network.settings
-    alpha = soft_rasterize(shapes.projected(), shapes.faces, None, s.image_size, s.sigma, s.gamma)[1]
+        return np.full(len(shapes.meshes), np.nan)
+    s, alphas, cameras = network.settings, [], zip(shapes.meshes, shapes.rotation, shapes.translation, strict=True)
+    for _, alike in groupby(cameras, key=lambda one: id(one[0].faces)):  # all at once, where faces are shared
+        meshes, *pose = zip(*alike, strict=True)
+        projected = camera.project(stacked(meshes)[0], *map(torch.stack, pose))
+        alphas.append(soft_rasterize(projected, meshes[0].faces, None, s.image_size, s.sigma, s.gamma)[1])
+    alpha = torch.cat(alphas)
     true = torch.from_numpy(masks.astype(np.float32))[:, None]
     true = functional.interpolate(true, (s.image_size, s.image_size), mode="area")[:, 0] > 0.5
     return mask_iou((alpha > 0.5).cpu().numpy(), true.numpy())
@@ -109,15 +132,19 @@ def azimuth_maps(views: Predictions, test: ImageCollection) -> dict[str, list[in
     return maps
 
 
-def image_metrics(views: Predictions, test: ImageCollection) -> dict[str, float]:
-    """Mask IoU, the share of lost images and pose consistency over all test images: macro means, and by category."""
-    true = test.true_pose()[:, 0]
+def image_metrics(views: Predictions, test: ImageCollection, level_sets: bool = False) -> dict[str, float]:
+    """Mask IoU, the share of lost images and, where poses are known, their consistency over all test images: macro
+    means, and by category; of ``level_sets`` also how many are empty."""
+    known = shapes_known(test.name)
+    true = test.true_pose()[:, 0] if known else None
     rows = {test.categories[term]: np.flatnonzero(test.category == term) for term in np.unique(test.category)}
     measures = {
         "mask_iou": lambda where: float(views.mask_iou[where].mean()),
         "lost": lambda where: float(np.where(np.isnan(views.mask_iou), np.nan, views.mask_iou < LOST)[where].mean()),
     }
-    for m in TURNS:
+    if level_sets:
+        measures["empty"] = lambda where: float(views.empty[where].mean())
+    for m in TURNS if known else ():
         measures[f"pose_m{m}"] = lambda where, m=m: pose_consistency(views.azimuth[where], true[where], m)
     flat = {}
     for metric, measure in measures.items():

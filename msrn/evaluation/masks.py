@@ -15,7 +15,7 @@ from msrn.data import WITHOUT_VAL, ImageCollection, open_collection
 from msrn.errors import MsrnError
 from msrn.evaluation.statistics import macro_mean, object_means
 from msrn.foreground.encoders import encoder_identity
-from msrn.foreground.pipeline import Foreground
+from msrn.foreground.pipeline import LEARNED, Foreground
 from msrn.foreground.refinement import refine
 from msrn.losses import mask_iou
 from msrn.settings import FOREGROUND_SETTINGS
@@ -87,7 +87,7 @@ def measure(row: str, foreground: Foreground, label: str, photographs: Photograp
         n_objects=len(ids),
         n_images=len(test.split),
         features="none",
-        masks=foreground.saliency.name,
+        masks=foreground.name if foreground.settings.masks == "ccam" else foreground.saliency.name,
         evaluation=evaluation_digest(foreground, photographs),
         device=foreground.tuned_on,
         train_seconds=log["seconds"],
@@ -129,8 +129,8 @@ class _Masks(NamedTuple):
 
 
 def _masks(foreground: Foreground, split: ImageCollection) -> _Masks:
-    soft, true = foreground.saliency.maps(split.images, foreground.progress), np.asarray(split.true_masks())
-    if foreground.settings.masks != "refined":
+    soft, true = foreground.coarse(split.images, foreground.progress), np.asarray(split.true_masks())
+    if foreground.settings.masks not in LEARNED:
         return _Masks(split, soft, None, true, 0.0)
     _ = foreground.perceptron  # fine-tuned before the clock starts
     start = time.perf_counter()

@@ -36,6 +36,7 @@ METRICS = {
     "f_axes": Metric("F per axis ↑", "F per axis", 3, False),
     "iou3d": Metric("3D IoU ↑ [%]", "3D IoU", 1, False),
     "iou": Metric("mask IoU ↑", "IoU", 3, False),
+    "mask_iou": Metric("IoU of the mesh's mask ↑", "IoU", 3, False),
 }
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -83,7 +84,8 @@ def _read(root: Path, path: Path) -> Surface:
 
 
 def _check_content(content: bytes) -> None:
-    """Two faults that trimesh passes over: a text .ply that was cut off, and coding that it takes for zeros."""
+    """What trimesh passes over: a text .ply that was cut off, coding that it takes for zeros, and zeros that a .glb
+    claims without holding them."""
     header, _, body = content.partition(b"end_header")
     if header.startswith(b"ply") and b"format ascii" in header:
         expected = sum(int(line.split()[2]) for line in header.splitlines() if line.startswith(b"element"))
@@ -93,6 +95,12 @@ def _check_content(content: bytes) -> None:
     for coding in (b"KHR_draco_mesh_compression", b"EXT_meshopt_compression"):
         if content.startswith(b"glTF") and coding in content:
             raise ValueError(f"it uses {coding.decode()}: write it without compression")
+    if content.startswith(b"glTF"):
+        length = int.from_bytes(content[12:16], "little")
+        accessors = json.loads(content[20 : 20 + length]).get("accessors", [])
+        claimed = sum(int(each["count"]) for each in accessors if "bufferView" not in each)
+        if claimed > LARGEST:
+            raise ValueError(f"{claimed:,} values that it does not hold, more than {LARGEST:,}")
 
 
 def _joined(scene: trimesh.Scene, points: bool) -> Surface:

@@ -4,21 +4,24 @@ A group is one data set and one state of the settings that a table's rows share;
 are another. A record belongs to a row by what it was trained with, whichever table it was kept under.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from msrn.baselines import BASELINES
 from msrn.data.collection import ImageCollection
-from msrn.experiments.paper import TABLES
+from msrn.experiments.claims import Sentence
+from msrn.experiments.paper import MASKS, TABLES
 from msrn.experiments.table import Row, Table
-from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, Verdict, judge
+from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, Claim, Verdict, judge
 from msrn.profiles import Request, profiles, resolve
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.store.digest import digest_of
-from msrn.store.results import Record, current_settings, recorded
+from msrn.store.results import Record, known_settings, recorded
+from msrn.training.runs import NOT_IN_IDENTITY
 
-NO_MATTER = {"checkpoint_every", "eval_points", "log_every"}  # settings that change no training
+CHANGED = {(t.name, row.name): row.settings for t in TABLES.values() for row in (*t.trained, *t.yardsticks)}
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Group:
 
     @property
     def steps(self) -> int:
-        return self.first.settings["steps"]
+        return self.first.settings.get("steps", 0)  # masks have none
 
     @property
     def title(self) -> str:
@@ -61,34 +64,36 @@ class Group:
     def verdicts(self) -> list[Verdict]:
         return judge(self.table.claims, self.table.measured, self.rows, self.table.printed)
 
+    def changes(self, request: Request) -> dict[str, tuple[Any, Any]]:
+        """Settings that a request has otherwise than it was made with: then and now."""
+        both = self.first.settings, request.settings.model_dump(mode="json")
+        then, now = (_shared(values, self.first.masks, self.table.changed) for values in both)
+        return {name: (then.get(name), now.get(name)) for name in then | now if then.get(name) != now.get(name)}
+
     def follows(self, request: Request) -> bool:
         """Whether it was made with the settings that a request has now."""
-        mine, now = self.first.settings, request.settings.model_dump(mode="json")
-        return _shared(now, self.first.masks, self.table) == _shared(mine, self.first.masks, self.table)
+        return not self.changes(request)
 
 
 def pool() -> list[Record]:
-    """All recorded results of the tables."""
-    return [record for name in TABLES for record in recorded(name)]
+    """All recorded results of the tables, and of masks."""
+    return [record for name in (*TABLES, MASKS.name) for record in recorded(name)]
 
 
 def groups(
     table: Table, records: Sequence[Record], dataset: str | None = None, request: Request | None = None
 ) -> list[Group]:
     """The recorded results of a table (on one data set, or all), shortest training first: groups with a record that was
-    kept under this table, or of the very settings of ``request``."""
+    kept under this table, or of the very settings of ``request``; without any, those of other tables that fit a row."""
     alike: dict[str, list[Record]] = {}
     for record in records:
         same_scope = TABLES.get(record.experiment, table).scope == table.scope
         if record.kind == "model" and dataset in (None, record.dataset) and same_scope:
             key = *record.measured_on, record.profile
-            alike.setdefault(digest_of(*key, _shared(record.settings, record.masks, table)), []).append(record)
+            alike.setdefault(digest_of(*key, _shared(record.settings, record.masks, table.changed)), []).append(record)
     every = [group for models in alike.values() if (group := _group(table, models, records))]
-    own = [
-        group for group in every
-        if table.name in {record.experiment for record in group.models} or (request and group.follows(request))
-    ]  # fmt: skip
-    return sorted(own, key=lambda group: (group.first.dataset, group.steps, group.first.created))
+    own = [g for g in every if table.name in {r.experiment for r in g.models} or (request and g.follows(request))]
+    return sorted(own or every, key=lambda group: (group.first.dataset, group.steps, group.first.created))
 
 
 def beside(table: Table, records: Sequence[Record], request: Request) -> Group | None:
@@ -99,9 +104,62 @@ def beside(table: Table, records: Sequence[Record], request: Request) -> Group |
 
 
 def best(candidates: Sequence[Group]) -> Group | None:
-    """The group that says most: one with seeds enough for a verdict, then a complete one, then the longest trained."""
-    by = lambda g: (min(map(len, g.trained.values())) >= SEEDS_FOR_A_VERDICT, g.complete, g.steps, g.first.created)  # noqa: E731
-    return max(candidates, key=by, default=None)
+    """The group that says most: one with seeds enough for a verdict in every row, then a complete one, then one with as
+    many seeds of the whole method, then the longest trained."""
+
+    def rank(group: Group) -> tuple:
+        seeds = {name: len(made) >= SEEDS_FOR_A_VERDICT for name, made in group.trained.items()}
+        return all(seeds.values()), group.complete, seeds[group.table.ours], group.steps, group.first.created
+
+    return max(candidates, key=rank, default=None)
+
+
+class Finding(NamedTuple):
+    """A claim of a sentence held against the records of a data set and profile."""
+
+    sentence: Sentence
+    claim: Claim
+    group: Group
+    verdict: Verdict
+    axes: Verdict | None  # the same where each axis may be scaled by itself
+
+
+def findings(sentence: Sentence, records: Sequence[Record]) -> list[Finding]:
+    """A sentence's claims on every data set and at every profile that is recorded, in the metric of its table: CD where
+    that has one, and 3D IoU; else F, or of masks IoU."""
+    every = groups_of(sentence, records)
+    table = table_of(sentence)
+    metrics = [metric for metric in table.metrics if metric != "f"] or table.metrics
+    found = []
+    for group, claim, metric in itertools.product(every, sentence.claims, metrics):
+        both = [name for name in (metric, f"{metric}_axes") if name in table.measured]
+        verdict, *axes = judge([claim], both, group.rows, table.printed)
+        found.append(Finding(sentence, claim, group, verdict, *(axes or [None])))
+    return found
+
+
+def table_of(sentence: Sentence) -> Table:
+    return MASKS if sentence.table == MASKS.name else TABLES[sentence.table]
+
+
+def groups_of(sentence: Sentence, records: Sequence[Record]) -> list[Group]:
+    """The best group of each data set and profile that bears on a sentence."""
+    if not sentence.table:
+        return []
+    table, alike = table_of(sentence), {}
+    for group in mask_groups(records) if table is MASKS else groups(table, records):
+        alike.setdefault((group.first.dataset, group.first.profile), []).append(group)
+    return [best(some) for some in alike.values()]
+
+
+def mask_groups(records: Sequence[Record]) -> list[Group]:
+    """Recorded masks, those of a data set, a profile and the same photographs together."""
+    alike: dict[tuple, list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.seed):
+        if record.kind == "masks":
+            alike.setdefault((record.dataset, record.profile, record.fingerprint), []).append(record)
+    rows = [{row.name: [r for r in some if r.variant == row.name] for row in MASKS.rows} for some in alike.values()]
+    return [Group(MASKS, {name: made for name, made in row.items() if made}, row, {}) for row in rows]
 
 
 def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) -> Group | None:
@@ -117,33 +175,38 @@ def _group(table: Table, models: Sequence[Record], records: Sequence[Record]) ->
     near.sort(key=lambda record: record.profile == one.profile)  # the last of a name stays
     files = {record.variant: [record] for record in near if (record.kind, record.experiment) == ("files", table.name)}
     rows = {row.name: trained.get(row.name) or files.get(row.name, []) for row in table.rows}
-    yardsticks = {row.name: _of_row(row, table, models, neutral) for row in table.yardsticks}
+    yardsticks = {row.name: _of_yardstick(row, table, one, near, neutral) for row in table.yardsticks}
     yardsticks |= {n: [r for r in near if (r.kind, r.variant) == ("baseline", n)][-1:] for n in BASELINES}
     return Group(table, trained, rows, {row: known for row, known in yardsticks.items() if known})
 
 
 def _of_row(row: Row, table: Table, models: Sequence[Record], neutral: Settings) -> list[Record]:
     """The records that were trained as a row asks, by seed: those kept under this table by their name, others by their
-    settings, which where the row changes nothing are the profile's own."""
-    wanted = {name: row.settings.get(name, getattr(neutral, name)) for name in table.changed}
+    settings, which where the row changes nothing are the profile's own, whatever the row changed that they were."""
+    wanted = {name: getattr(neutral, name) for name in table.changed} | row.settings
 
     def fits(record: Record) -> bool:
         if record.experiment == table.name:
             return record.variant == row.name
-        return known_settings(record.settings).items() >= wanted.items()
+        was = {name: getattr(neutral, name) for name in CHANGED.get((record.experiment, record.variant), ())}
+        return known_settings(record.settings).items() >= (was | wanted).items()
 
     by_seed = {record.seed: record for record in models if fits(record)}
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they would be written today; one that was added since then had its default."""
-    return {**Settings().model_dump(mode="json"), **current_settings(settings)}
+def _of_yardstick(row: Row, table: Table, one: Record, near: Sequence[Record], neutral: Settings) -> list[Record]:
+    """The records of a trained yardstick: made as those of a group, such as ``one``, but for what it changes."""
+    without = table.changed | row.settings.keys()
+    wanted = one.profile, _shared(one.settings, one.masks, without)
+    models = [r for r in near if r.kind == "model" and TABLES.get(r.experiment, table).scope == table.scope]
+    alike = [r for r in models if (r.profile, _shared(r.settings, r.masks, without)) == wanted]
+    return _of_row(row, table, alike, neutral)
 
 
-def _shared(settings: dict[str, Any], masks: str, table: Table) -> dict[str, Any]:
-    """Settings that all rows of a table share and that change numbers, which those of the foreground module do not
-    where masks are given."""
+def _shared(settings: dict[str, Any], masks: str, changed: frozenset[str]) -> dict[str, Any]:
+    """Settings but those that are ``changed`` and those that change no number, as those of the foreground module where
+    masks are given."""
     given = masks == ImageCollection.masks_from
-    without = table.changed | NO_MATTER | (FOREGROUND_SETTINGS if given else set())
+    without = changed | NOT_IN_IDENTITY | (FOREGROUND_SETTINGS if given else set())
     return {name: value for name, value in known_settings(settings).items() if name not in without}

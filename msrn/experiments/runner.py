@@ -16,7 +16,7 @@ import numpy as np
 from msrn import baselines
 from msrn.backbone import stored_inputs
 from msrn.baselines import Given
-from msrn.data import open_collection
+from msrn.data import open_collection, shapes_known
 from msrn.data.collection import ImageCollection
 from msrn.data.subset import limited, one_category, subset
 from msrn.errors import MsrnError
@@ -29,16 +29,17 @@ from msrn.foreground import cue_check
 from msrn.foreground.pipeline import Foreground
 from msrn.neighbors.azimuths import stored_azimuths
 from msrn.neighbors.candidates import find_candidates
+from msrn.neighbors.clusters import in_clusters
 from msrn.neighbors.features import features_identity
 from msrn.profiles import Request
 from msrn.settings import Settings
 from msrn.store.checkpointing import OutOfTime
 from msrn.store.results import Record
-from msrn.training import parallel, runs
+from msrn.training import batches, parallel, runs
 from msrn.training.runs import Run
 
 MOST_IMAGES = 50_000  # beyond, candidates are searched for training alone
-WHOLE = Row("M-SRN", settings={})  # whose images the rows that train nothing see
+WHOLE = Row("M-SRN", settings={"categories": "given"})  # whose images the rows that train nothing see
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,17 @@ class Experiment:
             raise OutOfTime(f"{row}: the time is over before it began")
         return self.label(row)
 
-    def check(self) -> None:
-        """Refuse data that the table cannot be made of, before any work."""
+    def check(self, measured: bool = True) -> None:
+        """Refuse data that the table cannot be made of, before any work; with ``measured`` none without true shapes."""
         test, title, name = self.open(self.table.split), self.table.title, self.request.dataset
-        test.ground_truth(str(test.object_id[test.evaluation_index[0]]))
         wanted = "choose photographs with true shapes, such as pascal3d or homeware-wild"
         if "masks" in self.table.changed and test.masks is not None:
             raise MsrnError(f"{title} is about masks, which {name} comes with: {wanted}")
+        if not (measured or shapes_known(name)):
+            return
+        test.ground_truth(str(test.object_id[test.evaluation_index[0]]))
+        if "azimuths" in self.table.changed:
+            self.open("train").true_pose()  # refused now where there is none
         if "masks" in self.table.changed and not test.has_true_masks:
             raise MsrnError(f"{title} has a row with true masks, of which {name} has none: {wanted}")
 
@@ -135,6 +140,11 @@ class Result:
         return [outcome for outcome in self.outcomes if outcome.row.name == name]
 
     @property
+    def trained(self) -> list[Row]:
+        """The rows that have outcomes."""
+        return [row for row in self.table.trained if self.of(row.name)]
+
+    @property
     def yardsticks(self) -> dict[str, list[Record]]:
         """What stands beside the rows and no method may know."""
         return {record.variant: [record] for record in self.baselines}
@@ -152,16 +162,17 @@ class Result:
         return {row.name: [outcome.record for outcome in self.of(row.name)] for row in self.table.rows}
 
 
-def make(table: Table, request: Request, progress: bool = True) -> Result:
-    """A table under ``request``: every trained row with every seed, then the baselines."""
+def make(table: Table, request: Request, progress: bool = True, until: float | None = None) -> Result:
+    """A table under ``request``: trained rows with every seed, then the baselines. ``OutOfTime`` past ``until``."""
     started, past = time.perf_counter(), tuple(pool())
-    experiment = Experiment(table, request, progress)
-    experiment.check()
-    work = [(row, seed) for row in table.trained for seed in request.seeds]
-    done = tuple(outcomes(experiment, work))
+    rows = (table if shapes_known(request.dataset) else table.without_truth()).trained
+    experiment = Experiment(table, request, progress, until)
+    experiment.check(measured=not table.photographs)
+    done = tuple(outcomes(experiment, [(row, seed) for row in rows for seed in request.seeds]))
     whole = job_of(experiment, WHOLE, request.seeds[0])
     given = experiment.given(whole)
-    yardsticks = tuple(baselines.score(name, given, experiment.label(name), past) for name in baselines.possible(given))
+    names = baselines.possible(given)
+    yardsticks = tuple(baselines.score(name, given, experiment.label(name), past, table.metrics) for name in names)
     request = replace(request, dataset=whole.test.name)  # pix3d has another name when its split is ours
     return Result(table, request, whole.test, done, yardsticks, past, time.perf_counter() - started)
 
@@ -187,10 +198,10 @@ def outcomes(experiment: Experiment, work: Sequence[tuple[Row, int]]) -> Iterato
 
 def outcome(experiment: Experiment, jobs: Sequence[Job], done: Mapping[Path, Run]) -> Outcome:
     """Training -> score, for a row with one seed; ``done`` holds the runs that were trained side by side."""
-    label, trained, records = experiment.label(jobs[0].row.name), [], []
+    label, how, trained, records = experiment.label(jobs[0].row.name), experiment.progress, [], []
     for job in jobs:
         trained.append(done.get(job.folder) or train(experiment, job))
-        records.append(score.score_run(trained[-1], label, job.test, experiment.progress))
+        records.append(score.score_run(trained[-1], label, job.test, how, experiment.table.metrics))
     return Outcome(jobs[0].row, tuple(trained), score.joined(records) if len(records) > 1 else records[0])
 
 
@@ -221,7 +232,10 @@ def job_of(experiment: Experiment, row: Row, seed: int, category: str = "") -> J
     images = subset(images, rows) if len(rows) < len(images) else images
     clip = request.weights.get("clip")
     features = features_identity(settings.features, clip) if clip else ()
-    return Job(row, seed, settings, images, test, foreground, features, category)
+    job = Job(row, seed, settings, images, test, foreground, features, category)
+    if settings.categories == "clusters":
+        job = replace(job, train=in_clusters(images, experiment.given(job).features(images), seed))
+    return job
 
 
 def train(experiment: Experiment, job: Job) -> Run:
@@ -240,23 +254,22 @@ def neighbors_of(experiment: Experiment, job: Job) -> np.ndarray:
     """Eqs 27-32 on the training images, (N, k_cos); half as many where true shapes choose, for a yardstick alone."""
     s, images, device = job.settings, job.train, experiment.request.device
     rule = s.candidates, s.candidate_scope, s.candidate_objects, images.masks, images.categories
-    features, how = experiment.given(job).features(images), {"device": device, "progress": experiment.progress}
-    found = find_candidates(features, images.category, images.object_id, *rule, **how, seed=job.seed)
+    how = {"device": device, "progress": experiment.progress, "seed": job.seed, "own_views": s.own_views}
+    found = find_candidates(experiment.given(job).features(images), images.category, images.object_id, *rule, **how)
     return nearest_half(images, found) if s.neighbor_filter == "known" else found
 
 
 def azimuths_of(experiment: Experiment, job: Job) -> np.ndarray:
     """Azimuths (N,) of the training images in degrees, found from look-alikes; or true ones, for a yardstick alone."""
-    if job.settings.azimuths == "known":
-        return job.train.true_pose()[:, 0]
-    return stored_azimuths(job.train, job.settings, experiment.progress)
+    known = job.settings.azimuths == "known"
+    return job.train.true_pose()[:, 0] if known else stored_azimuths(job.train, job.settings, experiment.progress)
 
 
 def _work(experiment: Experiment, jobs: Iterable[Job]) -> list[parallel.Work]:
     """Trainings for processes of their own. What all of them read is in the caches when they start."""
     work, quiet = [], replace(experiment, progress=False)
     for job in jobs:
-        if job.settings.neighbor_consistency:
+        if batches.has_candidates(job.settings):
             experiment.given(job).features(job.train)
         stored_inputs(job.train, job.settings, experiment.progress)
         if job.settings.azimuths == "look-alikes":

@@ -6,13 +6,14 @@ values too.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from msrn.errors import MsrnError, did_you_mean
 from msrn.evaluation.statistics import METRICS
 from msrn.experiments.verdicts import Claim
-from msrn.settings import Settings, make_settings
+from msrn.profiles import make_settings
+from msrn.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,11 @@ class Row:
     @property
     def trained(self) -> bool:
         return self.settings is not None
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether it is trained on what photographs of one's own have not."""
+        return self.trained and self.settings.get("masks") == "true"
 
     def settings_on(self, base: Settings) -> Settings:
         """The settings of a trained row under a profile's."""
@@ -59,14 +65,15 @@ class Table:
     caption: str
     data: str  # the paper's data set, by its name here
     rows: tuple[Row, ...]
-    claims: tuple[Claim, ...] = ()
     metrics: tuple[str, ...] = ("cd", "f")
     categories: tuple[str, ...] = ()
     category: str = ""
     ours: str = "M-SRN"  # the row of the whole method
     note: str = ""  # on what is printed, such as what cannot be read
-    yardsticks: tuple[Row, ...] = ()  # trained with what no method may know; recorded, and no row of a run
+    yardsticks: tuple[Row, ...] = ()  # trained otherwise than a method may be; recorded, and no row of a run
     split: str = "test"
+    photographs: bool = False  # whether its page can do with photographs of one's own, which have no true shapes
+    claims: tuple[Claim, ...] = ()
     name: str = ""  # such as table8
 
     @property
@@ -102,7 +109,12 @@ class Table:
     @property
     def changed(self) -> frozenset[str]:
         """The settings that tell its trained rows apart."""
-        return frozenset(name for row in (*self.trained, *self.yardsticks) for name in row.settings)
+        return frozenset(name for row in self.trained for name in row.settings)
+
+    def without_truth(self) -> "Table":
+        """The table on photographs of one's own: in mask IoU, without claims, and rows that need more are quoted."""
+        rows = tuple(replace(row, settings=None) if row.needs_truth else row for row in self.rows)
+        return replace(self, rows=rows, metrics=("mask_iou",), claims=())
 
     def row(self, name: str) -> Row:
         rows = {row.name: row for row in (*self.rows, *self.yardsticks)}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from msrn import losses
@@ -36,14 +36,27 @@ NEW_LAYERS = ("generator.", "scorer.")
 
 
 @dataclass
-class Tuning:
-    """A fine-tuning in progress: all that a checkpoint holds."""
+class InProgress:
+    """A network of cues in training: all that a checkpoint holds."""
 
-    network: Perceptron
+    network: nn.Module
     optimizer: torch.optim.Optimizer
     settings: Settings
     seed: int
     step: int = 0
+
+    def state(self) -> dict:
+        """Tensors and plain values only, so that it loads with ``weights_only=True``."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+
+    def restore(self, state: dict) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+
+class Tuning(InProgress):
+    """The fine-tuning of a perceptron."""
 
     @classmethod
     def start(cls, s: Settings, categories: int, seed: int, device: str, weights: str | None = None) -> "Tuning":
@@ -58,15 +71,6 @@ class Tuning:
         ]
         optimizer = torch.optim.SGD(groups, s.cue_learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
         return cls(network, optimizer, s, seed)
-
-    def state(self) -> dict:
-        """Tensors and plain values only, so that it loads with ``weights_only=True``."""
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-
-    def restore(self, state: dict) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
 
 
 class RawImages:
@@ -103,7 +107,8 @@ class RawImages:
 def tune(run: Tuning, images: RawImages, folder: RunFolder) -> None:
     """Fine-tune from ``run.step`` to the end; lines of the log and checkpoints go to ``folder``.
 
-    ``OutOfTime`` when the folder's time is over, ``MsrnError`` when a term or a weight is no number.
+    ``OutOfTime`` when the time is over, ``Stopped`` after a signal, ``MsrnError`` when a term or a weight is no
+    number.
     """
     s, terms = run.settings, []
     while run.step < s.cue_steps:
@@ -123,11 +128,11 @@ def tune(run: Tuning, images: RawImages, folder: RunFolder) -> None:
                 record["agreement"] = probe(run, images)
                 mind_the_sign(run, record)
             folder.write(run.step, record)
-            over = folder.time_is_over and not last
+            over = folder.is_over and not last
             if due or over:
                 folder.save(run)
             if over:
-                raise folder.out_of_time(run.step)
+                raise folder.ended(run.step)
 
 
 def take_step(run: Tuning, image: Tensor, category: Tensor) -> dict[str, Tensor]:

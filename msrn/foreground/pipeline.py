@@ -18,11 +18,13 @@ from tqdm import tqdm
 from msrn import paths
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
+from msrn.foreground import ccam
 from msrn.foreground.encoders import encoder_identity
 from msrn.foreground.finetune import RawImages, Tuning, tune
 from msrn.foreground.perceptron import Perceptron
-from msrn.foreground.refinement import cut_out, refine, stretch, weigh
+from msrn.foreground.refinement import cut_out
 from msrn.foreground.saliency import Saliency
+from msrn.foreground.segmenter import BATCH, Segmenter
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.checkpointing import load_state, opened, params_of, read_log
@@ -31,14 +33,14 @@ from msrn.store.results import device_name
 
 SIZE = 64
 """Side of the images that come out, as of all data sets."""
-BATCH = 32
 OCCUPIED, EMPTY = 1, 2  # states of a segmented image: whether it has any foreground
+LEARNED = ("refined", "ccam")  # masks for which something is trained
 OF_REFINEMENT = {"refinement", "cue_threshold"}
 OF_TUNING = FOREGROUND_SETTINGS - {"masks", *OF_REFINEMENT} | {"memory_slots", "memory_momentum", "memory_fill_first"}
 
 
 @dataclass(frozen=True)
-class Foreground:
+class Foreground(Segmenter):
     """What turns photographs of the data set of ``train`` into segmented images."""
 
     train: ImageCollection
@@ -48,6 +50,14 @@ class Foreground:
     progress: bool = True
     until: float | None = None  # of time.monotonic, past which fine-tuning stops with checkpointing.OutOfTime
     weights: Mapping[str, str] = field(default_factory=dict)  # a request's: files of ``saliency`` and ``cue``
+
+    def __post_init__(self) -> None:
+        s, train = self.settings, self.train
+        if s.categories == "clusters" and s.masks == "refined" and train.masks is None:
+            raise MsrnError(
+                f"setting categories = 'clusters': categories teach the cues that refine the masks of {train.name}; "
+                "set masks to off-the-shelf as well"
+            )
 
     @functools.cached_property
     def saliency(self) -> Saliency:
@@ -59,22 +69,24 @@ class Foreground:
         """Where the masks come from, in words, as records have it."""
         if self.settings.masks == "true":
             return "true masks"
+        if self.settings.masks == "ccam":
+            return f"class-agnostic activation maps of {self.settings.cue_encoder}"
         cues = f", refined by {self.settings.cue_encoder} cues" if self.settings.masks == "refined" else ""
         return f"{self.saliency.name}{cues}"
 
     @property
-    def perceptron(self) -> Perceptron:
+    def perceptron(self) -> Perceptron | ccam.ActivationHead:
         """Fine-tuned on the training split, loaded, or resumed; a line on standard error says which."""
         return self._tuned[0]
 
     @functools.cached_property
-    def _tuned(self) -> tuple[Perceptron, str]:
+    def _tuned(self) -> tuple[Perceptron | ccam.ActivationHead, str]:
         s, categories, weights = self.settings, self.train.categories, self.weights.get("cue")
         content = {
             "dataset": self.train.name,
             "split": self.train.split,
             "fingerprint": self.train.fingerprint,
-            "code": code_digest("msrn.foreground.finetune"),
+            "code": self._code,
             "seed": self.seed,
             "device": device_name(self.device),
             "categories": list(categories),
@@ -83,13 +95,18 @@ class Foreground:
         label = f"foreground cues, seed {self.seed}"
         with opened(self._folder, content, label, self.progress, self.until) as folder:
             if not folder.finished:
-                run = Tuning.start(s, len(categories), self.seed, self.device, weights)
+                images = RawImages(self.train, self.saliency, s, self.device)
+                if s.masks == "ccam":
+                    run, learn = ccam.Contrasting.start(s, self.seed, self.device, weights), ccam.contrast
+                else:
+                    run, learn = Tuning.start(s, len(categories), self.seed, self.device, weights), tune
                 folder.begin(run)
-                tune(run, RawImages(self.train, self.saliency, s, self.device), folder)
+                learn(run, images, folder)
         if self.progress and folder.finished:
             print(folder.how, file=sys.stderr, flush=True)
         with torch.random.fork_rng(devices=[]):  # its random start, soon replaced, is nobody else's business
-            network = Perceptron(s, len(categories), weights=weights)
+            agnostic = s.masks == "ccam"
+            network = ccam.ActivationHead(s, weights) if agnostic else Perceptron(s, len(categories), weights=weights)
         network.load_state_dict(load_state(self._folder)["network"])
         return network.to(self.device, memory_format=torch.channels_last).eval(), folder.how
 
@@ -112,10 +129,14 @@ class Foreground:
         return (params_of(self._folder) or {}).get("device", device_name(self.device))
 
     @property
+    def _code(self) -> str:
+        return code_digest("msrn.foreground.ccam" if self.settings.masks == "ccam" else "msrn.foreground.finetune")
+
+    @property
     def _folder(self) -> Path:
         """Of the fine-tuning, in the run store."""
         settings = {name: value for name, value in self.settings.model_dump(mode="json").items() if name in OF_TUNING}
-        identity = [settings, self.train.fingerprint, code_digest("msrn.foreground.finetune"), self.seed]
+        identity = [settings, self.train.fingerprint, self._code, self.seed]
         identity += [self.saliency.identity]  # M_o has a say in the sign
         identity += encoder_identity(self.settings.cue_encoder, self.weights.get("cue"))
         return paths.runs_folder() / f"{self.train.name}-foreground-seed{self.seed}-{digest_of(identity)[:12]}"
@@ -144,50 +165,22 @@ class Foreground:
             _true_masks=arrays.get("true_masks"),
         )
 
-    def masks(self, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
-        """M^s (N,H,W) bool of photographs (N,3,H,W) uint8. ``category`` None: each has its likeliest one."""
-        soft = self.saliency.maps(images, progress=False)
-        if self.settings.masks == "off-the-shelf":
-            return soft >= 128
-        return self.combined(soft, self.cues(images, category))
-
-    def combined(self, soft: np.ndarray, cues: np.ndarray) -> np.ndarray:
-        """M^s (N,H,W) from U2-Net's soft maps (N,H,W) uint8 and the cues (N,H,W) in 0..1."""
-        if self.settings.refinement == "weigh":
-            return weigh(soft, cues)
-        return refine(soft >= 128, cues, self.settings.cue_threshold)
-
-    def cues(self, images: np.ndarray, category: np.ndarray | None) -> np.ndarray:
-        """M_f (N,H,W) of each image's category, enlarged and stretched to 0..1."""
-        network, stretched = self.perceptron, []  # fine-tuned with gradients, so not below
-        with torch.inference_mode():
-            for rows in (slice(start, start + BATCH) for start in range(0, len(images), BATCH)):
-                batch = torch.from_numpy(np.array(images[rows])).to(self.device).float() / 255
-                features = network.features(batch)
-                if category is None:
-                    terms = network.scores(features).mean((2, 3)).argmax(1)
-                else:
-                    terms = torch.from_numpy(np.array(category[rows], np.int64)).to(self.device)
-                cue = network.cues(features)[torch.arange(len(batch), device=self.device), terms]
-                stretched.append(stretch(cue.cpu().numpy(), images.shape[2:]))
-        return np.concatenate(stretched)
-
     def _key(self, collection: ImageCollection) -> str:
         """Digest of all that the segmented images depend on."""
         kind = self.settings.masks
         parts = [collection.fingerprint, kind, SIZE, code_digest(__name__)]
-        if kind != "true":
+        if kind not in ("true", "ccam"):
             parts += [self.saliency.identity]
-        if kind == "refined":
+        if kind in LEARNED:
             parts += [self._folder.name, *(getattr(self.settings, name) for name in sorted(OF_REFINEMENT))]
         return digest_of(*parts)
 
     def _segment(self, collection: ImageCollection, make: Make) -> None:
         """Segment block by block; one that was interrupted goes on. Categories are known in training alone; elsewhere
         the perceptron has to say."""
-        if self.settings.masks != "true":
+        if self.settings.masks not in ("true", "ccam"):
             self.saliency.complete(collection.images, self.progress)
-        if self.settings.masks == "refined":
+        if self.settings.masks in LEARNED:
             _ = self.perceptron  # fine-tuned before the bar below
         count, shape = len(collection), (len(collection), SIZE, SIZE)
         arrays = {"images": make("images", (count, 3, SIZE, SIZE), "uint8"), "masks": make("masks", shape, "bool")}

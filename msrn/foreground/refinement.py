@@ -43,13 +43,14 @@ def refine(coarse: np.ndarray, cue: np.ndarray, threshold: float) -> np.ndarray:
     return coarse & (cue >= threshold)
 
 
-def weigh(soft: np.ndarray, cue: np.ndarray) -> np.ndarray:
-    """In place of Eq. 18: M^s is where (1 - w) M_o + w M_f >= 1/2, with M_o soft, uint8. (N,H,W) twice -> bool.
+def weighed(soft: np.ndarray, cue: np.ndarray) -> np.ndarray:
+    """In place of Eq. 18: (1 - w) M_o + w M_f in 0..1, with M_o soft, uint8; M^s is where it is at least one half.
+    (N,H,W) twice -> (N,H,W).
 
     With w below one half the cue decides only where the network behind M_o is undecided: it can neither take away what
     that is sure of, as Eq. 18 does with every error of a coarse cue, nor leave out what both half believe.
     """
-    return (1 - CUE_SHARE) * (soft / np.float32(255)) + CUE_SHARE * cue >= 0.5
+    return (1 - CUE_SHARE) * (soft / np.float32(255)) + CUE_SHARE * cue
 
 
 def cut_out(images: np.ndarray, masks: np.ndarray, true_masks: np.ndarray, size: int) -> Cut:

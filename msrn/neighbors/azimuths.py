@@ -87,7 +87,7 @@ def stored_azimuths(collection: ImageCollection, s: Settings, progress: bool = T
         views = collection.images, collection.masks, collection.category, collection.object_id
         make("azimuth", (len(collection),), "float32")[:] = find_azimuths(features, *views, *about, progress=progress)
 
-    key = digest_of(collection.fingerprint, code_digest(__name__), *about)
+    key = digest_of(collection.fingerprint, collection.category.tobytes(), code_digest(__name__), *about)
     return cached_arrays("azimuths", key, build)["azimuth"]
 
 

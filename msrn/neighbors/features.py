@@ -50,7 +50,7 @@ def extract_features(
     key = digest_of(collection.fingerprint, *features_identity(name, weights))
 
     def build(make: Make) -> None:
-        network, size = _load_clip(weights, device) if name == "clip" else _load_lite(device)
+        network, size = _load_clip(weights, device) if name == "clip" else load_lite(device)
         features = make("features", (len(collection), size), "float32")
 
         @torch.inference_mode()
@@ -74,7 +74,7 @@ def features_identity(name: str, weights: str | None) -> tuple[object, ...]:
     return name, LITE_INPUT, _lite_file().name  # the name holds the file's digest
 
 
-def _load_lite(device: str) -> tuple[Network, int]:
+def load_lite(device: str) -> tuple[Network, int]:
     network = efficientnet_lite("tf_efficientnet_lite2", _lite_file())
     network = network.eval().to(device, memory_format=torch.channels_last)
 

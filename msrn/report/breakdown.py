@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from IPython.display import HTML
 
+from msrn.data import shapes_known
 from msrn.evaluation.diagnosis import diagnose
 from msrn.evaluation.inference import LOST, TURNS
 from msrn.evaluation.protocol import ALIGNMENTS, ALL_FACES
 from msrn.evaluation.statistics import METRICS, signed
 from msrn.experiments import recorded
-from msrn.experiments.runner import MOST_IMAGES, WHOLE, Experiment, Result, job_of, neighbors_of
+from msrn.experiments.runner import MOST_IMAGES, Experiment, Result, job_of, neighbors_of
 from msrn.experiments.table import Table
 from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of, two_decimals
@@ -44,19 +46,27 @@ LINES = {  # measure of a diagnosis -> name, what it is, format
 
 
 def learned_table(result: Result) -> HTML:
-    """Mask IoU and pose consistency on all test views, per row: over all categories, and m = 2 in each."""
-    columns = {"mask_iou": "mask IoU", "lost": "lost", **{f"pose_m{m}": f"pose, m = {m}" for m in TURNS}}
-    columns |= {f"pose_m2.category.{name}": f"{name}, m = 2" for name in categories_of(result)}
-    note = (
-        f"Lost: the share of images whose mask IoU is below {LOST}. Pose consistency is the resultant length of "
+    """Mask IoU and pose consistency on all test views, per row: over all categories, and m = 2 in each. Without poses,
+    mask IoU in each."""
+    columns, names = {"mask_iou": "mask IoU", "lost": "lost"}, categories_of(result)
+    note, caption = f"Lost: the share of images whose mask IoU is below {LOST}.", "What the networks learned: all test "
+    if not shapes_known(result.test.name):
+        columns |= {f"mask_iou.category.{name}": name for name in names}
+        return _table(result, f"{caption}photographs", columns, f"{note} With the row's own masks.", baselines=False)
+    columns |= {f"pose_m{m}": f"pose, m = {m}" for m in TURNS}
+    columns |= {f"pose_m2.category.{name}": f"{name}, m = 2" for name in names}
+    note += (
+        " Pose consistency is the resultant length of "
         "m × (predicted − true azimuth): 1 is right up to a constant turn, 0 is random; m = 2 forgives half turns "
         "(front for back), m = 4 quarter turns."
     )
-    return _table(result, "What the networks learned: all test views", columns, note, baselines=False)
+    return _table(result, f"{caption}views", columns, note, baselines=False)
 
 
 def category_table(result: Result) -> HTML:
     """CD in each category, for every row, and per axis."""
+    if not shapes_known(result.test.name):
+        return HTML(note_html("Left out: there are no true shapes to measure distances to."))
     names = categories_of(result)
     columns = {f"cd.category.{name}": name for name in names} | {"cd": "macro mean", "cd.micro": "mean over objects"}
     counts = Counter(result.outcomes[0].record.objects["category"])
@@ -77,7 +87,7 @@ def alignment_table(result: Result) -> HTML:
 
 def categories_of(result: Result) -> list[str]:
     """Those that occur among the evaluated objects."""
-    return [name for name in result.test.categories if f"cd.category.{name}" in result.outcomes[0].record.metrics]
+    return [name for name in result.test.categories if f"mask_iou.category.{name}" in result.outcomes[0].record.metrics]
 
 
 def _table(result: Result, caption: str, columns: Mapping[str, str], note: str, baselines: bool = True) -> HTML:
@@ -96,13 +106,13 @@ def _cell(records: Sequence[Record], key: str) -> str:
 
 
 def diagnosis_table(result: Result) -> HTML:
-    """A column for every trained row of the table (first seed), and what chance would give."""
+    """A column for every trained row of the table (first seed) with its own candidates, and what chance would give."""
     experiment = Experiment(result.table, result.request, progress=False)
-    job = job_of(experiment, WHOLE, result.request.seeds[0])
+    job = job_of(experiment, result.table.row(result.table.ours), result.request.seeds[0])
     if len(job.train) > MOST_IMAGES:
         return HTML(note_html(f"Left out: {len(job.train):,} images are too many to search for a page."))
-    candidates, names = neighbors_of(experiment, job), [row.name for row in result.table.trained]
-    rows = [diagnose(result.of(name)[0].run.network(), job.train, candidates) for name in names]
+    runs = [result.of(row.name)[0].run for row in result.table.trained]
+    rows = [diagnose(r.network(), job.train, neighbors_of(experiment, replace(job, settings=r.settings))) for r in runs]
     lines = []
     for key, (name, meaning, form) in LINES.items():
         measures = [row[key] for row in rows]
@@ -115,7 +125,7 @@ def diagnosis_table(result: Result) -> HTML:
         "the same sizes dealt out at random. A dash: nothing to ask, such as attention without compensation."
     )
     caption = "Neighbours, prototypes and attention, held against the truth"
-    return HTML(plain_html(caption, ["", *names, "by chance"], lines, note))
+    return HTML(plain_html(caption, ["", *(row.name for row in result.table.trained), "by chance"], lines, note))
 
 
 def seeds_table(table: Table, records: Sequence[Record]) -> HTML:

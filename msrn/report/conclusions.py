@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from IPython.display import HTML
 
+from msrn.data import shapes_known
 from msrn.evaluation.statistics import METRICS, difference, signed
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Result
@@ -12,7 +13,7 @@ from msrn.experiments.table import Table
 from msrn.experiments.verdicts import SEEDS_FOR_A_VERDICT, Rows, Verdict, judge, says_nothing
 from msrn.report.breakdown import categories_of
 from msrn.report.recorded_tables import best_groups
-from msrn.report.words import many, mean_of
+from msrn.report.words import WITHOUT_SHAPES, many, mean_of
 from msrn.store.results import Record
 
 LEARNED_MASK_IOU = 0.7
@@ -29,8 +30,9 @@ def list_html(sentences: Sequence[str]) -> HTML:
 
 def conclusions(result: Result) -> list[str]:
     """What to conclude, a sentence or two each, from the numbers at hand."""
-    request, table = result.request, result.table
-    before = recorded_conclusions(table, result.recorded)
+    request, known = result.request, shapes_known(result.test.name)
+    table = result.table if known else result.table.without_truth()
+    before = recorded_conclusions(result.table, result.recorded)
     if says_nothing(request.profile):
         return [
             f"Nothing about the method: profile {request.profile} trains {request.settings.steps} steps, which proves "
@@ -39,7 +41,8 @@ def conclusions(result: Result) -> list[str]:
             *before,
         ]
     ours = result.rows[table.ours]
-    texts = [_silhouettes(ours, table.ours), _directions(ours, categories_of(result))]
+    texts = [_silhouettes(ours, table.ours)]
+    texts += [_directions(ours, categories_of(result))] if known else [WITHOUT_SHAPES]
     texts += _beaten(ours, result.yardsticks)
     verdicts = judge(table.claims, table.measured, result.rows | result.from_files, table.printed)
     texts += [claimed(verdict, request.profile) for verdict in verdicts if not verdict.missing]
@@ -50,7 +53,7 @@ def conclusions(result: Result) -> list[str]:
             "Neighbour consistency is its loss here (Eqs 43-44): with one prototype of a category every candidate is a "
             "neighbour, and the choice among them (Eqs 33-38) is not tested."
         )
-    if len(request.seeds) < SEEDS_FOR_A_VERDICT:
+    if known and len(request.seeds) < SEEDS_FOR_A_VERDICT:
         texts.append(
             "A difference in one seed proves nothing: give at least three seeds (seeds: [0, 1, 2]) for verdicts."
         )

@@ -64,13 +64,16 @@ FILES = {"csv": ("text/csv", sheet_csv), "tex": ("application/x-tex", sheet_late
 
 def sheet_html(sheet: Sheet) -> str:
     """A table of results: for each column its sources; verdicts below the line that they are about; and downloads."""
-    links = []
-    for ending, (kind, form) in FILES.items():
-        address = f"data:{kind};base64,{base64.b64encode(form(sheet).encode()).decode()}"
-        links.append(f"<a download='{sheet.name}.{ending}' href='{address}'>{ending}</a>")
+    links = [download(f"{sheet.name}.{end}", kind, form(sheet).encode()) for end, (kind, form) in FILES.items()]
     count, titles = len(sheet.sources), [column.title for column in sheet.columns]
     heads = [(titles, count), *([(sheet.sources * len(titles), 1)] if sheet.sources[0] else [])]
     return _PAGE.render(caption=sheet.caption, heads=heads, lines=sheet.lines, notes=sheet.notes, links=links)
+
+
+def download(name: str, kind: str, content: bytes) -> str:
+    """A link that holds a file, which works in the book as in Jupyter; it is called by the ending of its name."""
+    address = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return f"<a download='{name}' href='{address}'>{name.rpartition('.')[2]}</a>"
 
 
 def plain_html(caption: str, header: Sequence[str], lines: Sequence[Sequence[str]], note: str = "") -> str:
@@ -79,6 +82,6 @@ def plain_html(caption: str, header: Sequence[str], lines: Sequence[Sequence[str
     return _PAGE.render(caption=caption, heads=[(header[1:], 1)], lines=rows, notes=[note] if note else [])
 
 
-def note_html(text: str) -> str:
-    """A line in place of a table."""
-    return _PAGE.render(notes=[text])
+def note_html(text: str, links: Sequence[str] = ()) -> str:
+    """A line in place of a table, and files."""
+    return _PAGE.render(notes=[text], links=links)

@@ -6,6 +6,7 @@ import numpy as np
 from IPython.display import HTML
 
 from msrn.evaluation.statistics import difference, estimate, pairs_by_seed
+from msrn.experiments import recorded
 from msrn.experiments.paper import MASKS
 from msrn.experiments.verdicts import Rows, judge, says_nothing
 from msrn.report.conclusions import claimed, list_html
@@ -31,10 +32,7 @@ def show(records: Sequence[Record]) -> HTML:
     """A table for each data set and profile, or a line that says that there is none."""
     if not records:
         return HTML(note_html("No masks are recorded yet: msrn record masks --seeds 0,1,2 measures them."))
-    kinds: dict[tuple, list[Record]] = {}
-    for record in records:
-        kinds.setdefault((record.dataset, record.profile, record.fingerprint), []).append(record)
-    return HTML("".join(map(_table, kinds.values())))
+    return HTML("".join(_table(group.models) for group in recorded.mask_groups(records)))
 
 
 def conclusions(records: Sequence[Record]) -> HTML:
@@ -64,7 +62,8 @@ def rows_of(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _table(records: Sequence[Record]) -> str:
-    rows, first = rows_of(records), records[0]
+    rows = rows_of(records)
+    first = min(records, key=lambda record: record.settings.get("masks") == "ccam")  # which has no M_o to speak of
     caption = (
         f"Masks on {first.dataset}, test split ({first.n_images:,} photographs of "
         f"{len(first.objects['object_id'])} objects), profile {first.profile}"

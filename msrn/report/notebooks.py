@@ -1,62 +1,14 @@
-"""The exhibits and their notebooks: which there are, how each stands, and what opens a page."""
-
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+"""What opens a page: under which profile it was made, on which data, and what its training costs."""
 
 from IPython.display import Markdown
-from tabulate import tabulate
 
-from msrn import paths
+from msrn.data import shapes_known
+from msrn.errors import MsrnError
 from msrn.experiments import recorded
-from msrn.experiments.paper import TABLES
 from msrn.experiments.table import Table
 from msrn.experiments.verdicts import says_nothing
-from msrn.profiles import Request, resolve
-from msrn.report.words import duration, many, seconds_of_a_run
-from msrn.store.results import Record
-
-NAME = re.compile(r"(table|figure|section)\d+(_\d+)*")
-HEAD = "exhibit", "§", "rows", "data", "a row trains", "state"
-
-
-def notebooks() -> dict[str, Path]:
-    """The notebook of each exhibit that has one, by the beginning of its name, such as ``table8``."""
-    names = {match[0]: file for file in paths.NOTEBOOKS.glob("*.ipynb") if (match := NAME.match(file.stem))}
-    return {name: names[name] for name in by_number(names)}
-
-
-def by_number(names: Iterable[str]) -> list[str]:
-    """Figures, sections, tables, each kind by number."""
-    return sorted(names, key=lambda name: (NAME.match(name)[1], [int(number) for number in re.findall(r"\d+", name)]))
-
-
-def listing(profile: str = "auto") -> str:
-    """Each table and each other notebook in a line: section, rows, data, what a row costs under ``profile``, state."""
-    pages, records = notebooks(), recorded.pool()
-    lines = [
-        _line(TABLES[name], profile, records, name in pages) if name in TABLES else [name, *[""] * 4, pages[name].name]
-        for name in by_number({*TABLES, *pages})
-    ]
-    return tabulate(lines, HEAD, "plain", disable_numparse=True)
-
-
-def _line(table: Table, profile: str, records: Sequence[Record], page: bool) -> list[str]:
-    request = resolve(profile, data=table.data, device="cpu")  # nothing is trained
-    group = recorded.beside(table, records, request)
-    quoted, cost, state = len(table.rows) - len(table.trained), "–", "not recorded"
-    if group:
-        state = f"{many(group.seeds, 'seed')} recorded"
-        if group.follows(request):
-            cost = duration(list(seconds_of_a_run(group.models).values())[-1])
-        elif group.first.profile == request.label:
-            state += " as the profile was then"
-        else:
-            state += f" at profile {group.first.profile}"
-        state += "" if group.complete else ", not every row"
-    rows = f"{len(table.trained)} trained" + (f", {quoted} quoted" if quoted else "")
-    data = table.data if request.dataset == table.data else f"{request.dataset} for {table.data}"
-    return [table.name, table.section, rows, data, cost, state + ("" if page else "; no notebook yet")]
+from msrn.profiles import Request
+from msrn.report.words import WITHOUT_SHAPES, book_profile, duration, many, seconds_of_a_run
 
 
 def header(request: Request, table: Table) -> Markdown:
@@ -80,6 +32,13 @@ def foreground_header(request: Request) -> Markdown:
     )
 
 
+def require(known: bool, what: str, request: Request) -> None:
+    """One line where a page makes no sense on a data set that lacks something."""
+    if not known:
+        how = "choose another data set, such as procedural13"
+        raise MsrnError(f"this page is about {what}, which {request.dataset} has not: {how}")
+
+
 def cost(request: Request, table: Table) -> str:
     """How long training takes, from recorded results of the same settings; on this data set, if there are some."""
     alike = [group for group in recorded.groups(table, recorded.pool(), None, request) if group.follows(request)]
@@ -99,7 +58,12 @@ def _data(request: Request) -> str:
 
 
 def _warning(request: Request) -> str:
-    """What nobody should conclude from a profile that trains next to nothing."""
-    words = "the pictures and numbers below prove that the code runs, and reproduce nothing."
-    text = f"\n\n**What follows was made at profile {request.profile}: {words}**"
-    return text if says_nothing(request.profile) else ""
+    """What the data lack, and what nobody should conclude from a profile that trains next to nothing."""
+    lacks = "" if shapes_known(request.dataset) else f"\n\n**{WITHOUT_SHAPES}**"
+    if not says_nothing(request.profile):
+        return lacks
+    words = "prove that the code runs, and reproduce nothing."
+    if wanted := book_profile():
+        mine = f"its pictures and numbers are of profile {request.profile}: they {words}"
+        return f"{lacks}\n\n**No run of profile {wanted} is behind this page, but for what is called recorded; {mine}**"
+    return f"{lacks}\n\n**What follows was made at profile {request.profile}: the pictures and numbers below {words}**"

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import font_manager, rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from msrn import camera
 from msrn.data.drawing import zbuffer
 from msrn.evaluation.attention import attended
-from msrn.evaluation.inference import SECTORS, predict
+from msrn.evaluation.inference import SECTORS
 from msrn.evaluation.protocol import Mesh
 from msrn.experiments.runner import Result
 from msrn.experiments.table import Table
@@ -29,12 +31,14 @@ from msrn.report.recorded_tables import best_groups
 from msrn.report.words import many
 from msrn.store.results import Record
 
+rcParams["text.parse_math"] = False  # a category may be called $1 or $x$
+LETTERS = {ord("\n"), *font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap()}  # others by number
 INK = "#7f858d"  # readable on white and on near-black
 GREEN, ORANGE, BLUE, PURPLE = "#2a9d6f", "#e0692f", "#3f7fd0", "#8a63c7"
 TURN = 90.0  # degrees between the two views of a mesh
-ZOOM = 1.15  # objects fill two thirds of a photograph's frame or less; all pictures are cropped alike
-TILE, SAMPLES = 112, 3
-MAPS = 7  # of azimuths, beside each other
+ZOOM = 1.15  # most objects fill two thirds of a photograph's frame or less; all pictures are cropped alike
+FRAME = 0.97  # of half a picture, which a mesh may reach
+TILE, SAMPLES, MAPS = 112, 3, 7  # the last of azimuths, beside each other
 CLAY = (196, 190, 180)  # of a mesh without a texture
 ATTENDED = 5  # prototypes shown of each image
 DASHED, DOTTED, DASHDOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2))  # told apart without colour as well
@@ -45,22 +49,33 @@ CURVES = {  # log key -> title
     "rgb": "colour, Eq. 39",
     "affinity": "affinity, Eq. 41",
     "neighbor": "neighbours, Eq. 44",
-    "n_re": "neighbours per image, $N_{re}$",
+    "n_re": "neighbours per image, N_re",
 }
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its text for those who do not see it; notebooks show it as HTML."""
+    """A figure with its text for those who do not see it, and one for all; notebooks show it as HTML."""
 
     figure: Figure
     alt: str
+    caption: str = ""
 
     def _repr_html_(self) -> str:
-        file = io.BytesIO()
-        self.figure.savefig(file, format="png", dpi=160, facecolor="none", bbox_inches="tight", pad_inches=0.03)
-        alt, source = html.escape(self.alt, quote=True), f"data:image/png;base64,{base64_of(file.getvalue())}"
-        return f'<img class="dark-light" style="max-width:100%" alt="{alt}" src="{source}">'
+        content = png_of(self.figure, dpi=160, facecolor="none", bbox_inches="tight", pad_inches=0.03)
+        alt, source = html.escape(self.alt, quote=True), f"data:image/png;base64,{base64_of(content)}"
+        image = f'<img class="dark-light" style="max-width:100%" alt="{alt}" src="{source}">'
+        below = f"<figcaption>{html.escape(self.caption)}</figcaption>"
+        return f'<figure style="margin:0">{image}{below}</figure>' if self.caption else image
+
+
+def png_of(figure: Figure, **how: Any) -> bytes:
+    """The figure as a PNG, saved as ``how`` says; letters that the font has not are shown by their numbers."""
+    file = io.BytesIO()
+    for text in figure.findobj(Text):
+        text.set_text("".join(c if ord(c) in LETTERS else f"\\u{ord(c):04x}" for c in text.get_text()))
+    figure.savefig(file, format="png", **how)
+    return file.getvalue()
 
 
 def base64_of(content: bytes) -> str:
@@ -80,8 +95,7 @@ def quiet(axes: Axes, title: str = "", x: str = "", y: str = "") -> None:
 
 def legend_above(figure: Figure, axes: Axes) -> None:
     """The lines of one panel stand for those of all."""
-    lines = axes.get_legend_handles_labels()
-    figure.legend(*lines, loc="outside upper center", ncols=4, frameon=False, labelcolor=INK)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, labelcolor=INK)
 
 
 def grid(columns: Mapping[str, Sequence[np.ndarray]], labels: Sequence[str]) -> Figure:
@@ -101,78 +115,58 @@ def grid(columns: Mapping[str, Sequence[np.ndarray]], labels: Sequence[str]) -> 
     return figure
 
 
-def draw_mesh(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float, size: int = TILE) -> np.ndarray:
-    """A shaded picture (size, size, 3) uint8 of a mesh, centred, on white, from a direction in degrees.
+def draw_mesh(
+    mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float, size: int = TILE, zoom: float | None = None
+) -> np.ndarray:
+    """A shaded picture (size, size, 3) uint8 of a mesh, centred, on white, from a direction in degrees; at the zoom at
+    which it fits, unless one is given.
 
     ``face_colors`` (F, 3) uint8. The light is that of the photographs (``data.drawing.zbuffer``).
     """
+    return drawn(mesh, face_colors, azimuth, elevation, size, zoom or fitting_zoom(mesh, azimuth, elevation))[0]
+
+
+def drawn(
+    mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float, size: int, zoom: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The picture (size, size, 3) uint8, and the pixels (size, size) bool that the mesh covers."""
+    projected, in_camera = _seen(mesh, azimuth, elevation)
+    projected *= [zoom, zoom, 1.0]
+    images, masks = zbuffer.draw(projected, in_camera, np.asarray(mesh[1]), face_colors, size, SAMPLES)
+    return images[0].transpose(1, 2, 0), masks[0]
+
+
+def fitting_zoom(mesh: Mesh, azimuth: float, elevation: float) -> float:
+    """``ZOOM``, or less where a mesh would leave the frame: a cube of edge 1 does, seen from a corner."""
+    return min(ZOOM, FRAME / np.abs(_seen(mesh, azimuth, elevation)[0][..., :2]).max())
+
+
+def _seen(mesh: Mesh, azimuth: float, elevation: float) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (1, V, 3) of a centred mesh in the image, and in camera axes."""
     vertices = torch.tensor(np.asarray(mesh[0]), dtype=torch.float64)[None]  # (1, V, 3)
     vertices = vertices - (vertices.amin(1) + vertices.amax(1)) / 2
     rotation = camera.rotation(*torch.tensor([[azimuth], [elevation], [0.0]], dtype=torch.float64))  # (1, 3, 3)
     translation = rotation.new_tensor([[0.0, 0.0, camera.DISTANCE]])
-    projected = camera.project(vertices, rotation, translation, camera.FOCAL * ZOOM).numpy()
-    in_camera = (vertices @ rotation + translation[:, None]).numpy()
-    images, _ = zbuffer.draw(projected, in_camera, np.asarray(mesh[1]), face_colors, size, SAMPLES)
-    return images[0].transpose(1, 2, 0)
-
-
-def typical_objects(result: Result, count: int = 6) -> np.ndarray:
-    """Images of ``result.test``, one per category: the object whose CD under the whole network is the median."""
-    objects, test = result.of(result.table.ours)[0].record.objects, result.test
-    row_of = {str(test.object_id[row]): row for row in test.evaluation_index}
-    by_cd = sorted(zip(objects["cd"], objects["category"], objects["object_id"], strict=True))
-    mine = ([row_of[name] for _, category, name in by_cd if category == term] for term in test.categories[:count])
-    return np.array([rows[(len(rows) - 1) // 2] for rows in mine if rows])
-
-
-def objects_picture(result: Result, rows: Sequence[int]) -> Picture:
-    """Input, truth and every row's mesh (first seed) of the images ``rows``, by the input's camera and turned by 90
-    degrees."""
-    labels, parts = [result.test.categories[term] for term in result.test.category[rows]], []
-    runs = {row.name: result.of(row.name)[0] for row in result.table.trained}
-    cd = {row: dict(zip(o.record.objects["object_id"], o.record.objects["cd"], strict=True)) for row, o in runs.items()}
-    for label, name in zip(labels, result.test.object_id[rows], strict=True):
-        parts.append(f"{label} ({', '.join(f'{row} {values[str(name)]:.1f}' for row, values in cd.items())})")
-    alt = (
-        f"{many(len(rows), 'test object')} in rows; in columns the input image, then the true mesh and those of "
-        f"{', '.join(runs)}, each from the input's camera and turned by {TURN:.0f} degrees. "
-        f"Chamfer distances: {'; '.join(parts)}."
-    )
-    return Picture(grid(object_columns(result, rows), labels), alt)
-
-
-def object_columns(result: Result, rows: Sequence[int]) -> dict[str, list[np.ndarray]]:
-    """What ``objects_picture`` shows of the images ``rows``, column by column."""
-    test, poses = result.test, result.test.true_pose()[rows]
-    truths = [test.ground_truth(str(name)) for name in test.object_id[rows]]
-    shapes = {"truth": [((true.vertices, true.faces), true.face_colors) for true in truths]}
-    for row in result.table.trained:
-        views = predict(result.of(row.name)[0].run.network(), test, rows)
-        shapes[row.name] = list(zip(views.meshes_in_true_frame(poses), views.face_colors, strict=True))
-    edge = round(test.images.shape[-1] * (1 - 1 / ZOOM) / 2)
-    inside = slice(edge, test.images.shape[-1] - edge)
-    columns = {"input": [test.images[row].transpose(1, 2, 0)[inside, inside] for row in rows]}
-    for title, drawn in shapes.items():
-        for turn, words in ((0.0, ""), (TURN, ", turned")):
-            columns[title + words] = [draw_mesh(*s, p[0] + turn, p[1]) for s, p in zip(drawn, poses, strict=True)]
-    return columns
+    projected = camera.project(vertices, rotation, translation).numpy()
+    return projected, (vertices @ rotation + translation[:, None]).numpy()
 
 
 def attention(result: Result, rows: Sequence[int]) -> Picture | None:
     """Eqs 24-25 as shapes: the meshes of the images ``rows`` under the whole network (first seed) and the prototypes
-    that each attends to most, from the image's azimuth and without colours. None without compensation."""
+    that each attends to most, from the image's azimuth and without colours. None without compensation or a template."""
     network, test = result.of(result.table.ours)[0].run.network(), result.test
-    if not network.compensating:
+    if not network.compensating or network.settings.decoders == "sdf":
         return None
     found, faces = attended(network, test, rows, ATTENDED), network.faces.numpy()
+    shown = found.weight.shape[1]
     clay, elevation = np.full((len(faces), 3), CLAY, np.uint8), network.settings.elevation
     columns = {"input": [test.images[row].transpose(1, 2, 0) for row in rows]}
-    for k, title in enumerate((result.table.ours, "attends to most", *(f"{n}." for n in range(2, ATTENDED + 1)))):
+    for k, title in enumerate((result.table.ours, "attends to most", *(f"{n}." for n in range(2, shown + 1)))):
         drawn = zip(found.meshes[:, k], found.azimuth, strict=True)
         columns[title] = [draw_mesh((vertices, faces), clay, azimuth, elevation) for vertices, azimuth in drawn]
     labels, said = [test.categories[term] for term in test.category[rows]], []
     figure = grid(columns, labels)
-    cells = np.reshape(figure.axes, (len(rows), -1))[:, -ATTENDED:]
+    cells = np.reshape(figure.axes, (len(rows), -1))[:, -shown:]
     for line, terms, weights in zip(cells, found.category, found.weight, strict=True):
         words = [f"{test.categories[term]} {weight:.0%}" for term, weight in zip(terms, weights, strict=True)]
         for axes, text in zip(line, words, strict=True):
@@ -198,14 +192,12 @@ def learning(result: Result) -> Picture:
     for axes in figure.axes:
         axes.axvline(result.request.settings.stage_switch, color=INK, linewidth=1, linestyle=":")
     legend_above(figure, figure.axes[0])
-    ends = {
-        row.name: [series(o.run.log, "mask_iou")[1][-1] for o in result.of(row.name)] for row in result.table.trained
-    }
+    ends = {r.name: [series(o.run.log, "mask_iou")[1][-1] for o in result.of(r.name)] for r in result.trained}
     alt = (
         f"Six panels over training steps, a line per row: {', '.join(CURVES.values())}. Mask IoU on training images at "
         f"the end: {', '.join(f'{name} {np.mean(values):.2f}' for name, values in ends.items())}."
     )
-    return Picture(figure, alt.replace("$N_{re}$", "N_re"))
+    return Picture(figure, alt)
 
 
 def log_panels(titles: Mapping[str, str], logs: Sequence[tuple[list[dict], dict]]) -> Figure:

@@ -1,17 +1,19 @@
 """A table as a reader meets it: published | recorded | this run | verdict, with its rule and its source."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from IPython.display import HTML
 
+from msrn.data import shapes_known
 from msrn.experiments import recorded
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Result
-from msrn.experiments.verdicts import RULE, Rows
+from msrn.experiments.verdicts import RULE, Rows, says_nothing
 from msrn.profiles import profiles, resolve
 from msrn.report.html import sheet_html
 from msrn.report.sheet import Sheet, make_sheet
-from msrn.report.words import duration, many, seconds_of_a_run
+from msrn.report.words import WITHOUT_SHAPES, book_profile, duration, many, seconds_of_a_run
 from msrn.store.results import Record, source_state
 
 
@@ -21,16 +23,28 @@ def show(result: Result) -> HTML:
 
 def sheet_of(result: Result) -> Sheet:
     """The rows in the paper's order, then those that train nothing. A row that was scored from files on the same
-    objects and points stands under ``recorded`` and beside this run."""
-    table, request, files = result.table, result.request, result.from_files
-    past = recorded.beside(table, result.recorded, request)
-    sources = {"recorded": files | (rows_of(past) if past else {}), "this run": files | rows_of(result)}
+    objects and points stands under ``recorded`` and beside this run, which in the book has no column where it proves
+    no more than the wiring."""
+    known, request, files = shapes_known(result.test.name), result.request, result.from_files
+    table = result.table if known else result.table.without_truth()
+    alone = says_nothing(request.profile) and book_profile()
+    asked = resolve(alone, data=table.data, device="cpu") if alone else request
+    past = recorded.beside(table, result.recorded, asked)
+    sources = {"recorded": files | (rows_of(past) if past else {})} | (
+        {} if alone else {"this run": files | rows_of(result)}
+    )
     seeds = f"{many(len(request.seeds), 'seed')} ({', '.join(map(str, request.seeds))})"
-    where = f"on {request.dataset}, profile {request.profile}, {seeds}"
+    where = "as recorded" if alone else f"on {request.dataset}, profile {request.profile}, {seeds}"
     caption = f"{table.title}, {table.caption} (§{table.section}): {where}"
-    recording = f"Recorded on {past.first.dataset}: {origin(past)}." if past else ""
-    notes = [_unit(result), table.note, RULE, recording, *missing_words(files), source_line(result)]
-    return make_sheet(table, caption, sources, request.profile, list(filter(None, notes)))
+    recording = (
+        f"Recorded on {past.first.dataset}: {origin(past)}." if past else "Nothing is recorded yet." * bool(alone)
+    )
+    source = "" if alone else source_line(result)
+    unit = _unit(replace(result, request=asked)) if known else WITHOUT_SHAPES
+    rule = RULE * bool(table.claims)
+    notes = [unit, table.note, rule, recording, *missing_words(files), source]
+    profile = past.first.profile if alone and past else request.profile
+    return make_sheet(table, caption, sources, profile, list(filter(None, notes)))
 
 
 def rows_of(source: Result | Group) -> dict[str, list]:
@@ -49,10 +63,15 @@ def missing_words(rows: Rows) -> list[str]:
 
 def origin(group: Group) -> str:
     """How a group was made: profile, seeds, devices with the time of a run, commits."""
-    name, commits = group.first.profile, ", ".join(sorted({record.commit for record in group.models}))
-    then = name in profiles() and not group.follows(resolve(name, group.first.dataset, device="cpu"))
-    seeds = many(group.seeds, "seed")
-    return f"profile {name}{' as it was then' * then}, {seeds}, {training_time(group.models)}, commit {commits}"
+    commits, seeds = ", ".join(sorted({record.commit for record in group.models})), many(group.seeds, "seed")
+    return f"profile {profile_of(group)}, {seeds}, {training_time(group.models)}, commit {commits}"
+
+
+def profile_of(group: Group) -> str:
+    """Its name, and whether it had other settings then."""
+    name, asked = group.first.profile, group.first.kind == "model" and group.first.profile in profiles()
+    then = asked and not group.follows(resolve(name, group.first.dataset, device="cpu"))
+    return f"{name}{' as it was then' * then}"
 
 
 def training_time(models: Sequence[Record]) -> str:
@@ -83,9 +102,11 @@ def source_line(result: Result) -> str:
         f"params/{request.profile}.yaml{request.label.removeprefix(request.profile)}",
         f"commit {commit}{' with uncommitted changes' if dirty else ''}",
         f"trained in {training_time([outcome.record for outcome in result.outcomes])}",
-        f"{now} of {len(runs)} runs trained now" if now else f"all {many(len(runs), 'run')} loaded",
+        f"{now} of {len(runs)} runs trained now"
+        if now
+        else f"{f'all {len(runs)} runs' if runs[1:] else 'the run'} loaded",
         f"table made in {duration(result.seconds)}",
-        f"{record.n_objects} test objects, {record.points:,} points a surface",
+        f"{record.n_objects} test objects" + f", {record.points:,} points a surface" * (record.points > 0),
         f"features {record.features}, masks {record.masks}",
     )
     return "; ".join(parts) + "."

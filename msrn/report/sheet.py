@@ -54,14 +54,14 @@ def make_sheet(table: Table, caption: str, sources: Mapping[str, Rows], profile:
     """Published values and those of ``sources`` by their names, the last of which is judged under ``profile``. Rows
     that the table does not have are yardsticks."""
     lines, wide, judged = [], len(table.columns) > MOST_COLUMNS, list(sources.values())[-1]
-    apart = {row.name for row in table.yardsticks}  # which no run of a table trains
+    apart = {row.name: row for row in table.yardsticks}  # which no run of a table trains
     beside = _verdicts(table, judged, profile)
-    yardsticks = [Row(name) for name in _names(sources) if name not in table.printed]
+    yardsticks = [apart.get(name, Row(name)) for name in _names(sources) if name not in table.printed]
     for row in (*table.rows, *yardsticks):
         about, rest = beside.get(row.name, []), (row in yardsticks, row.supervision)
         cells = {PUBLISHED: [_printed(row, column) for column in table.columns]}
         for source, rows in sources.items():
-            expected = row.trained or not (row.printed or row.name in apart)
+            expected = row.name not in apart and (row.trained or not row.printed)
             cells[source] = [cell_of(rows.get(row.name, ()), column, expected) for column in table.columns]
         if wide:  # the verdicts stand beside the last source that has a value
             known = [source for source, values in cells.items() if any(cell.value for cell in values)]

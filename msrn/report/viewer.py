@@ -1,4 +1,4 @@
-"""One mesh that turns in the browser, with a still picture for where nothing turns.
+"""Meshes that turn in the browser, truth and rows beside each other, with a still picture for where nothing turns.
 
 In the book (``MSRN_BOOK=1``) the page brings plotly.js itself, from a local file, so the output is HTML without any
 library in it. Elsewhere, as in JupyterLab, plotly's own MIME type is shown by the renderer that plotly installs.
@@ -11,36 +11,47 @@ import os
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io
-import trimesh
 from IPython.display import display
 from PIL import Image
+from plotly.subplots import make_subplots
 
-from msrn.evaluation.inference import predict
+from msrn.evaluation.examples import every
 from msrn.evaluation.protocol import Mesh
 from msrn.experiments.runner import Result
-from msrn.report.pictures import base64_of, draw_mesh
-from msrn.store import files
+from msrn.report.gallery import Gallery, of_result
+from msrn.report.pictures import INK, base64_of, draw_mesh
+from msrn.report.words import many
 
-HEIGHT = 380  # pixels
+HEIGHT = 330  # pixels
+EYE = 1.5  # from the middle, where the frame of all meshes is 1 long
+CLEAR = "rgba(0,0,0,0)"
 
 
 def show_reconstruction(result: Result, row: int) -> None:
-    """Display the mesh of the test image ``row``, first as the input's camera sees it, and keep it as OBJ."""
-    run, test = result.of(result.table.ours)[0].run, result.test
-    views = predict(run.network(), test, [row])
-    mesh, colors = views.meshes_in_true_frame(test.true_pose()[[row]])[0], views.face_colors[0]
-    azimuth, elevation, _ = test.true_pose()[row].tolist()
-    name = str(test.object_id[row])
-    alt = (
-        f"Mesh of {result.table.ours} from one image of the test object {name}, {len(mesh[1])} faces; drag to turn it."
-    )
-    still = base64_of(Image.fromarray(draw_mesh(mesh, colors, azimuth, elevation, HEIGHT))._repr_png_())
-    bundle = {"image/png": still, "text/plain": alt} | _turning(_figure(mesh, colors, azimuth, elevation), still, alt)
-    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
-    file = run.folder / f"{name.replace('/', '-')}.obj"
-    shape = trimesh.Trimesh(*mesh, face_colors=colors, process=False)
-    files.write_text(file, shape.export(file_type="obj", header=None, digits=5))  # colours by vertex
-    print(f"{alt} As a file: {file.relative_to(run.folder.parent)} in the store of runs.")
+    """Display what this run makes of the test image ``row``."""
+    show(of_result(result, {"": [str(result.test.object_id[row])]}, result.test))
+
+
+def show(gallery: Gallery) -> None:
+    """Display the meshes of the gallery's objects, an object at a time, first as the input's camera sees it."""
+    bundle = _bundle(gallery)
+    display(bundle, raw=True, metadata={"image/png": {"alt": bundle["text/plain"]}})
+
+
+def fragment(gallery: Gallery) -> str:
+    """The same as HTML, for a page of the book that is no notebook."""
+    return _bundle(gallery)["text/html"]
+
+
+def _bundle(gallery: Gallery) -> dict[str, object]:
+    names = every(gallery.names)
+    azimuth, elevation = gallery.pose(names[0])
+    shapes = gallery.shapes(names[0])
+    which = names[0] if len(names) == 1 else f"{many(len(names), 'test object')}, chosen from a list, first {names[0]}"
+    alt = f"Meshes beside each other: {', '.join(shapes)}. Of {gallery.test.name}: {which}. Drag one to turn it."
+    picture = np.hstack([draw_mesh(*shape, azimuth, elevation, HEIGHT) for shape in shapes.values()])
+    still = base64_of(Image.fromarray(picture)._repr_png_())
+    return {"image/png": still, "text/plain": alt} | _turning(_figure(gallery, names), still, alt)
 
 
 def _turning(figure: go.Figure, still: str, alt: str) -> dict[str, object]:
@@ -54,19 +65,58 @@ def _turning(figure: go.Figure, still: str, alt: str) -> dict[str, object]:
     return {"text/html": f'<div role="img" aria-label="{label}">{fragment}</div>{fallback}'}
 
 
-def _figure(mesh: Mesh, face_colors: np.ndarray, azimuth: float, elevation: float) -> go.Figure:
-    """The mesh in plotly, y up, without axes."""
-    points, faces = np.round(np.asarray(mesh[0]), 4).T.tolist(), np.asarray(mesh[1]).T.tolist()
-    corners = dict(zip("xyzijk", (*points, *faces), strict=True))
+def _figure(gallery: Gallery, names: list[str]) -> go.Figure:
+    """A scene for the truth and for each row, y up, without axes, and a list of the objects."""
+    titles = list(gallery.shapes(names[0]))
+    scenes = [f"scene{k or ''}" for k in (0, *range(2, len(titles) + 1))]  # as plotly counts
+    figure = make_subplots(1, len(titles), specs=[[{"type": "scene"}] * len(titles)], horizontal_spacing=0.01)
+    for name in names:
+        for column, shape in enumerate(gallery.shapes(name).values(), 1):
+            figure.add_trace(_trace(*shape, visible=name == names[0]), 1, column)
+    reach = max(float(np.abs(trace[axis]).max()) for trace in figure.data for axis in "xyz")
+    axes = {f"{axis}axis": {"visible": False, "range": [-reach, reach]} for axis in "xyz"}
+    look = {"aspectmode": "cube", "bgcolor": CLEAR, "dragmode": "orbit"} | axes  # all at one scale
+    figure.update_layout({scene: look | {"camera": _camera(*gallery.pose(names[0]))} for scene in scenes})
+    margin = {"l": 0, "r": 0, "b": 0, "t": 60, "autoexpand": False}
+    figure.update_layout(height=HEIGHT, margin=margin, paper_bgcolor=CLEAR)
+    figure.update_layout(updatemenus=[_menu(gallery, names, scenes)] * (len(names) > 1))
+    paper = {"xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "bottom"}
+    for column, title in enumerate(titles):
+        place = {"x": (column + 0.5) / len(titles), "y": 1, "showarrow": False}
+        figure.add_annotation(text=title, font={"color": INK}, **place, **paper)
+    return figure
+
+
+def _menu(gallery: Gallery, names: list[str], scenes: list[str]) -> dict[str, object]:
+    """The list of objects: each shows its own meshes, from its input's camera."""
+    buttons = []
+    for name in names:
+        seen = [name == other for other in names for _ in scenes]
+        turned = {f"{scene}.camera": _camera(*gallery.pose(name)) for scene in scenes}
+        buttons.append({"method": "update", "args": [{"visible": seen}, turned], "label": _label(gallery, name)})
+    place = {"x": 0, "xanchor": "left", "y": 1.22, "yanchor": "top"}
+    return {"buttons": buttons, "bgcolor": CLEAR, "font": {"color": INK}, **place}
+
+
+def _label(gallery: Gallery, name: str) -> str:
+    places = [place for place, names in gallery.names.items() if name in names]
+    return f"{gallery.term(name)}, {' and '.join(places)}"
+
+
+def _trace(mesh: Mesh, face_colors: np.ndarray, visible: bool) -> go.Mesh3d:
+    """A mesh, its bounding box around the origin."""
+    vertices = np.asarray(mesh[0], np.float32)
+    vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2
+    corners = dict(zip("xyz", vertices.T, strict=True))
+    corners |= dict(zip("ijk", np.asarray(mesh[1], np.int32).T, strict=True))
     colors = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in face_colors.tolist()]
     light = {"ambient": 0.55, "diffuse": 0.6, "specular": 0.05, "roughness": 0.9}
-    lamp = {"x": 1000, "y": 2000, "z": 1500}
-    looks = {"facecolor": colors, "flatshading": True, "hoverinfo": "skip", "lighting": light, "lightposition": lamp}
+    looks = {"lighting": light, "lightposition": {"x": 1000, "y": 2000, "z": 1500}, "visible": visible}
+    return go.Mesh3d(**corners, facecolor=colors, flatshading=True, hoverinfo="skip", **looks)
+
+
+def _camera(azimuth: float, elevation: float) -> dict[str, dict[str, float]]:
+    """Where the eye stands, seen from the middle of the object."""
     a, e = np.deg2rad([azimuth, elevation])
-    eye = 1.6 * np.array([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)])
-    view = {"up": {"x": 0, "y": 1, "z": 0}, "eye": dict(zip("xyz", eye.tolist(), strict=True))}
-    clear = "rgba(0,0,0,0)"
-    scene = {"aspectmode": "data", "bgcolor": clear, "dragmode": "orbit", "camera": view}
-    scene |= {f"{axis}axis": {"visible": False} for axis in "xyz"}
-    page = {"height": HEIGHT, "margin": dict.fromkeys("lrtb", 0), "paper_bgcolor": clear, "scene": scene}
-    return go.Figure(go.Mesh3d(**corners, **looks), page)
+    eye = EYE * np.array([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)])
+    return {"up": {"x": 0, "y": 1, "z": 0}, "eye": dict(zip("xyz", eye.tolist(), strict=True))}

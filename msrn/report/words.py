@@ -7,10 +7,20 @@ import numpy as np
 
 from msrn.store.results import Record
 
+WITHOUT_SHAPES = (
+    "These photographs have no true shapes or poses: what is measured against them is left out, and so are rows "
+    "trained on true masks. Mask IoU is taken with a row's own masks, so it does not say which masks are better."
+)
+
 
 def wants_progress() -> bool:
     """Whether bars help here: where someone watches, not on a page of the book."""
-    return not os.environ.get("MSRN_BOOK")
+    return not book_profile()
+
+
+def book_profile() -> str:
+    """In the book the profile whose results it is about, whatever a page was executed under; else empty."""
+    return os.environ.get("MSRN_BOOK", "")
 
 
 def duration(seconds: float) -> str:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -48,6 +49,8 @@ def cached_arrays(kind: str, key: str, build: Callable[[Make], None], resume: bo
         folder.parent.mkdir(parents=True, exist_ok=True)
         with held(folder.with_name(folder.name + ".lock")):
             if not _is_whole(folder):  # it may have been written while this process waited
+                if folder.exists():
+                    print(f"warning: {folder} is damaged: it is made again", file=sys.stderr, flush=True)
                 _write(folder, build, resume)
     return _open(folder)
 

@@ -4,6 +4,7 @@
     checkpoint.pt    tensors only, written under a temporary name and renamed; checkpoint.previous.pt is the one before
     log.jsonl        one line per logged step
 
+Each carries a digest of its content (``store.seal``).
 A loop takes its folder with ``opened``, calls ``begin`` once, then ``write`` and ``save``. A second process that wants
 the same folder waits for the first and then loads. What is trained decides, by (seed, step) alone, what a step does;
 then resuming repeats the uninterrupted training bit by bit on the same CPU.
@@ -11,6 +12,7 @@ then resuming repeats the uninterrupted training bit by bit on the same CPU.
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +27,8 @@ from tqdm import tqdm
 
 from msrn.errors import MsrnError
 from msrn.store.files import find_checkpoint, held, save_checkpoint, write_text, writing
+from msrn.store.seal import Damaged, sealed, set_aside, unsealed
+from msrn.store.stopping import Stopped, asked, noted, stopped
 
 
 class OutOfTime(Exception):
@@ -40,6 +44,7 @@ class RunFolder:
     def __init__(self, path: Path, steps: int, label: str, progress: bool, until: float | None) -> None:
         self.path, self.steps, self.label = path, steps, label
         self._progress, self._until, self.bar = progress, until, tqdm(disable=True)
+        self.signals = contextlib.ExitStack()  # are noted until it is left
         self._state, note = find_checkpoint(path)
         step = self._state["step"] if self._state else 0
         self.finished = step >= steps
@@ -52,7 +57,8 @@ class RunFolder:
         self.how = f"{label}: {how}"
 
     def begin(self, run: Any) -> None:
-        """Put the checkpoint into ``run``, cut the log to it, and let the clocks run."""
+        """Put the checkpoint into ``run``, cut the log to it, note signals from here on, and let the clocks run."""
+        self.signals.enter_context(noted())
         if self._state:
             run.restore(self._state)
             self._state = None
@@ -67,8 +73,8 @@ class RunFolder:
         line = {"step": step, **record, "seconds": round(self._before["seconds"] + seconds, 3)}
         if "cpu_seconds" in self._before:
             line["cpu_seconds"] = round(self._before["cpu_seconds"] + cpu_seconds, 3)
-        with writing(self.path), open(self.path / "log.jsonl", "a") as log:
-            log.write(json.dumps(line) + "\n")
+        with writing(self.path), open(self.path / "log.jsonl", "a", encoding="utf-8") as log:
+            log.write(_log_line(line))
         fit = f", IoU {record['mask_iou']:.2f}" if "mask_iou" in record else ""
         self.bar.set_postfix_str(f"loss {record['total']:.3f}{fit}", False)
         self.bar.update(step - self.bar.n)
@@ -84,11 +90,14 @@ class RunFolder:
         save_checkpoint(run.state(), self.path)
 
     @property
-    def time_is_over(self) -> bool:
-        return self._until is not None and time.monotonic() > self._until
+    def is_over(self) -> bool:
+        """Whether to stop at this line of the log: the time is over, or a signal asks for it (``store.stopping``)."""
+        return bool(asked()) or (self._until is not None and time.monotonic() > self._until)
 
-    def out_of_time(self, step: int) -> OutOfTime:
+    def ended(self, step: int) -> OutOfTime | Stopped:
         """What to raise then, after a checkpoint."""
+        if asked():
+            return stopped(self.label, step, self.steps)
         return OutOfTime(f"{self.label}: out of time at step {step:,} of {self.steps:,}; it goes on from there")
 
 
@@ -99,20 +108,40 @@ def opened(
     """Hold the folder ``path`` of a run; ``content`` is for ``params.yaml``, which also says how many steps it has.
 
     Where something is left to train, a line on standard error says so and why. ``until`` is a time of
-    ``time.monotonic`` past which the training is to stop at its next log line.
+    ``time.monotonic`` past which the training is to stop at its next log line. MsrnError before anything is done where
+    the training is longer than this process may start.
     """
+    refuse_long(path, content["settings"]["steps"], label)
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
     with held(path / "lock"):
         if not params_of(path):
-            write_text(path / "params.yaml", yaml.safe_dump(content, sort_keys=False))
+            if (path / "params.yaml").exists():
+                set_aside(path / "params.yaml", "its digest or form is wrong", "is written again")
+            write_text(path / "params.yaml", yaml.safe_dump(sealed(content), sort_keys=False))
         folder = RunFolder(path, content["settings"]["steps"], label, progress, until)
         if not folder.finished:
             print(folder.how, file=sys.stderr, flush=True)
         try:
-            yield folder
+            with folder.signals:
+                yield folder
         finally:
             folder.bar.close()
+
+
+def refuse_long(path: Path, steps: int, label: str) -> None:
+    """Refuse to train what is not finished and has more steps than ``MSRN_MOST_STEPS`` allows, where that is set: the
+    book sets it, so that no build of it trains."""
+    most = os.environ.get("MSRN_MOST_STEPS", "")
+    if most and not most.isdecimal():
+        raise MsrnError(f"MSRN_MOST_STEPS = {most!r}: expected a whole number of training steps; or unset it")
+    if most and steps > int(most):
+        state, _ = find_checkpoint(path)
+        if not state or state["step"] < steps:
+            raise MsrnError(
+                f"{label}: {steps:,} steps are not trained yet, and MSRN_MOST_STEPS allows {int(most):,} (the book "
+                "sets it, which only shows): train first with msrn run, or make the book with MSRN_PROFILE=smoke"
+            )
 
 
 def summarise(terms: Sequence[Mapping[str, Tensor]], step: int) -> dict[str, Any]:
@@ -142,19 +171,27 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 def trim_log(folder: Path, step: int) -> dict[str, Any]:
-    """Drop log lines after the checkpoint (they will come again) and a torn last one; the last line that is left."""
+    """Drop log lines after the checkpoint (they will come again) and damaged ones; the last line that is left."""
     records = [record for record in read_log(folder) if record["step"] <= step]
-    write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    write_text(folder / "log.jsonl", "".join(map(_log_line, records)))
     return records[-1] if records else {"seconds": 0.0, "cpu_seconds": 0.0}
+
+
+def _log_line(record: Mapping[str, Any]) -> str:
+    return json.dumps(sealed(record)) + "\n"
 
 
 def read_log(folder: Path) -> list[dict]:
     """All whole lines; one torn by a kill is the last and comes again."""
     path, records = folder / "log.jsonl", []
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
-        with contextlib.suppress(json.JSONDecodeError):
-            record = json.loads(line)
-            if isinstance(record, dict) and {"step", "seconds"} <= record.keys():
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not there yet, or gone, or a folder in its place
+        return []
+    for line in lines:
+        with contextlib.suppress(json.JSONDecodeError, Damaged):
+            record = unsealed(json.loads(line))
+            if {"step", "seconds"} <= record.keys():
                 records.append(record)
     return records
 
@@ -162,8 +199,8 @@ def read_log(folder: Path) -> list[dict]:
 def params_of(folder: Path) -> dict[str, Any] | None:
     """What ``params.yaml`` says, or None where it is missing or damaged; the next use of the run writes it again."""
     try:
-        content = yaml.safe_load((folder / "params.yaml").read_text())
+        content = unsealed(yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8")))
         complete = {"settings", "seed", "code", "device"} <= content.keys() and "steps" in content["settings"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, Damaged):
         return None
     return content if complete else None

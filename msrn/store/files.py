@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from msrn.errors import MsrnError
+from msrn.store.seal import Damaged, check_archive, seal_archive, sealed, set_aside, unsealed
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 KEYS = {"network", "optimizer", "step"}  # of every state
@@ -31,35 +32,69 @@ def save_checkpoint(state: dict, folder: Path) -> None:
     with writing(folder):
         try:
             with open(new, "wb") as file:
-                file.write(packed.getbuffer())
+                for part in seal_archive(packed.getbuffer()):
+                    file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
             if current.exists():
-                previous.unlink(missing_ok=True)
-                os.link(current, previous)  # a second name, so that there is a whole checkpoint.pt at every moment
+                _keep_previous(current, previous)
             new.replace(current)
         finally:
             new.unlink(missing_ok=True)
+            previous.with_suffix(".new.pt").unlink(missing_ok=True)
+
+
+def _keep_previous(current: Path, previous: Path) -> None:
+    """A second name for the current checkpoint, so that there is a whole one at every moment; a copy of it where the
+    disk has no second names, as FAT and some network disks."""
+    other = previous.with_suffix(".new.pt")
+    other.unlink(missing_ok=True)
+    try:
+        os.link(current, other)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        shutil.copyfile(current, other)
+    other.replace(previous)
 
 
 def find_checkpoint(folder: Path) -> tuple[dict | None, str]:
-    """The newest whole checkpoint, or None where nothing was saved yet, and a note when the newest was torn."""
-    import torch
+    """The newest whole checkpoint, or None where nothing whole was saved, and a note when the newest was not.
 
-    note = ""
+    One that is damaged is set aside. One that is whole and no state of ours is refused, where there is no other.
+    """
+    note, foreign = "", False
     for name in (CURRENT, PREVIOUS):
         try:
-            state = torch.load(folder / name, map_location="cpu", weights_only=True)
-            if not isinstance(state, dict) or not state.keys() >= KEYS:
-                raise ValueError("another program's file")
-            return state, note
+            return _load(folder / name), note
         except FileNotFoundError:
             continue
-        except Exception as error:  # torch.load raises whatever a torn zip or pickle makes it stumble over
-            note = f" (its {name} cannot be read: {type(error).__name__}; the one before is used)"
-    if note:
+        except OSError as error:
+            raise MsrnError(f"{folder / name} cannot be read ({error.strerror or error})") from None
+        except Damaged as error:
+            set_aside(folder / name, error, "the one before is used, or the training begins anew where there is none")
+            note = f" (its {name} was damaged)"
+        except ValueError as error:
+            foreign, note = True, f" (its {name} cannot be read: {error}; the one before is used)"
+    if foreign:
         raise MsrnError(f"{folder}: no checkpoint there can be read; delete that folder and run again to train it anew")
     return None, note
+
+
+def _load(path: Path) -> dict:
+    """A checkpoint; ``ValueError`` for a whole file that is none."""
+    import torch
+
+    with open(path, "rb") as file:
+        check_archive(file)
+        file.seek(0)
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch.load raises whatever another program's file makes it stumble over
+            raise ValueError(type(error).__name__) from None
+    if not isinstance(state, dict) or not state.keys() >= KEYS:
+        raise ValueError("another program's file")
+    return state
 
 
 @contextlib.contextmanager
@@ -89,12 +124,35 @@ def writing(folder: Path) -> Iterator[None]:
         raise MsrnError(f"{error.filename or folder}: cannot write: {error.strerror}") from None
 
 
+def modified(path: Path) -> float:
+    """When a file was written, or 0 where it is not there, or no longer."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files under a folder. Links are not followed, and what vanishes meanwhile or may not be read is not
+    counted."""
+    total = 0
+    for inner, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(inner, name)).st_size
+    return total
+
+
 def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all."""
     new = path.with_name(path.name + ".new")
     with writing(path.parent):
         try:
-            new.write_text(text)
+            new.write_bytes(content)
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)
@@ -107,6 +165,23 @@ def write_json(path: Path, content: dict) -> None:
 def read_json(path: Path) -> dict | None:
     """The content, or None where the file is missing or torn (it is then made again)."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return None
+
+
+def keep_json(path: Path, content: dict) -> None:
+    """Write what the store of runs keeps, with its digest."""
+    write_json(path, sealed(content))
+
+
+def kept_json(path: Path) -> dict | None:
+    """The content of such a file; None where it is missing or not what was written, and what is damaged is set aside:
+    it is then made again."""
+    try:
+        return unsealed(json.loads(path.read_text(encoding="utf-8")))
+    except OSError:
+        return None
+    except (ValueError, Damaged) as error:
+        set_aside(path, error if isinstance(error, Damaged) else "it is no JSON", "it is made again")
         return None

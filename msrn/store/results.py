@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from msrn import paths
 from msrn.errors import MsrnError
+from msrn.settings import Settings
 from msrn.store import files
 
 SCHEMA = 1
@@ -93,14 +94,24 @@ def provenance() -> dict[str, Any]:
 
 
 def source_state() -> tuple[str, bool]:
-    """Commit of the checkout and whether the code differs from it; ``("unknown", False)`` when there is no git."""
-    questions = ("rev-parse --short=12 HEAD", "status --porcelain -- msrn params notebooks")
-    commands = (["git", "-C", str(paths.ROOT), *question.split()] for question in questions)
+    """Commit of the checkout and whether the code differs from it; ``("unknown", False)`` where this folder is not the
+    top of one, as when it was unpacked inside of another repository."""
+    questions = (
+        "rev-parse --show-toplevel",
+        "rev-parse --short=12 HEAD",
+        "status --porcelain -- msrn params notebooks",
+    )
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # of a hook, say
     try:
-        commit, changes = (
-            subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True) for command in commands
+        top, commit, changes = (
+            subprocess.check_output(
+                ["git", "-C", str(paths.ROOT), *question.split()], stderr=subprocess.DEVNULL, env=surroundings
+            ).decode("utf-8", "surrogateescape")
+            for question in questions
         )
     except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+    if Path(top.removesuffix("\n")).resolve() != paths.ROOT:
         return "unknown", False
     return commit.strip(), bool(changes)
 
@@ -134,7 +145,7 @@ def from_json(content: Any, source: str) -> Record:
 def read(path: Path) -> Record:
     """The record in ``path``."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MsrnError(f"{path}: not readable as JSON ({error}); restore it from git, or delete it") from None
     return from_json(content, str(path))
@@ -151,15 +162,20 @@ def write(record: Record) -> str:
     return keep(file, to_json(record))
 
 
-def keep(file: Path, content: dict) -> str:
+def keep(file: Path, content: dict | bytes) -> str:
     """Write a result, unless it is there already, so that git shows no change."""
     shown = file.relative_to(paths.ROOT) if file.is_relative_to(paths.ROOT) else file
-    if files.read_json(file) == content:
+    read, write = (files.read_json, files.write_json) if isinstance(content, dict) else (read_bytes, files.write_bytes)
+    if read(file) == content:
         return f"{shown}: unchanged"
     with files.writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(file, content)
+    write(file, content)
     return f"{shown}: written"
+
+
+def read_bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.exists() else None
 
 
 def file_of(exhibit: str, dataset: str, label: str, row: str, seed: int) -> Path:
@@ -206,3 +222,8 @@ def current_settings(values: Mapping[str, Any]) -> dict[str, Any]:
             expected = f"expected {stands[name]!r}, as msrn does without that setting; delete what was recorded with it"
             raise MsrnError(f"recorded setting {name} = {value!r}: {expected}")
     return {name: value for name, value in values.items() if name not in stands}
+
+
+def known_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a record as they would be written today; one that was added since then had its default."""
+    return {**Settings().model_dump(mode="json"), **current_settings(values)}

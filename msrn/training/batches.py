@@ -18,6 +18,7 @@ from torch.nn import functional
 from msrn.backbone import as_floats, spatial_features
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError
+from msrn.neighbors.selection import MEMORY
 from msrn.settings import Settings
 
 GROUPS = 4  # of a batch, each of one category, where batches are of groups
@@ -67,6 +68,7 @@ class TrainingImages:
         self.images, self.masks, self.category = collection.images, collection.masks, collection.category
         self.features = spatial_features(collection) if s.encoder == "imagenet" else None
         self.candidates, self.device, self.settings, self.azimuth = candidates, device, s, azimuth
+        self.owner = np.unique(collection.object_id, return_inverse=True)[1]  # the object of each image
         self.count, self.categories = len(collection.category), len(collection.categories)
         self.batch_size = s.batch_size
         self._epochs: dict[tuple[int, int], np.ndarray] = {}
@@ -115,28 +117,41 @@ class TrainingImages:
     def inputs(self, seed: int, step: int) -> dict[str, Tensor]:
         """What ``step`` reads, as tensors on the CPU: ``rows``, ``image``, ``mask``, ``category`` of the batch and, for
         a step that draws neighbours, the candidates' ``candidate_rows``, ``candidate_image``, ``candidate_mask`` and a
-        number in 0..1 for each, ``draw`` (B, k), by which neighbours are drawn."""
+        number in 0..1 for each, ``draw`` (B, k), by which neighbours are drawn. Where they come from a memory, these
+        are its ``recent`` rows (M,), which of them show ``another`` object (B, M), and ``draw`` (B, 1)."""
         rows = self.indices(seed, step)
         tensors = {
             "rows": torch.from_numpy(rows),
-            "image": torch.from_numpy(np.asarray(self.images[rows])),
-            "mask": torch.from_numpy(np.asarray(self.masks[rows])),
             "category": torch.from_numpy(np.asarray(self.category[rows], np.int64)),
+            **self.read(rows),
         }
-        if self.features is not None:
-            tensors["features"] = torch.from_numpy(np.asarray(self.features[rows]))
         if self.azimuth is not None:
             tensors["azimuth"] = torch.from_numpy(np.asarray(self.azimuth[rows], np.float32))
-        if has_neighbors(step, self.settings):
+        if not has_neighbors(step, self.settings):
+            return tensors
+        if has_candidates(self.settings):
             candidates = np.asarray(self.candidates[rows])
             tensors["candidate_rows"] = torch.from_numpy(candidates)
-            tensors["candidate_image"] = torch.from_numpy(np.asarray(self.images[candidates]))  # (B, k, 3, h, w)
-            tensors["candidate_mask"] = torch.from_numpy(np.asarray(self.masks[candidates]))
-            if self.features is not None:
-                tensors["candidate_features"] = torch.from_numpy(np.asarray(self.features[candidates]))
-            draw = np.random.default_rng((seed, step)).random(candidates.shape, np.float32)
-            tensors["draw"] = torch.from_numpy(draw)
-        return tensors
+            tensors |= {f"candidate_{name}": values for name, values in self.read(candidates).items()}
+        else:
+            recent = self.recent(seed, step)
+            tensors["recent"] = torch.from_numpy(recent)
+            tensors["another"] = torch.from_numpy(self.owner[rows, None] != self.owner[recent])
+        size = candidates.shape if has_candidates(self.settings) else (len(rows), 1)
+        draw = np.random.default_rng((seed, step)).random(size, np.float32)
+        return tensors | {"draw": torch.from_numpy(draw)}
+
+    def read(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """What is stored of the images ``rows`` (...), as tensors on the CPU: ``image`` (..., 3, h, w), ``mask`` and,
+        where the encoders see them, ``features``."""
+        arrays = {"image": self.images, "mask": self.masks, "features": self.features}
+        return {name: torch.from_numpy(np.asarray(of[rows])) for name, of in arrays.items() if of is not None}
+
+    def recent(self, seed: int, step: int) -> np.ndarray:
+        """What a first-in, first-out memory of ``MEMORY`` images holds before ``step``: the rows (M,), each once, of
+        the last that were in a batch since the stage switch."""
+        first = max(self.settings.stage_switch, step - -(-MEMORY // self.batch_size))
+        return np.unique(np.concatenate([self.indices(seed, at) for at in range(first, step)])[-MEMORY:])
 
     def stream(self, seed: int, step: int) -> Iterator[dict[str, Tensor]]:
         """The inputs of ``step`` and of all that follow, on the device."""
@@ -157,14 +172,20 @@ class TrainingImages:
 
 
 def is_pose_step(step: int, s: Settings) -> bool:
-    """Whether this is a pose step; the others are shape steps."""
-    return step % s.pose_every == 0
+    """Whether this is a pose step; the others are shape steps. Cameras of a multiplex first find the template."""
+    return step % s.pose_every == 0 or (s.azimuths == "multiplex" and step < s.stage_switch)
 
 
 def has_neighbors(step: int, s: Settings) -> bool:
     """Whether a step draws neighbours: for the neighbour term, or to judge poses on their shapes."""
     right_kind = s.pose_shape == "neighbor" or not is_pose_step(step, s)
-    return s.neighbor_consistency and step >= s.stage_switch and right_kind
+    first = s.stage_switch if has_candidates(s) else s.stage_switch + 1  # when the memory holds a batch
+    return s.neighbor_consistency and step >= first and right_kind
+
+
+def has_candidates(s: Settings) -> bool:
+    """Whether neighbours come from candidates that were found before training, and not from a memory."""
+    return s.neighbor_consistency and s.neighbor_filter != "views"
 
 
 def prepare(image: Tensor, mask: Tensor, category: Tensor, size: int, features: Tensor | None = None) -> Batch:

@@ -19,8 +19,12 @@ from msrn.settings import Settings
 from msrn.store.checkpointing import RunFolder, summarise
 from msrn.training.batches import TrainingImages, is_pose_step
 from msrn.training.cuda_graphs import GraphedSteps
+from msrn.training.ray_steps import ray_pose_step, ray_shape_step
 from msrn.training.state import Training
-from msrn.training.steps import pose_step, shape_step
+from msrn.training.steps import camera_step, pose_step, shape_step, weighed_step
+
+KINDS = (pose_step, shape_step), (ray_pose_step, ray_shape_step)
+"""Steps of poses and of shapes: of meshes, and of signed distances."""
 
 LOOK_EVERY = 50
 """Steps between two looks at a bank that cannot give the first prototypes yet. The bank is empty at the stage switch
@@ -31,11 +35,13 @@ learned."""
 def train(run: Training, images: TrainingImages, folder: RunFolder) -> None:
     """Train from ``run.step`` to the end; lines of the log and checkpoints go to ``folder``.
 
-    ``OutOfTime`` when the folder's time is over, ``MsrnError`` when a term or a weight is no number.
+    ``OutOfTime`` when the time is over, ``Stopped`` after a signal, ``MsrnError`` when a term or a weight is no
+    number.
     """
     s, network = run.settings, run.network
-    # The other rasterisers, and Eq. 41 by the letter, wait for the device.
-    recordable = default_backend(run.codes.device) == "triton" and not s.affinity_literal
+    # Other rasterisers, Eq. 41 by the letter, neighbours from a memory, rows of cameras and rays wait for the device.
+    waits = s.affinity_literal or s.neighbor_filter == "views" or run.multiplex is not None or s.decoders == "sdf"
+    recordable = default_backend(run.codes.device) == "triton" and not waits
     step = GraphedSteps(functools.partial(take_step, run), recordable)
     inputs, terms = images.stream(run.seed, run.step), []
     while run.step < s.steps:
@@ -57,19 +63,22 @@ def train(run: Training, images: TrainingImages, folder: RunFolder) -> None:
         if run.step % s.log_every == 0 or last:
             folder.write(run.step, summarise(terms, run.step))
             terms.clear()
-            over = folder.time_is_over and not last
+            over = folder.is_over and not last
             if run.step % s.checkpoint_every < s.log_every or over or last:  # the first line since it was due
                 folder.save(run)
             if over:
-                raise folder.out_of_time(run.step)
+                raise folder.ended(run.step)
 
 
 def take_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Follow the gradient of a pose step's or a shape step's ``total``; the terms as values."""
-    terms = (pose_step if is_pose_step(run.step, run.settings) else shape_step)(run, inputs)
+    of_poses, of_shapes = (camera_step, weighed_step) if run.multiplex else KINDS[run.settings.decoders == "sdf"]
+    terms = (of_poses if is_pose_step(run.step, run.settings) else of_shapes)(run, inputs)
     run.optimizer.zero_grad(set_to_none=True)  # Adam then leaves the branch that this step holds fixed alone
     terms["total"].backward()
     run.optimizer.step()
+    if run.multiplex:
+        run.multiplex.step()
     return {name: value.detach() for name, value in terms.items()}
 
 

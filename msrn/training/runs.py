@@ -18,13 +18,15 @@ from msrn.network import MSRN
 from msrn.settings import FOREGROUND_SETTINGS, Settings
 from msrn.store.checkpointing import load_state, opened, params_of, read_log
 from msrn.store.digest import code_digest, digest_of
-from msrn.store.files import read_json, write_json
+from msrn.store.files import keep_json, kept_json, modified, size_of
 from msrn.store.results import device_name
-from msrn.training.batches import TrainingImages
+from msrn.training.batches import TrainingImages, has_candidates
 from msrn.training.loop import train
 from msrn.training.state import Training, load_network
 
-CODE = ("msrn.training.loop", "msrn.neighbors.candidates", "msrn.neighbors.features")  # decides, by all it imports
+CODE = (  # decides, by all it imports
+    "msrn.training.loop", "msrn.neighbors.candidates", "msrn.neighbors.clusters", "msrn.neighbors.features",
+)  # fmt: skip
 WITH_AZIMUTHS = (*CODE, "msrn.neighbors.azimuths")  # where these are found before training
 NOT_IN_IDENTITY = {"eval_points", "log_every", "checkpoint_every"}  # settings that cannot change the trained model
 Features = tuple[object, ...]
@@ -62,10 +64,10 @@ class Run:
 
     @property
     def result(self) -> dict | None:
-        return read_json(self.folder / "result.json")
+        return kept_json(self.folder / "result.json")
 
     def write_result(self, result: dict) -> None:
-        write_json(self.folder / "result.json", result)
+        keep_json(self.folder / "result.json", result)
 
     def network(self) -> MSRN:
         """The trained network, on the CPU, ready to reconstruct."""
@@ -98,9 +100,9 @@ def train_or_load(
     with opened(path, content, label, progress, until) as folder:
         if not folder.finished:
             found = None
-            if settings.neighbor_consistency:
+            if has_candidates(settings):
                 found = candidates() if callable(candidates) else candidates
-            azimuth = azimuths() if settings.azimuths != "learned" else None
+            azimuth = azimuths() if settings.azimuths in ("look-alikes", "known") else None
             images = TrainingImages(collection, found, settings, device, azimuth)
             run = Training.start(settings, images, seed)
             folder.begin(run)
@@ -158,13 +160,14 @@ def params_content(
 def list_runs() -> list[dict[str, Any]]:
     """What ``params.yaml``, the log and the files say of every run in the store, oldest first; loads no tensors."""
     entries, current = [], {code_digest(*code) for code in (CODE, WITH_AZIMUTHS, ("msrn.foreground.finetune",))}
-    for file in sorted(paths.runs_folder().glob("*/params.yaml"), key=lambda path: path.stat().st_mtime):
+    files = sorted((when, file) for file in paths.runs_folder().glob("*/params.yaml") if (when := modified(file)))
+    for _, file in files:
         content, folder = params_of(file.parent), file.parent
-        size = sum(part.stat().st_size for part in folder.iterdir())
+        size = size_of(folder)
         entry = {"name": folder.name, "readable": content is not None, "bytes": size}
         if content:
             last = [{"step": 0, "seconds": 0.0}, *read_log(folder)][-1]
-            result = read_json(folder / "result.json")
+            result = kept_json(folder / "result.json")
             entry |= {
                 "seed": content["seed"],
                 "step": last["step"],

@@ -2,7 +2,7 @@
 
 The shape codes by which candidates become neighbours are remembered from the last time that each image was encoded,
 (N, Q) numbers, instead of encoding k_cos B images in every step: they are an epoch old, give or take one, or mostly
-two where poses are judged on shapes of neighbours (``pose_shape``).
+two where poses are judged on shapes of neighbours (``pose_shape``). So are the azimuths, for the choice by ``views``.
 """
 
 from dataclasses import dataclass
@@ -13,18 +13,22 @@ from torch import Tensor
 from msrn.network import MSRN
 from msrn.settings import Settings
 from msrn.training.batches import TrainingImages
+from msrn.training.multiplex import Multiplex
 
 
 @dataclass
 class Training:
-    """A training in progress: all that a checkpoint holds."""
+    """A training in progress: all that a checkpoint holds, and the images."""
 
     network: MSRN
     optimizer: torch.optim.Optimizer
     codes: Tensor  # (N, Q) z_s of every image when it was last in a batch
     codes_valid: Tensor  # (N,) whether that was since the codes opened
+    azimuths: Tensor  # (N,) degrees at the likeliest pose when it was last in a batch; NaN before
+    images: TrainingImages
     settings: Settings
     seed: int
+    multiplex: Multiplex | None = None  # where images have cameras for themselves
     step: int = 0
 
     @classmethod
@@ -41,7 +45,9 @@ class Training:
         optimizer = torch.optim.Adam(network.parameters(), rate, fused=True, capturable=device == "cuda")
         codes = torch.zeros(images.count, s.shape_code, device=device)
         codes_valid = torch.zeros(images.count, dtype=torch.bool, device=device)
-        return cls(network, optimizer, codes, codes_valid, s, seed)
+        azimuths = torch.full((images.count,), torch.nan, device=device)
+        multiplex = Multiplex(images.count, s, device) if s.azimuths == "multiplex" else None
+        return cls(network, optimizer, codes, codes_valid, azimuths, images, s, seed, multiplex)
 
     def set_rate(self, rate: float) -> None:
         group = self.optimizer.param_groups[0]
@@ -58,7 +64,9 @@ class Training:
             "compensating": self.network.compensating,
             "codes": self.codes,
             "known": self.codes_valid,
+            "azimuths": self.azimuths,
             "step": self.step,
+            **({"multiplex": self.multiplex.state()} if self.multiplex else {}),
         }
 
     def restore(self, state: dict) -> None:
@@ -69,7 +77,10 @@ class Training:
         self.optimizer.param_groups[0].update(ours)
         self.codes.copy_(state["codes"])
         self.codes_valid.copy_(state["known"])
+        self.azimuths.copy_(state["azimuths"])
         self.step = state["step"]
+        if self.multiplex:
+            self.multiplex.restore(state["multiplex"])
 
 
 def load_network(network: MSRN, state: dict) -> None:

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from msrn import camera, losses
+from msrn import backbone, camera, losses
 from msrn.neighbors import selection
-from msrn.network import MSRN, Shape
+from msrn.network import MSRN, Field, Poses, Shape
 from msrn.render import soft_rasterize
 from msrn.training.batches import Batch, prepare
+from msrn.training.multiplex import weights
 from msrn.training.state import Training
 
 WHITE = (1.0, 1.0, 1.0)
@@ -29,9 +30,19 @@ def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         shape, rows = shape_for_poses(run, batch, inputs)
         colors = network.paint(batch.seen)
     poses = network.poses(batch.seen)
+    remember_azimuths(run, inputs["rows"], poses)
     views = Views(shape.vertices, colors, poses.rotation, poses.translation, batch.image, batch.mask)
     terms, _ = render_and_compare(network, views)
-    expected = (poses.probability * terms["total"]).sum(1).mean()
+    remember(run, rows, shape)
+    return expected_loss(run, inputs, batch, poses, terms["total"])
+
+
+def expected_loss(
+    run: Training, inputs: dict[str, Tensor], batch: Batch, poses: Poses, loss: Tensor
+) -> dict[str, Tensor]:
+    """The terms of a pose step whose candidates have the losses ``loss`` (B, K)."""
+    s = run.settings
+    expected = (poses.probability * loss).sum(1).mean()
     prior = losses.pose_prior(poses.probability)
     total = expected + s.pose_prior_weight * prior
     result = {"pose_expected": expected, "pose_prior": prior}
@@ -42,8 +53,7 @@ def pose_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     if "azimuth" in inputs:
         result["azimuth"] = losses.azimuth_likelihood(poses.probability, poses.azimuth, inputs["azimuth"]).mean()
         total = total + s.azimuth_weight * result["azimuth"]
-    remember(run, rows, shape)
-    likeliest = poses.probability.argmax(1, keepdim=True) == torch.arange(s.pose_candidates, device=colors.device)
+    likeliest = poses.probability.argmax(1, keepdim=True) == torch.arange(s.pose_candidates, device=loss.device)
     return {"total": total, **result, "pose_histogram": likeliest.float().mean(0)}
 
 
@@ -64,6 +74,7 @@ def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     shape, colors = network.shape(batch.seen), network.paint(batch.seen)
     with torch.no_grad():
         poses = network.poses(batch.seen)
+    remember_azimuths(run, inputs["rows"], poses)
     _, rotation, translation = poses.likeliest()
     views = Views(shape.vertices, colors, rotation[:, None], translation[:, None], batch.image, batch.mask)
     if "draw" in inputs:
@@ -75,21 +86,67 @@ def shape_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     normal = losses.normal_consistency(shape.vertices, network.faces).mean()
     laplacian = losses.laplacian(shape.vertices, network.faces).mean()
     total = terms["total"][:count].mean() + s.normal_weight * normal + s.laplacian_weight * laplacian
-    result = {name: terms[name][:count].mean() for name in ("rgb", "bce", "affinity", "reach") if name in terms}
+    result = {name: value[:count].mean() for name, value in terms.items() if name != "total"}
     result["mask_iou"] = iou.mean()
     if "draw" in inputs:
         neighbor = (terms["total"][count:].view_as(near.share) * near.share).sum(1).mean()
         total = total + neighbor
         result |= {"neighbor": neighbor, "n_re": near.count}
-    if run.step >= s.stage_switch:
-        accepted = iou > s.shape_confidence
-        network.bank.write(code_for_bank(run, shape, inputs), batch.category, accepted)
-        result["accepted"] = accepted.float().mean()
-    remember(run, inputs["rows"], shape)
+    result |= accept(run, inputs, shape, iou)
     return {"total": total, **result, "normal": normal, "laplacian": laplacian}
 
 
-def code_for_bank(run: Training, shape: Shape, inputs: dict[str, Tensor]) -> Tensor:
+def accept(run: Training, inputs: dict[str, Tensor], shape: Shape | Field, iou: Tensor) -> dict[str, Tensor]:
+    """Write the codes of B images to the bank where the ``iou`` (B,) of their masks allows it, and remember them."""
+    s, result = run.settings, {}
+    if run.step >= s.stage_switch and s.supervision != "images":  # which has no masks to accept codes by
+        accepted = iou > s.shape_confidence
+        run.network.bank.write(code_for_bank(run, shape, inputs), inputs["category"], accepted)
+        result["accepted"] = accepted.float().mean()
+    remember(run, inputs["rows"], shape)
+    return result
+
+
+def camera_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A pose step where images have cameras for themselves (``training.multiplex``): each camera follows its own loss,
+    the mesh held fixed, and the pose branch learns the one of most weight."""
+    network, s, cameras = run.network, run.settings, run.multiplex.cameras(inputs["rows"])
+    batch = prepare(inputs["image"], inputs["mask"], inputs["category"], s.image_size, inputs.get("features"))
+    with torch.no_grad():
+        vertices, colors = network.shape(batch.seen).vertices, network.paint(batch.seen)
+    views = Views(vertices, colors, cameras.rotation, cameras.translation, batch.image, batch.mask)
+    terms, _ = render_and_compare(network, views)
+    weight, poses = weights(terms), network.poses(batch.seen)
+    best = weight.argmax(1)
+    azimuth, _, translation = (of[torch.arange(len(best)), best].detach() for of in cameras)
+    unlike = losses.azimuth_likelihood(poses.probability, poses.azimuth, azimuth).mean()
+    apart = (poses.translation - translation[:, None])[..., :2].square().sum(-1)  # its distance is fixed
+    total = terms["total"].sum(1).mean() + unlike + (poses.probability.detach() * apart).sum(1).mean()
+    expected = (weight * terms["total"].detach()).sum(1).mean()
+    return {"total": total, "pose_expected": expected, "azimuth": unlike, "camera_weight": weight.amax(1).mean()}
+
+
+def weighed_step(run: Training, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A shape step where images have cameras for themselves: Eq. 42 over all of them by their weights, the cameras held
+    fixed, with the other terms of Eq. 45."""
+    network, s = run.network, run.settings
+    batch = prepare(inputs["image"], inputs["mask"], inputs["category"], s.image_size, inputs.get("features"))
+    shape, colors = network.shape(batch.seen), network.paint(batch.seen)
+    with torch.no_grad():
+        cameras = run.multiplex.cameras(inputs["rows"])
+    views = Views(shape.vertices, colors, cameras.rotation, cameras.translation, batch.image, batch.mask)
+    terms, alpha = render_and_compare(network, views)
+    weight = weights(terms)
+    best = alpha[torch.arange(len(weight)), weight.argmax(1)].detach() > 0.5
+    result = {name: (weight * value).sum(1).mean() for name, value in terms.items()}
+    result["mask_iou"] = losses.mask_iou(batch.mask > 0.5, best).mean()
+    normal = losses.normal_consistency(shape.vertices, network.faces).mean()
+    laplacian = losses.laplacian(shape.vertices, network.faces).mean()
+    total = result["total"] + s.normal_weight * normal + s.laplacian_weight * laplacian
+    return result | {"total": total, "normal": normal, "laplacian": laplacian}
+
+
+def code_for_bank(run: Training, shape: Shape | Field, inputs: dict[str, Tensor]) -> Tensor:
     """What the bank remembers of B images, (B,Q): their codes, or the mean of each and of those that its candidates
     left behind (``bank_codes``)."""
     code = shape.code.detach()
@@ -134,6 +191,8 @@ def draw_neighbors(run: Training, code: Tensor, valid: Tensor, inputs: dict[str,
     """At most ``count`` neighbours of each image (0: all) by its code (B, Q); ``valid`` (B,) says whether it has one
     yet. Where a code is not known, of the image or of a candidate, the candidate counts as a neighbour."""
     network, s = run.network, run.settings
+    if "recent" in inputs:
+        return draw_view(run, code, inputs)
     rows, category = inputs["candidate_rows"], inputs["category"]  # (B, k), (B,)
     if s.neighbor_filter == "prototypes":
         prototypes = network.get_prototypes("neighbor_prototypes")
@@ -141,7 +200,11 @@ def draw_neighbors(run: Training, code: Tensor, valid: Tensor, inputs: dict[str,
         selected = selected | ~run.codes_valid[rows] | ~valid[:, None]
     else:  # what the truth refuses was taken out before training
         selected = torch.ones_like(rows, dtype=torch.bool)
-    column, share = selection.sample(selected, inputs["draw"], count)  # (B, m) each
+    if s.neighbor_filter == "silhouettes":
+        odds = selection.odds_of_unlike(inputs["mask"], inputs["candidate_mask"])
+        column, share = selection.sample_by_odds(odds, inputs["draw"], count)
+    else:
+        column, share = selection.sample(selected, inputs["draw"], count)  # (B, m) each
     place = torch.arange(len(column), device=column.device)[:, None], column
     names = [name for name in ("image", "mask", "features") if f"candidate_{name}" in inputs]
     drawn = {name: inputs[f"candidate_{name}"][place].flatten(0, 1) for name in names}
@@ -149,7 +212,28 @@ def draw_neighbors(run: Training, code: Tensor, valid: Tensor, inputs: dict[str,
     return Neighbors(rows[place], batch, share, selected.sum(1).float().mean())
 
 
-def remember(run: Training, rows: Tensor, shape: Shape) -> None:
+def draw_view(run: Training, code: Tensor, inputs: dict[str, Tensor]) -> Neighbors:
+    """The neighbour of each image among the images that were seen last, by its code (B, Q), its azimuth and an angle
+    apart that is drawn (``selection.from_another_side``). It is read when it is known, for which the device waits."""
+    recent, azimuths = inputs["recent"], run.azimuths
+    allowed = inputs["another"] & run.codes_valid[recent] & azimuths[recent].isfinite()
+    own, memory = azimuths[inputs["rows"]], (run.codes[recent], azimuths[recent])
+    place, found = selection.from_another_side(code, own, *memory, allowed, inputs["draw"][:, 0])
+    rows = recent[place]
+    stored = {name: values.to(code.device) for name, values in run.images.read(rows.cpu().numpy()).items()}
+    batch = prepare(category=inputs["category"], size=run.settings.image_size, **stored)
+    return Neighbors(rows[:, None], batch, found[:, None].to(code.dtype), found.float().mean())
+
+
+def remember_azimuths(run: Training, rows: Tensor, poses: Poses) -> None:
+    """Keep from where the network sees the images ``rows``, at the likeliest pose, for the one choice that asks."""
+    if run.settings.neighbor_filter != "views":
+        return
+    likeliest = poses.probability.argmax(1, keepdim=True)
+    run.azimuths.index_copy_(0, rows, poses.azimuth.detach().gather(1, likeliest)[:, 0])
+
+
+def remember(run: Training, rows: Tensor, shape: Shape | Field) -> None:
     """Keep the codes of the images ``rows``, by which they will be chosen as neighbours."""
     run.codes.index_copy_(0, rows, shape.code.detach())
     run.codes_valid.index_fill_(0, rows, run.step >= run.settings.stage_switch)
@@ -168,7 +252,7 @@ class Views(NamedTuple):
 
 def render_and_compare(network: MSRN, views: Views) -> tuple[dict[str, Tensor], Tensor]:
     """Eq. 42 for each mesh in each pose, (B,K): terms rgb, bce, affinity and their total, besides ``reach`` where it
-    counts and vertices move; and alpha (B,K,H,W)."""
+    counts and vertices move, and ``perceptual``; and alpha (B,K,H,W). By images alone there is ``colors`` instead."""
     s, k = network.settings, views.rotation.shape[1]
     projected = camera.project(views.vertices[:, None], views.rotation, views.translation).flatten(0, 1)
     colors = views.colors[:, None].expand(-1, k, -1, -1, -1).flatten(0, 1)
@@ -176,9 +260,18 @@ def render_and_compare(network: MSRN, views: Views) -> tuple[dict[str, Tensor], 
     surface, alpha, log_transparency = (x.unflatten(0, (-1, k)) for x in images)
     rendered = 1 + alpha[:, :, None] * (surface - 1)  # the surface fades to white along the outline, as alpha does
     mask, image = views.mask[:, None], views.image[:, None]
-    terms = losses.reconstruction(mask, image, alpha, log_transparency, rendered, s.affinity_weight, s.affinity_literal)
+    if s.supervision == "images":
+        terms = losses.colors_alone(image, rendered)
+    else:
+        weights = s.affinity_weight, s.affinity_literal
+        terms = losses.reconstruction(mask, image, alpha, log_transparency, rendered, *weights)
     if s.reach_weight and views.vertices.requires_grad:
         wanted = mask.expand_as(alpha).flatten(0, 1)
         terms["reach"] = losses.reach(wanted, alpha.flatten(0, 1), projected).view_as(terms["total"])
         terms["total"] = terms["total"] + s.reach_weight * terms["reach"]
+    if s.perceptual_weight:
+        of_image = backbone.low_features(views.image)[:, None]
+        of_rendering = backbone.low_features(rendered.flatten(0, 1)).unflatten(0, (-1, k))
+        terms["perceptual"] = losses.perceptual(of_image, of_rendering)
+        terms["total"] = terms["total"] + s.perceptual_weight * terms["perceptual"]
     return terms, alpha

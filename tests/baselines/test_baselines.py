@@ -17,7 +17,7 @@ from msrn.data.drawing import views
 from msrn.data.surface import sample_surface
 from msrn.errors import MsrnError
 from msrn.evaluation.metrics import nearest_distances
-from msrn.settings import make_settings
+from msrn.profiles import make_settings
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -38,8 +38,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from msrn import losses, profiles
 from msrn.data import ImageCollection, open_collection
 from msrn.neighbors import selection
+from msrn.profiles import make_settings
 from msrn.render import torch_backend
-from msrn.settings import Settings, make_settings
+from msrn.settings import Settings
 from msrn.store import results
 from msrn.training import batches, loop, state, steps
 

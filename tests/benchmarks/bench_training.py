@@ -24,8 +24,9 @@ from log_lines import LogLines
 from msrn import profiles
 from msrn.data import open_collection
 from msrn.errors import MsrnError
+from msrn.profiles import make_settings
 from msrn.render import soft_rasterize
-from msrn.settings import Settings, make_settings
+from msrn.settings import Settings
 from msrn.store import results
 from msrn.training import cuda_graphs, loop, state, steps
 from msrn.training.batches import TrainingImages

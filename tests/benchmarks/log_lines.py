@@ -7,7 +7,7 @@ from typing import Any
 class LogLines(list):
     """The lines; ``at_each`` is called after every one of them."""
 
-    time_is_over = False
+    is_over = False
 
     def __init__(self, at_each: Callable[[], object] = lambda: None) -> None:
         super().__init__()

@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
+from checked import report
 from PIL import Image
 from shapenet_archive import write_archive, write_npz
 
@@ -22,17 +23,6 @@ def archive(tmp_path_factory):
 @pytest.fixture
 def copy(archive, tmp_path):
     return shutil.copytree(archive, tmp_path / "archive")
-
-
-def report(root, name="shapenet"):
-    """(lines, what was refused at the end or '')."""
-    lines = []
-    try:
-        for line in check.check(name, root):
-            lines.append(line)
-    except MsrnError as error:
-        return lines, str(error)
-    return lines, ""
 
 
 def test_a_whole_archive_holds(cache, archive):
@@ -90,6 +80,23 @@ def test_masks_of_zeros_and_ones_are_found_in_every_split(cache, copy):
     Image.fromarray(np.array(Image.open(path)) // 255).save(path)
     lines, _ = report(copy)
     assert any("b/mask/0007.png holds 0 and 1 alone: expected 255" in line for line in lines)
+
+
+def test_what_no_split_holds_is_named(cache, copy, tmp_path):
+    """47 of 48 is said, in either form."""
+    assert not any("in no split" in line for line in report(copy)[0])
+    (copy / CAR / "softras_train.lst").write_text("a\n")
+    shutil.copytree(copy / CAR, copy / "04530566")
+    lines, refused = report(copy)
+    place = lines.index("there and in no split: 2")
+    assert refused == "" and lines[place + 1 : place + 3] == [
+        "  04530566 (vessel) is not in metadata.yaml",
+        f"  {CAR}/b is in none of the lists",
+    ]
+    root = write_npz(tmp_path / "npz", {CAR: {"train": 2, "val": 1, "test": 1}})
+    assert not any("in no split" in line for line in report(root)[0])
+    shutil.copy(root / f"{CAR}_val_images.npz", root / f"{CAR}_more_images.npz")
+    assert f"  {CAR}_more_images.npz is of none of the 13 categories and three splits" in report(root)[0]
 
 
 def test_a_wrong_frame_fails(cache, copy):

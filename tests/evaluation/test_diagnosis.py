@@ -12,7 +12,8 @@ from msrn import camera
 from msrn.evaluation import diagnosis
 from msrn.evaluation.neighbor_density import candidate_distances
 from msrn.memory import Prototypes
-from msrn.network import MSRN, Reconstruction
+from msrn.network import MSRN
+from msrn.network.meshes import Reconstruction, plain
 
 CODES = 4
 
@@ -35,9 +36,8 @@ class Answers(MSRN):
         azimuth = self.answer[rows]
         rotation = camera.rotation(azimuth.float(), torch.tensor(30.0), torch.tensor(0.0))
         return Reconstruction(
-            vertices=self.ellipsoid.expand(len(rows), -1, -1), faces=self.faces, rotation=rotation,
-            face_colors=torch.ones(len(rows), len(self.faces), 3, 3), azimuth=azimuth, code=self.code[rows],
-            translation=self.pose_centre.expand(len(rows), 3),
+            meshes=[plain(self.ellipsoid, self.faces)] * len(rows), rotation=rotation, azimuth=azimuth,
+            code=self.code[rows], translation=self.pose_centre.expand(len(rows), 3), empty=torch.zeros(len(rows)) > 0,
         )  # fmt: skip
 
 
@@ -102,10 +102,23 @@ def test_candidates_that_are_kept_and_refused_are_told_apart_by_their_shapes(tra
     rows = diagnosis.some_images(train, diagnosis.OBJECTS, 0)[:: diagnosis.EVERY]
     distance = candidate_distances(train, rows, candidates[rows])
     chosen = objects[candidates[rows]] % 2 == objects[rows][:, None] % 2
-    assert made["kept"] == pytest.approx((distance[chosen].mean(), distance.mean()))
-    assert made["rejected"] == pytest.approx((distance[~chosen].mean(), distance.mean()))
+    by_category = lambda part: np.mean([distance[part & (category == term)].mean() for term in range(3)])  # noqa: E731
+    category, every = train.category[rows][:, None], np.full(chosen.shape, True)
+    assert made["kept"] == pytest.approx((by_category(chosen), by_category(every)))
+    assert made["rejected"] == pytest.approx((by_category(~chosen), by_category(every)))
     network.settings = network.settings.model_copy(update={"neighbor_filter": "known"})
     assert diagnosis.neighbor_measures(network, train, candidates)["chosen"].value == 1
+
+
+def test_a_category_of_unlike_shapes_is_no_choice_of_far_ones():
+    """Within each category the kept are nearer, but the one that keeps most has shapes far apart."""
+    distance = np.array([[1.0, 2.0, 2.0, 2.0], [20.0, 20.0, 20.0, 22.0], [5.0, 5.0, 5.0, 5.0]])
+    kept = np.array([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]], bool)
+    assert distance[kept].mean() > distance[~kept].mean()
+    found = diagnosis._kept_and_refused(distance, kept, np.arange(3))
+    np.testing.assert_allclose(found, [10.5, 12.0, (1.75 + 20.5) / 2])  # the third refuses none
+    kept, refused, every = diagnosis._kept_and_refused(distance, np.ones((3, 4), bool), np.arange(3))
+    assert kept == every == pytest.approx(distance.mean()) and np.isnan(refused)
 
 
 def test_a_pose_that_is_half_a_turn_off_agrees_by_halves_only(train):

@@ -7,7 +7,8 @@ import torch
 from toy import tiny_settings
 
 from msrn import camera
-from msrn.evaluation import diagnosis
+from msrn.evaluation import front_back
+from msrn.network.meshes import Textured
 from msrn.render import soft_rasterize
 from msrn.render.icosphere import icosphere
 
@@ -46,8 +47,8 @@ def asked(shape_flipped, pose_flipped, objects=OBJECTS):
     def reconstruct(given):
         rows = given[:, 0, 0, 0].long()
         return SimpleNamespace(
-            vertices=shapes[rows], face_colors=colors[rows], rotation=rotation[rows], translation=translation[rows],
-            azimuth=torch.as_tensor(azimuth)[rows],
+            meshes=[Textured(shapes[row], faces, colors[row]) for row in rows], rotation=rotation[rows],
+            translation=translation[rows], azimuth=torch.as_tensor(azimuth)[rows],
         )  # fmt: skip
 
     train = SimpleNamespace(
@@ -62,31 +63,31 @@ NONE = np.zeros(len(TRUE), bool)
 
 
 def test_shapes_that_are_the_same_way_round_tell_the_front():
-    assert diagnosis.share_told(*asked(NONE, NONE)) > 0.95
-    assert diagnosis.share_told(*asked(~NONE, ~NONE)) > 0.95  # all half a turn off: a frame is as good as another
-    assert diagnosis.share_told(*asked(FLIPPED, FLIPPED)) > 0.95  # poses are split, and shapes could tell
+    assert front_back.share_told(*asked(NONE, NONE)) > 0.95
+    assert front_back.share_told(*asked(~NONE, ~NONE)) > 0.95  # all half a turn off: a frame is as good as another
+    assert front_back.share_told(*asked(FLIPPED, FLIPPED)) > 0.95  # poses are split, and shapes could tell
 
 
 def test_shapes_whose_way_round_has_nothing_to_do_with_the_pose_tell_nothing():
-    assert 0.25 < diagnosis.share_told(*asked(FLIPPED, NONE)) < 0.75
-    assert diagnosis.share_told(*asked(~NONE, NONE)) < 0.05  # and they may be the wrong way round throughout
+    assert 0.25 < front_back.share_told(*asked(FLIPPED, NONE)) < 0.75
+    assert front_back.share_told(*asked(~NONE, NONE)) < 0.05  # and they may be the wrong way round throughout
 
 
 def test_a_single_object_is_not_asked():
-    assert np.isnan(diagnosis.share_told(*asked(NONE, NONE, objects=1)))
+    assert np.isnan(front_back.share_told(*asked(NONE, NONE, objects=1)))
 
 
 def test_others_are_of_the_category_and_not_of_the_object():
     category, names = np.array([0, 0, 0, 1, 1, 2]), np.array(["a", "a", "b", "c", "d", "e"])
-    found = [diagnosis.others(category, names, np.random.default_rng(seed)).tolist() for seed in range(8)]
+    found = [front_back.others(category, names, np.random.default_rng(seed)).tolist() for seed in range(8)]
     assert {one[2] for one in found} == {0, 1} and all(one[:2] == [2, 2] and one[3:] == [4, 3, -1] for one in found)
 
 
 def test_the_way_round_is_up_to_a_turn_that_a_category_has_in_common():
     true = np.linspace(0, 350, 36)
     flipped = np.arange(36) % 3 == 0
-    way = diagnosis.way_round(true + 77 + 180 * flipped, true, np.zeros(36, int))
+    way = front_back.way_round(true + 77 + 180 * flipped, true, np.zeros(36, int))
     assert set(way[flipped]) | {-x for x in way[~flipped]} in ({1.0}, {-1.0})
     both = np.concatenate([true + 10, true + 100])
-    way = diagnosis.way_round(both, np.tile(true, 2), np.repeat([0, 1], 36))
+    way = front_back.way_round(both, np.tile(true, 2), np.repeat([0, 1], 36))
     assert len(set(way[:36])) == len(set(way[36:])) == 1

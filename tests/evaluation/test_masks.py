@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from raw_toy import raw_request, raw_split, use_raw_toy
+from raw_toy import Coarse, raw_request, raw_split, use_raw_toy
 from toy_table import toy_split
 
 from msrn import paths
@@ -95,6 +95,16 @@ def test_a_log_that_is_gone_is_named(folder):
     next(folder.glob("*.json")).unlink()
     with pytest.raises(MsrnError, match=r"its log\.jsonl is gone; delete that folder"):
         lines(only=(REFINED,))
+
+
+def test_ccam_is_recorded_once_a_seed_and_asks_no_saliency(folder, monkeypatch):
+    monkeypatch.setattr(Coarse, "maps", lambda *given, **named: pytest.fail("U2-Net was asked"))
+    assert [line.endswith("written") for line in lines(only=("CCAM",), seeds=(0, 1))] == [True, True]
+    assert all("unchanged" in line for line in lines(only=("CCAM",), seeds=(0, 1)))
+    made, true = of_row("CCAM"), raw_split("raw toy", "test").true_masks()
+    assert made.masks == "class-agnostic activation maps of efficientnet-lite0" and made.trained
+    assert made.curves["test"][0] == pytest.approx(true.mean((1, 2)).mean(), rel=0.05)  # at 0 it is all of the image
+    assert 0 < made.metrics["removed_rightly"] < 1 and made.metrics["iou"] > made.curves["test"][0]
 
 
 def test_unknown_rows_are_refused(folder):

@@ -35,7 +35,8 @@ def names(folder) -> set[str]:
 def test_everything_is_recorded_once(places):
     said = lines(seeds=(0, 1))
     assert said[-1] == "table8, profile laptop, on toy: everything is recorded"
-    rows = "without-fc", "without-nc", "m-srn", "m-srn-poses-known"
+    yardsticks = "poses-known", "multi-view-and-poses-known", "own-views-allowed", "label-free"
+    rows = "without-fc", "without-nc", "m-srn", *(f"m-srn-{name}" for name in yardsticks)
     models = [f"toy-laptop-{row}-seed{seed}.json" for row in rows for seed in (0, 1)]
     assert names(places) >= set(models) and len(names(places)) == len(models) + 5
     before = {path: path.stat().st_mtime_ns for path in places.glob("*.json")}
@@ -56,7 +57,7 @@ def test_time_over_keeps_what_is_done_and_goes_on(places, monkeypatch):
     clock = time.monotonic
     monkeypatch.setattr(checkpointing.time, "monotonic", lambda: clock() + (1e6 if len(logged) > 7 else 0))
     said = lines()
-    assert "out of time at step" in said[-2] and said[-1].endswith("3 of 9 left: the same command goes on")
+    assert "out of time at step" in said[-2] and said[-1].endswith("6 of 12 left: the same command goes on")
     trained = {name for name in names(places) if "without" in name or "m-srn" in name}
     assert trained == {"toy-laptop-without-fc-seed0.json"}
     monkeypatch.setattr(checkpointing.time, "monotonic", clock)

@@ -66,8 +66,8 @@ def test_a_run_that_several_tables_ask_for_is_recorded_once():
     now = toy_request(prototypes=10)
     settings = now.settings.model_dump(mode="json")
     kept = rows(settings=settings, steps=now.settings.steps)
-    assert groups(kept, SWEEP) == []  # nothing of the sweep itself
-    [group] = groups(kept, SWEEP, request=now)
+    assert groups(kept, SWEEP) == groups(kept, SWEEP, request=now)  # nothing of the sweep itself
+    [group] = groups(kept, SWEEP)
     assert [one.variant for one in group.rows["K' = 10"]] == ["M-SRN"] and group.rows["K' = 5"] == []
     five = record("K' = 5", experiment="sweep", settings={**settings, "prototypes": 5})
     [group] = groups([*kept, five], SWEEP)
@@ -76,9 +76,18 @@ def test_a_run_that_several_tables_ask_for_is_recorded_once():
     assert {one.experiment for one in group.models} == {"table8"}
 
 
+def test_a_row_that_changes_nothing_is_not_what_another_table_took_a_module_from():
+    """Without records of its own Table 2 shows those of Table 8, of which one row is the whole method."""
+    own = {"profile": "paper"}  # whose settings are the defaults
+    kept = [*rows(seeds=(0, 1), **own), record("M-SRN, poses known", settings={"azimuths": "known"}, **own)]
+    [group] = groups(kept, TABLES["table2"])
+    assert [one.variant for one in group.rows["Ours"]] == ["M-SRN"] * 2
+    assert groups([one for one in kept if one.variant != "M-SRN"], TABLES["table2"]) == []
+
+
 def test_tables_of_models_a_category_share_no_run_with_others():
     now = toy_request()
-    kept = rows(settings=now.settings.model_dump(mode="json"), steps=now.settings.steps)
+    kept = rows(settings=now.settings.model_dump(mode="json"), steps=now.settings.steps, profile="paper")
     for name in ("table5", "table6"):
         assert groups(kept, TABLES[name], request=now) == []
     [group] = groups(kept, TABLES["table2"], request=now)
@@ -127,6 +136,25 @@ def test_a_trained_yardstick_stands_beside_the_rows_and_is_none_of_them():
     assert groups(known) == []
 
 
+def test_a_yardstick_is_found_by_its_settings_and_joins_what_was_made_alike():
+    """Whatever it changes; a request that changes the same is not what was recorded without."""
+    now = toy_request(prototypes=10)
+    settings = now.settings.model_dump(mode="json")
+    name = "M-SRN, multi-view and poses known"
+    changed = TABLE8.row(name).settings
+    own = {"profile": "paper"}  # whose settings are the defaults
+    mine = record(name, settings={**settings, **changed}, **own)
+    strange = [{"settings": {**settings, **changed, "sigma": 0.1}}, {"points": 7, "settings": changed}]
+    strange = [record(name, **one, **own) for one in strange]
+    kept = [mine, *rows(settings=settings, steps=now.settings.steps, **own)]
+    [group] = groups([*strange, *kept])
+    assert group.yardsticks[name] == [mine] and group.follows(now)
+    [group] = groups([*strange, *kept], TABLES["table2"], request=now)
+    assert group.yardsticks[name] == [mine] and [one.variant for one in group.rows["Ours"]] == ["M-SRN"]
+    other = toy_request(**{**changed, "prototypes": 10})
+    assert not groups(kept)[0].follows(other)
+
+
 def test_predictions_from_files_stand_in_their_row():
     table = replace(TABLE8, rows=(*TABLE8.rows, Row("Other", {"cd": 2.0})))
     files = record("Other", (5.0,) * 4, kind="files", train_seconds=0.0)
@@ -141,6 +169,8 @@ def test_the_group_with_a_verdict_comes_before_the_longer_one():
     assert recorded.best(groups([*longer, *three])).steps == 100
     assert recorded.best(groups([*longer, *rows(200)])).steps == 900
     assert recorded.best([]) is None
+    whole = [one for one in [*rows(100, seeds=(0, 1, 2)), *longer] if one.variant in ("M-SRN", "retrieval")]
+    assert recorded.best(groups(whole)).steps == 100  # of incomplete ones
 
 
 def test_times_are_kept_apart_by_device():

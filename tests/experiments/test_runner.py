@@ -1,14 +1,15 @@
 """From a table and a request to records: what is trained, scored, loaded and refused."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from toy import Forbidden
-from toy_table import toy_request, toy_split
+from toy_table import Ellipsoids, toy_request, toy_split
 
-from msrn import baselines, camera
+from msrn import baselines, camera, paths
 from msrn.baselines import BASELINES
 from msrn.errors import MsrnError
 from msrn.evaluation import protocol, score
@@ -39,6 +40,23 @@ def test_every_row_is_there_and_recorded(toy_result):
         )
         assert record.n_objects == 15 and record.n_images == 60 and record.kind == "model"
         assert {key.split(".")[0] for key in record.metrics} - set(record.units) <= {"objects", "points"}
+
+
+def test_a_table_with_3d_iou_has_it_measured_and_no_other_pays(toy_result, monkeypatch, tmp_path):
+    """In a copy of the store, since a run keeps the score that was asked for last."""
+    monkeypatch.setenv("MSRN_RUNS", str(shutil.copytree(paths.runs_folder(), tmp_path / "runs")))
+    assert "iou3d" not in {key for made in toy_result.rows["M-SRN"] for key in (*made.objects, *made.metrics)}
+    row = TABLE8.row("M-SRN")
+    solid = runner.make(replace(TABLE8, rows=(row,), claims=(), metrics=("iou3d", "cd")), toy_request(), progress=False)
+    [made] = solid.rows["M-SRN"]
+    [before] = toy_result.rows["M-SRN"]
+    assert not solid.outcomes[0].run.trained_now and made.objects["cd"] == before.objects["cd"]
+    assert made.evaluation != before.evaluation and len(made.objects["iou3d"]) == 15
+    for record in (made, *solid.baselines):
+        assert 0 < record.metrics["iou3d"] <= 100 and "per cent" in record.units["iou3d"]
+        assert record.metrics["iou3d.low"] <= record.metrics["iou3d"] <= record.metrics["iou3d.high"]
+    retrieved = solid.yardsticks["retrieval, category known"][0]
+    assert retrieved.metrics["iou3d"] > solid.yardsticks["starting ellipsoid"][0].metrics["iou3d"]
 
 
 @pytest.mark.parametrize(
@@ -162,13 +180,13 @@ def test_meshes_arrive_in_the_truths_frame(toy_result):
     pose = test.true_pose()[rows]
     for k, (vertices, faces) in enumerate(views.meshes_in_true_frame(pose)):
         true = camera.rotation(*torch.from_numpy(pose[k])).numpy()
-        assert vertices @ true == pytest.approx(views.vertices[k] @ views.rotation[k], abs=1e-5)
-        assert faces is views.faces
+        assert vertices @ true == pytest.approx(views.meshes[k].vertices @ views.rotation[k], abs=1e-5)
+        assert faces is views.meshes[0].faces
 
 
 def test_predictions_read_no_truth(toy_result):
     blind = replace(toy_result.test, _truth=Forbidden())
-    assert len(predict(toy_result.outcomes[0].run.network(), blind, [0, 7]).vertices) == 2
+    assert len(predict(toy_result.outcomes[0].run.network(), blind, [0, 7]).meshes) == 2
 
 
 def test_the_headline_of_the_record_is_that_of_the_evaluation(toy_result):
@@ -214,3 +232,33 @@ def test_a_table_of_one_category_reads_that_one_alone(toy_data, cache):
     assert asked.open("train").categories == ("disc",) and len(asked.open("test")) == 20
     with pytest.raises(MsrnError, match="toy has no category 'rocket'"):
         Experiment(replace(TABLE8, category="rocket"), toy_request()).open("train")
+
+
+def test_a_label_free_row_trains_on_clusters_and_is_scored_by_category(toy_data, monkeypatch, tmp_path):
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "cache"))
+    asked, row = Experiment(TABLE8, toy_request(), progress=False), TABLE8.row("M-SRN, label-free")
+    job, given = (job_of(asked, one, 0) for one in (row, WHOLE))
+    train, near = job.train, runner.neighbors_of(asked, job)
+    assert train.categories == ("cluster 1", "cluster 2", "cluster 3") and job.folder != given.folder
+    assert (train.category[near] == train.category[:, None]).all() and (train.category != given.train.category).any()
+    assert (train.object_id[near] != train.object_id[:, None]).all()
+    assert job.test.categories == given.train.categories == ("ball", "disc", "stick")
+    outcome = runner.outcome(asked, [job], {})
+    assert outcome.record.settings["categories"] == "clusters" and "cd.category.disc" in outcome.record.metrics
+    whole = Experiment(TABLE8, toy_request(categories="clusters"), progress=False)
+    assert job_of(whole, WHOLE, 0).train.categories == ("ball", "disc", "stick")  # what rows that train nothing see
+    assert np.array_equal(job_of(whole, TABLE8.row("M-SRN"), 0).train.category, train.category)
+
+
+def test_true_azimuths_are_refused_before_any_work_where_there_are_none(toy_data, monkeypatch):
+    class Unposed(Ellipsoids):
+        def poses(self, object_id, view):
+            raise MsrnError("toy has no cameras")
+
+    table = replace(TABLES["table6"], category="")
+    Experiment(table, toy_request(), progress=False).check()
+    monkeypatch.setattr(runner, "open_collection", lambda *asked: replace(toy_split(*asked), _truth=Unposed()))
+    Experiment(TABLE8, toy_request(), progress=False).check()
+    with pytest.raises(MsrnError, match="^toy has no cameras$"):
+        runner.make(table, toy_request(), progress=False)

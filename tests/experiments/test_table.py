@@ -3,6 +3,7 @@
 import pytest
 from toy import tiny_settings
 
+from msrn import profiles
 from msrn.errors import MsrnError
 from msrn.experiments import paper
 from msrn.experiments.paper import CATEGORIES, MASKS, TABLES
@@ -63,6 +64,56 @@ def test_a_table_may_have_another_metric():
     assert table.row("CMR").printed == {"iou3d": 64.0} and table.row("CMR").supervision == "S+A+C"
 
 
+def test_what_stands_for_cmr_knows_poses_and_has_no_module():
+    base = tiny_settings()
+    made = TABLES["table6"].row("CMR").settings_on(base)
+    changed = {name: value for name, value in made if value != getattr(base, name)}
+    assert changed == {"azimuths": "known", "neighbor_consistency": False, "feature_compensation": False}
+    assert [row.name for row in TABLES["table6"].trained] == ["CMR", "UCMR", "ShapeClipper", "Unicorn", "Ours"]
+
+
+def test_what_stands_for_ucmr_is_told_no_camera_and_trains_under_every_profile():
+    row = TABLES["table6"].row("UCMR")
+    assert row.supervision == "S+A" and row.printed == {"iou3d": 67.3, "cd": 1.72}
+    for profile in profiles.profiles():
+        made = row.settings_on(profiles.resolve(profile, device="cpu").settings)
+        assert (made.azimuths, made.template, made.pose_candidates) == ("multiplex", "car", 8)
+
+
+def test_unicorn_is_one_row_of_three_tables_and_trains_under_every_profile():
+    rows = [TABLES[name].row("Unicorn") for name in ("table2", "table5", "table6")]
+    assert all(row.supervision == "I" and row.settings == rows[0].settings for row in rows)
+    for profile in profiles.profiles():
+        base = profiles.resolve(profile, device="cpu").settings
+        made = rows[0].settings_on(base)
+        assert (made.supervision, made.perceptual_weight, made.pose_prior_weight) == ("images", 0.04, 0.02)
+        assert (made.steps, made.batch_size, made.encoder, made.learning_rate) == (
+            base.steps, base.batch_size, base.encoder, base.learning_rate,
+        )  # fmt: skip
+
+
+def test_rows_of_table_9_differ_in_their_neighbours_alone():
+    base = profiles.resolve("laptop", device="cpu").settings
+    changed = {
+        row.name: {name for name, value in row.settings_on(base) if value != getattr(base, name)}
+        for row in TABLES["table9"].rows
+    }
+    assert changed == {
+        "M-SRN/Un": {"neighbor_filter"},
+        "M-SRN/SC": {"neighbor_filter", "candidate_objects"},
+        "M-SRN": set(),
+    }
+
+
+@pytest.mark.parametrize("name", ["table2", "table8"])
+def test_yardsticks_are_trained_and_are_no_row(name):
+    table, base = TABLES[name], tiny_settings()
+    for row in table.yardsticks:
+        assert row.trained and row.settings_on(base) != base and not row.printed and row.supervision
+        assert row not in table.rows and table.row(row.name) is row
+    assert TABLES["table2"].yardsticks[0] in TABLES["table8"].yardsticks
+
+
 def test_parameters_are_those_of_table_1():
     for name, value in paper.PARAMETERS.items():
         assert getattr(Settings(), name) == value, name
@@ -72,3 +123,21 @@ def test_parameters_are_those_of_table_1():
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(MsrnError, match=r"unknown row 'w/o NCC' of table8 \(did you mean w/o NC\?\)"):
         TABLES["table8"].row("w/o NCC")
+
+
+def test_shapeclipper_and_dvr_are_signed_distances_and_train_under_every_profile():
+    rows = [TABLES[f"table{k}"].row("ShapeClipper") for k in range(2, 7)]
+    assert all(row.supervision == "S+A" and row.settings == rows[0].settings for row in rows)
+    dvr = TABLES["table5"].row("DVR")
+    assert dvr.supervision == "M+C+S" and dvr.printed["airplane"] == 1.11
+    for profile in profiles.profiles():
+        base = profiles.resolve(profile, device="cpu").settings
+        for row in (rows[0], dvr):
+            made = row.settings_on(base)
+            assert (made.decoders, made.axis_scale, made.feature_compensation) == ("sdf", 0.0, False)
+            assert (made.steps, made.batch_size, made.encoder, made.learning_rate) == (
+                base.steps, base.batch_size, base.encoder, base.learning_rate,
+            )  # fmt: skip
+        assert rows[0].settings_on(base).neighbor_filter == "silhouettes"
+        made = dvr.settings_on(base)
+        assert (made.azimuths, made.own_views, made.neighbor_prototypes) == ("known", "only", 1)

@@ -10,8 +10,13 @@ from msrn.data.photo_folder.reader import NoTruth
 from msrn.errors import MsrnError
 from msrn.experiments import runner
 from msrn.experiments.paper import TABLES
+from msrn.experiments.record import record_table
 from msrn.experiments.runner import Experiment, job_of, jobs_of
 from msrn.foreground import cue_check
+from msrn.profiles import Request
+from msrn.report import breakdown, conclusions, gallery
+from msrn.report.results_table import sheet_of
+from msrn.report.words import WITHOUT_SHAPES
 
 TABLE7 = TABLES["table7"]
 WHOLE, TRUE = TABLE7.row("M-SRN"), TABLE7.row("M-SRN/GT")
@@ -82,12 +87,39 @@ def test_again_everything_is_loaded(result):
     assert again.outcomes[0].record.created == outcome.record.created
 
 
-def test_photographs_without_true_shapes_are_refused_before_any_work(monkeypatch, tmp_path):
+def own(monkeypatch, tmp_path) -> Request:
+    """Photographs of one's own in place of a data set: no true shapes, poses or masks."""
     use_raw_toy(monkeypatch, tmp_path)
-    untrue = lambda *given: replace(raw_split(*given), _truth=NoTruth(tmp_path))  # noqa: E731
+    untrue = lambda *given: replace(raw_split(*given), _truth=NoTruth(tmp_path), _true_masks=None)  # noqa: E731
     monkeypatch.setattr(runner, "open_collection", untrue)
+    return replace(raw_request(), dataset="folder")
+
+
+def test_photographs_of_ones_own_make_what_needs_no_truth(monkeypatch, tmp_path):
+    result = runner.make(TABLE7, own(monkeypatch, tmp_path), progress=False)
+    assert [outcome.row.name for outcome in result.outcomes] == ["M-SRN/OF", "M-SRN"] and not result.baselines
+    for outcome in result.outcomes:
+        record = outcome.record
+        assert 0 < record.metrics["mask_iou"] <= 1 and "cd" not in record.objects and "pose_m1" not in record.metrics
+        assert not record.curves and len(record.objects["mask_iou"]) == record.n_objects == 15
+    sheet = sheet_of(result)
+    shown = {line.name: line.cells[-1].text for line in sheet.lines}
+    assert shown["M-SRN/GT"] == "–" and shown["M-SRN"].startswith("0.") and WITHOUT_SHAPES in sheet.notes
+    told = conclusions.conclusions(result)
+    assert WITHOUT_SHAPES in told and not any("CD" in text or "Directions" in text for text in told[:2])
+    assert "no true shapes" in breakdown.category_table(result).data
+    learned = breakdown.learned_table(result).data
+    assert "pose" not in learned and "M-SRN/GT" not in learned
+    picture = gallery.objects_picture(result, gallery.typical_objects(result))
+    assert "nan" not in picture.alt and "truth" not in picture.alt
+
+
+@pytest.mark.parametrize("make", (runner.make, lambda *given, **how: [*record_table(*given, 60, **how)]))
+def test_where_distances_are_asked_for_such_photographs_are_refused_before_any_work(monkeypatch, tmp_path, make):
+    request, table = own(monkeypatch, tmp_path), TABLES["table8"] if make is runner.make else TABLE7
     with pytest.raises(MsrnError, match="there are no true shapes or poses to measure against"):
-        runner.make(TABLE7, raw_request(), progress=False)
+        make(table, request, progress=False)
+    assert not list((tmp_path / "runs").glob("*"))
 
 
 def test_data_with_masks_are_refused(monkeypatch, tmp_path):

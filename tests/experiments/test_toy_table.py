@@ -28,7 +28,7 @@ TOY = Table(
         Row("Scored", {"cd": 1.98}, supervision="3D"),
         Row("Ours", {"cd": 1.23, "f": 0.456}, {}, "S"),
     ),
-    (Beats("Ours", "Scored"), Beats("Ours", "Quoted")),
+    claims=(Beats("Ours", "Scored"), Beats("Ours", "Quoted")),
     ours="Ours",
     name="toy",
 )

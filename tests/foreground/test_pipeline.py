@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from photographs import bright, onnx_file, photographs, tiny
 
+from msrn.errors import MsrnError
 from msrn.foreground import pipeline
 from msrn.foreground.pipeline import Foreground
 from msrn.foreground.saliency import Saliency
@@ -121,3 +122,9 @@ def test_fine_tuning_looks_at_no_true_mask_and_is_done_once(network, monkeypatch
 def test_fine_tuning_starts_by_itself_when_masks_are_asked_for(network):
     collection = photographs(5)
     assert make(network, "refined").masks(collection.images, collection.category).shape == (5, 37, 91)
+
+
+def test_clusters_refuse_masks_that_categories_refine(network):
+    with pytest.raises(MsrnError, match="categories = 'clusters': .* cues .*; set masks to off-the-shelf as well"):
+        make(network, "refined", categories="clusters")
+    assert make(network, categories="clusters").apply(photographs(2)).masks.any()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from msrn.foreground.refinement import LEAST_PART, MARGIN, cut_out, refine, square_box, stretch, weigh
+from msrn.foreground.refinement import LEAST_PART, MARGIN, cut_out, refine, square_box, stretch, weighed
 
 
 def rectangle(shape: tuple[int, int], top: int, bottom: int, left: int, right: int) -> np.ndarray:
@@ -34,10 +34,10 @@ def test_weigh_decides_where_the_network_is_undecided():
     soft = np.array([[[255, 204, 153, 102, 51, 0]]], np.uint8)  # 1, .8, .6, .4, .2, 0
     none, all_of_it = np.zeros((1, 1, 6), np.float32), np.ones((1, 1, 6), np.float32)
     # 0.7 soft + 0.3 cue >= 0.5, so without a cue soft >= .714 and with all of it soft >= .286
-    assert weigh(soft, none).tolist() == [[[True, True, False, False, False, False]]]
-    assert weigh(soft, all_of_it).tolist() == [[[True, True, True, True, False, False]]]
+    assert (weighed(soft, none) >= 0.5).tolist() == [[[True, True, False, False, False, False]]]
+    assert (weighed(soft, all_of_it) >= 0.5).tolist() == [[[True, True, True, True, False, False]]]
     mixed = np.array([[[0, 0, 0.5, 0.7, 0.7, 1]]], np.float32)  # .42 + .15, .28 + .21, .14 + .21
-    assert weigh(soft, mixed).tolist() == [[[True, True, True, False, False, False]]]
+    assert (weighed(soft, mixed) >= 0.5).tolist() == [[[True, True, True, False, False, False]]]
 
 
 def test_stretch_enlarges_and_uses_the_whole_range():

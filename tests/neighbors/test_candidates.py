@@ -23,21 +23,22 @@ def make(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return unit(80, 16, seed), owner % 3, np.array([f"object-{i}" for i in owner])
 
 
-def ranked(features, category, object_id, scope) -> list[list[int]]:
-    """Every image's possible candidates, most similar first."""
+def ranked(features, category, object_id, scope, own=False) -> list[list[int]]:
+    """Every image's possible candidates, most similar first; with ``own``, other views of its object as well."""
     rows = []
     for i in range(len(features)):
         allowed = [
             j
             for j in range(len(features))
-            if object_id[j] != object_id[i] and (scope == "all" or category[j] == category[i])
+            if (object_id[j] != object_id[i] or (own and j != i)) and (scope == "all" or category[j] == category[i])
         ]
         rows.append(sorted(allowed, key=lambda j: (-float(features[i].astype(float) @ features[j]), j)))
     return rows
 
 
-def brute(features, category, object_id, count, scope):
-    return np.array([row[:count] for row in ranked(features, category, object_id, scope)])
+def brute(*given, own=False):
+    *images, count, scope = given
+    return np.array([row[:count] for row in ranked(*images, scope, own)])
 
 
 @pytest.mark.parametrize("scope", ["category", "all"])
@@ -129,15 +130,16 @@ def discs(count: int, size: int, seed: int) -> np.ndarray:
     return inside < (radius * np.abs(radius))[:, None, None]
 
 
-def brute_distinct(features, category, object_id, count, scope, masks):
+def overlaps(masks):
+    """IoU of the silhouettes of two images, by their numbers."""
     shares = masks.reshape(len(masks), 16, masks.shape[1] // 16, 16, masks.shape[2] // 16).mean((2, 4))
     shares = np.round(shares * 255).astype(int)
+    return lambda i, j: np.minimum(shares[i], shares[j]).sum() / max(1, np.maximum(shares[i], shares[j]).sum())
 
-    def overlap(i, j):
-        return np.minimum(shares[i], shares[j]).sum() / max(1, np.maximum(shares[i], shares[j]).sum())
 
-    rows = []
-    for i, others in enumerate(ranked(features, category, object_id, scope)):
+def brute_distinct(features, category, object_id, count, scope, masks, own=False):
+    overlap, rows = overlaps(masks), []
+    for i, others in enumerate(ranked(features, category, object_id, scope, own)):
         best = list(dict.fromkeys(object_id[j] for j in others))[:count]
         different = sorted(others, key=lambda j: (overlap(i, j), j))
         rows.append([next(j for j in different if object_id[j] == name) for name in best])
@@ -151,6 +153,60 @@ def test_distinct_objects_equal_brute_force(scope, seed):
     masks = discs(len(features), 32, seed)
     found = candidates.find_candidates(features, category, object_id, 3, scope, "distinct", masks)
     assert np.array_equal(found, brute_distinct(features, category, object_id, 3, scope, masks))
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_candidates_of_objects_that_lie_in_several_categories_equal_brute_force(seed, own):
+    """As clusters put them: what an object shows lies in the image's own cluster."""
+    features, category, object_id = make(seed)
+    category, masks = np.arange(len(category)) % 2, discs(len(features), 32, seed)
+    given, own_views = (features, category, object_id, 3, "category"), "allowed" if own else "never"
+    found = candidates.find_candidates(*given, "distinct", masks, own_views=own_views)
+    assert np.array_equal(found, brute_distinct(*given, masks, own)) and (category[found] == category[:, None]).all()
+    assert (found != np.arange(len(found))[:, None]).all()
+
+
+# other views of the own object, for yardsticks
+
+
+@pytest.mark.parametrize("scope", ["category", "all"])
+@pytest.mark.parametrize("seed", range(3))
+def test_own_views_take_part_where_they_are_allowed(scope, seed):
+    """As the literal Eq. 27 has it: by the letter, and as one of the distinct objects."""
+    features, category, object_id = make(seed)
+    features[object_id == object_id[0]] = features[0]  # nearest by far
+    given, masks = (features, category, object_id, 3, scope), discs(len(features), 32, seed)
+    near = candidates.find_candidates(*given, own_views="allowed")
+    shown = candidates.find_candidates(*given, "distinct", masks, own_views="allowed")
+    assert np.array_equal(near, brute(*given, own=True))
+    assert np.array_equal(shown, brute_distinct(*given, masks, own=True))
+    for found in (near, shown):
+        assert (found != np.arange(len(found))[:, None]).all() and (object_id[found] == object_id[:, None]).any()
+    assert (np.sum(object_id[shown] == object_id[:, None], 1) <= 1).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_own_views_alone_are_those_that_look_most_different(seed):
+    features, category, object_id = make(seed)
+    names, sizes = np.unique(object_id, return_counts=True)
+    rows = np.flatnonzero(np.isin(object_id, names[sizes > 2]))
+    features, category, object_id = features[rows], category[rows], object_id[rows]
+    masks = discs(len(rows), 32, seed)
+    found = candidates.find_candidates(features, category, object_id, 2, "category", "any", masks, own_views="only")
+    overlap = overlaps(masks)
+    for i, row in enumerate(found):
+        others = [j for j in range(len(rows)) if object_id[j] == object_id[i] and j != i]
+        assert row.tolist() == sorted(others, key=lambda j: (overlap(i, j), j))[:2]
+
+
+def test_an_object_of_too_few_views_and_missing_masks_are_one_line():
+    features, category, names = unit(7, 4), np.zeros(7, int), np.array(list("aaabbbc"))
+    given, masks = (features, category, names), np.ones((7, 32, 32), bool)
+    with pytest.raises(MsrnError, match="own_views = 'only': .* object c has only 0 other views, fewer than the 1 "):
+        candidates.find_candidates(*given, 1, masks=masks, own_views="only")
+    with pytest.raises(MsrnError, match="own_views = 'only' compares silhouettes, .*no masks: set it to never"):
+        candidates.find_candidates(*given, 1, own_views="only")
 
 
 @pytest.mark.parametrize("count", [1, 3, 4])
@@ -238,7 +294,10 @@ def test_too_few_objects_and_missing_masks_are_one_line():
 
 def test_an_experiment_takes_its_candidates_from_the_settings(toy_data):
     found = {}
-    for overrides in ({}, {"candidate_objects": "distinct"}, {"candidate_scope": "all"}):
+    for overrides in (
+        {}, {"candidate_objects": "distinct"}, {"candidate_scope": "all"}, {"own_views": "allowed"},
+        {"own_views": "only"},
+    ):  # fmt: skip
         request = toy_request(**overrides)
         experiment = Experiment(TABLES["table8"], request, progress=False)
         job = job_of(experiment, WHOLE, 0)
@@ -248,7 +307,7 @@ def test_an_experiment_takes_its_candidates_from_the_settings(toy_data):
             found[str(overrides)],
             candidates.find_candidates(
                 experiment.given(job).features(train), train.category, train.object_id, s.candidates, s.candidate_scope,
-                s.candidate_objects, train.masks,
+                s.candidate_objects, train.masks, own_views=s.own_views,
             ),
         )  # fmt: skip
-    assert len({array.tobytes() for array in found.values()}) == 3
+    assert len({array.tobytes() for array in found.values()}) == 5

@@ -61,7 +61,7 @@ def test_efficientnet_gives_unit_rows_of_the_right_images(pictures, monkeypatch)
 
 @torch.inference_mode()
 def test_efficientnet_has_the_features_of_the_package_that_its_weights_were_made_for():
-    network, _ = features._load_lite("cpu")
+    network, _ = features.load_lite("cpu")
     unit = torch.nn.functional.normalize(network(photographs()), dim=1)
     assert eight_sums(unit) == [pytest.approx(row, rel=1e-4, abs=1e-4) for row in REFERENCE["lite2"]]
 
@@ -73,7 +73,7 @@ def test_features_are_computed_once_for_a_collection_and_a_network(pictures, mon
         calls.append(device)
         return lambda images: images.mean((2, 3)), 3
 
-    monkeypatch.setattr(features, "_load_lite", load)
+    monkeypatch.setattr(features, "load_lite", load)
     first = features.extract_features(pictures, progress=False)
     mean = pictures.images.mean((2, 3)) / 255
     assert first == pytest.approx(mean / np.linalg.norm(mean, axis=1, keepdims=True), abs=1e-5)
@@ -110,7 +110,7 @@ def test_a_failing_batch_is_raised_and_leaves_nothing(pictures, monkeypatch):
     def broken(images: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(features, "_load_lite", lambda device: (broken, 3))
+    monkeypatch.setattr(features, "load_lite", lambda device: (broken, 3))
     with pytest.raises(RuntimeError, match="out of memory"):
         features.extract_features(pictures, progress=False)
     assert not list(pictures.cache.rglob("*.npy"))

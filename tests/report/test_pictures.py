@@ -13,7 +13,7 @@ from shown import recorded
 from msrn.evaluation.inference import SECTORS
 from msrn.experiments.paper import TABLES
 from msrn.render import icosphere
-from msrn.report import pictures, viewer
+from msrn.report import gallery, pictures, viewer
 from msrn.report.pictures import draw_mesh
 
 
@@ -23,10 +23,10 @@ def pixels_of(shown: str) -> np.ndarray:
 
 
 def test_pictures_are_transparent_and_say_what_they_show(toy_result):
-    rows = pictures.typical_objects(toy_result)
+    rows = gallery.typical_objects(toy_result)
     assert [toy_result.test.categories[toy_result.test.category[row]] for row in rows] == ["ball", "disc", "stick"]
     for picture in (
-        pictures.objects_picture(toy_result, rows),
+        gallery.objects_picture(toy_result, rows),
         pictures.learning(toy_result),
         pictures.poses(toy_result),
     ):
@@ -52,7 +52,7 @@ def test_maps_hold_predicted_azimuths_against_true_ones():
 
 
 def test_prototypes_are_shown_under_their_shares(toy_result, monkeypatch):
-    rows, outcome = pictures.typical_objects(toy_result), toy_result.of("M-SRN")[0]
+    rows, outcome = gallery.typical_objects(toy_result), toy_result.of("M-SRN")[0]
     network = outcome.run.network()
     monkeypatch.setattr(type(outcome.run), "network", lambda self: network)
     network.compensating = False
@@ -68,11 +68,15 @@ def test_prototypes_are_shown_under_their_shares(toy_result, monkeypatch):
         [f"{name} {share:.0%}"] for name, share in zip(best, found.weight[:, 0], strict=True)
     ]
     assert "ball to " in picture.alt and f"{best[0]} {found.weight[0, 0]:.0%}" in picture.alt
+    valid = network.get_prototypes("prototypes").valid
+    valid[:] = False
+    valid[0, :2] = True
+    assert len(pictures.attention(toy_result, rows).figure.axes) == len(rows) * (2 + 2)
 
 
 def test_typical_objects_are_medians(toy_result):
     columns = toy_result.of("M-SRN")[0].record.objects
-    for row in pictures.typical_objects(toy_result):
+    for row in gallery.typical_objects(toy_result):
         name = toy_result.test.object_id[row]
         category = toy_result.test.categories[toy_result.test.category[row]]
         mine = sorted(cd for cd, c in zip(columns["cd"], columns["category"], strict=True) if c == category)
@@ -102,7 +106,7 @@ def shown_mesh(monkeypatch, toy_result):
     return bundles[0]
 
 
-def test_the_mesh_turns_in_the_book_without_a_library_of_its_own(toy_result, monkeypatch, capsys):
+def test_the_mesh_turns_in_the_book_without_a_library_of_its_own(toy_result, monkeypatch):
     monkeypatch.setenv("MSRN_BOOK", "1")
     bundle = shown_mesh(monkeypatch, toy_result)
     page = bundle["text/html"]
@@ -110,23 +114,35 @@ def test_the_mesh_turns_in_the_book_without_a_library_of_its_own(toy_result, mon
     assert (
         not re.search(r"https?://|<script[^>]+src|MathJax", page.replace("https://plot.ly", "")) and len(page) < 400_000
     )
-    assert 'aria-label="Mesh of M-SRN' in page and "<noscript><img alt=" in page
-    assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size == (viewer.HEIGHT, viewer.HEIGHT)
-    file = toy_result.of("M-SRN")[0].run.folder / "ball-0test.obj"
-    assert file.name in capsys.readouterr().out
-    lines = [line.split() for line in file.read_text().splitlines() if line]
-    assert sum(line[0] == "v" for line in lines) == 42 and sum(line[0] == "f" for line in lines) == 80
-    assert {int(part) for line in lines if line[0] == "f" for part in line[1:]} == set(range(1, 43))
+    assert 'aria-label="Meshes beside each other: truth, w/o FC' in page and "<noscript><img alt=" in page
+    assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size == (4 * viewer.HEIGHT, viewer.HEIGHT)
 
 
 def test_elsewhere_the_mesh_is_plotlys_own_output(toy_result, monkeypatch):
     monkeypatch.delenv("MSRN_BOOK", raising=False)
     bundle = shown_mesh(monkeypatch, toy_result)
     content = json.loads(json.dumps(bundle["application/vnd.plotly.v1+json"]))
-    assert content["data"][0]["type"] == "mesh3d" and len(content["data"][0]["facecolor"]) == 80
+    assert content["data"][0]["type"] == "mesh3d" and len(content["data"][-1]["facecolor"]) == 80
     assert "text/html" not in bundle and "image/png" in bundle
 
 
 def test_lines_follow_the_place_of_a_row():
     styles = [pictures.style(TABLES["table8"], row.name) for row in TABLES["table8"].rows]
     assert styles[-1]["linestyle"] == "solid" and len({style["color"] for style in styles}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("$1 and $x^{2", "$1 and $x^{2"),
+        ("椅子", "\\u6905\\u5b50"),
+        ("стул 50% & <b>", "стул 50% & <b>"),
+        (r"\frac", r"\frac"),
+    ],
+)
+@pytest.mark.filterwarnings("error")  # as of a glyph that is missing
+def test_names_of_categories_are_shown_as_they_are(name, shown):
+    figure = pictures.grid({name: [np.zeros((4, 4, 3), np.uint8)]}, [name])
+    pictures.quiet(figure.axes[0], f"{name}\n.9")
+    assert pixels_of(pictures.Picture(figure, name)._repr_html_()).shape[2] == 4
+    assert figure.axes[0].get_title() == f"{shown}\n.9" and figure.axes[0].get_ylabel() in ("", shown)

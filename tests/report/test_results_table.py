@@ -95,6 +95,7 @@ def test_the_rule_and_the_source_stand_under_the_table(toy_result):
         for outcome in toy_result.outcomes
     )
     assert "all 3 runs loaded" in shown(replace(toy_result, outcomes=loaded))
+    assert "; the run loaded;" in shown(replace(toy_result, outcomes=loaded[-1:]))
 
 
 def test_a_result_from_before_its_profile_changed_says_so(toy_result):
@@ -165,3 +166,21 @@ def test_durations_read_well():
     durations = ["0 s", "59 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]
     assert [words.duration(seconds) for seconds in (0.4, 59.4, 60, 200, 7500)] == durations
     assert words.many(1, "seed") == "1 seed" and words.many(3, "seed") == "3 seeds"
+
+
+def test_in_the_book_a_run_that_proves_the_wiring_has_no_column(toy_result, monkeypatch):
+    monkeypatch.setenv("MSRN_BOOK", "laptop")
+    monkeypatch.setattr(results_table, "resolve", lambda *_, **__: toy_result.request)
+    before = recorded("toy")
+    page = shown(silent := changed(toy_result, "smoke", recorded=before))
+    body = body_of(silent)
+    assert body["w/o NC"][0] == "3.81" and body["w/o NC"][1].startswith("5.62[") and len(body["w/o NC"]) == 7
+    assert "as recorded" in page and "this run" not in page and "Source: msrn run" not in page
+    assert "M-SRN beats w/o NC (CD): reproduced" in page.replace("<small>", "")
+    assert "none yet" in shown(changed(toy_result, "smoke")) and "Nothing is recorded yet." in shown(
+        changed(toy_result, "smoke")
+    )
+    assert "this run" in shown(changed(toy_result, recorded=before))  # a run of the profile has its column
+    warning = notebooks.header(silent.request, TABLES["table8"]).data
+    assert "No run of profile laptop is behind this page, but for what is called recorded" in warning
+    assert "reproduce nothing" in warning

@@ -161,6 +161,7 @@ def test_a_trained_yardstick_is_not_awaited_in_a_run():
     made = make_sheet(TABLE8, "c", {"recorded": {**now, "M-SRN, poses known": known}, "this run": now}, "laptop", [])
     [line] = [line for line in made.lines if line.name == "M-SRN, poses known"]
     assert [cell.text[:4] for cell in line.cells[:3]] == ["", "2.50", "–"] and line.baseline
+    assert line.supervision == "S+C"
 
 
 def test_html_takes_its_colours_from_the_page_and_escapes():

@@ -38,11 +38,11 @@ def count(path: Path, steps: int = 6, until: float | None = None, progress: bool
                 counter.step = min(steps, counter.step + 2)
                 counter.network.weight.data.fill_(float(counter.step))
                 folder.write(counter.step, {"total": 1.0 / counter.step})
-                over = folder.time_is_over and counter.step < steps
+                over = folder.is_over and counter.step < steps
                 if counter.step % 4 == 0 or counter.step == steps or over:
                     folder.save(counter)
                 if over:
-                    raise folder.out_of_time(counter.step)
+                    raise folder.ended(counter.step)
     return folder
 
 
@@ -125,3 +125,19 @@ def test_the_folder_is_held_until_it_is_left(tmp_path):
 def test_a_checkpoint_that_is_gone_is_one_line(tmp_path):
     with pytest.raises(MsrnError, match="its checkpoint is gone; delete that folder and run again"):
         checkpointing.load_state(tmp_path)
+
+
+def test_a_process_may_be_kept_from_long_trainings(tmp_path, monkeypatch):
+    """A training of more steps is refused before anything is done, and one that is finished is loaded."""
+    path = tmp_path / "run"
+    monkeypatch.setenv("MSRN_MOST_STEPS", "5")
+    with pytest.raises(MsrnError, match="counting: 6 steps are not trained yet, and MSRN_MOST_STEPS allows 5"):
+        count(path)
+    assert not path.exists()
+    monkeypatch.setenv("MSRN_MOST_STEPS", "6")
+    assert not count(path, progress=False).finished
+    monkeypatch.setenv("MSRN_MOST_STEPS", "0")
+    assert count(path, progress=False).finished
+    monkeypatch.setenv("MSRN_MOST_STEPS", "few")
+    with pytest.raises(MsrnError, match="MSRN_MOST_STEPS = 'few': expected a whole number"):
+        count(path)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from msrn.errors import MsrnError
@@ -68,16 +69,37 @@ def test_two_processes_write_at_once(cache):
 
 
 @pytest.mark.parametrize("damage", ["replaced", "torn"])
-def test_a_damaged_file_is_one_line(cache, damage):
+def test_a_damaged_file_is_set_aside_and_another_begins(cache, damage, capsys):
     items = KeyedCache("kind", "1")
     items.add({key: item * 100 for key, item in numbered(0, 500).items()})
     content = items.path.read_bytes()
     items.path.write_bytes(
         b"a text" * 300 if damage == "replaced" else content[:4096] + b"\x55" * (len(content) - 4096)
     )
-    with pytest.raises(MsrnError, match="is damaged .*; delete it") as caught:
-        items.find(numbered(0, 500))
-    assert str(items.path) in str(caught.value) and "\n" not in str(caught.value)
+    assert items.find(numbered(0, 500)) == {}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{items.path} is damaged" in line and "1.sqlite.damaged" in line
+    items.add({b"a": b"1"})
+    assert items.find([b"a"]) == {b"a": b"1"}
+
+
+def test_no_flipped_bit_is_given_back(cache, capsys):
+    items, kept = KeyedCache("kind", "1"), {b"key": bytes(range(256)), b"other": b"whole"}
+    items.add(kept)
+    content = items.path.read_bytes()
+    start = content.index(bytes(range(256)))
+    for place in range(start, start + 256, 5):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        items.path.write_bytes(flipped)
+        assert items.present(kept) == {b"other"} and "1 of its items are damaged" in capsys.readouterr().err
+        assert items.find(kept) == {b"other": b"whole"} and not capsys.readouterr().err
+    rng = np.random.default_rng(0)
+    for _ in range(300):  # anywhere in the file
+        flipped = bytearray(content)
+        flipped[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+        items.path.write_bytes(flipped)
+        assert items.find(kept).items() <= kept.items()
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):

@@ -1,6 +1,9 @@
 """Records survive the way through JSON, and what does not fit the schema is refused in one line."""
 
 import json
+import os
+import shutil
+import subprocess
 
 import pytest
 from toy_table import record
@@ -54,9 +57,41 @@ def test_recorded_results_are_read_in_order_and_torn_ones_refused(tmp_path, monk
 
 def test_committed_results_fit_the_schema():
     folders = {path.name for path in paths.RESULTS.glob("*") if path.is_dir()}
-    assert folders <= {*TABLES, "study", "study-before", "study-sparse", "masks", "density", "benchmarks"}
-    for name in folders - {"benchmarks"}:
+    without_records = {"benchmarks", "meshes"}
+    assert folders <= {*TABLES, "study", "study-before", "study-sparse", "masks", "density", *without_records}
+    for name in folders - without_records:
         for kept in results.recorded(name):
             assert kept.experiment == name
             if name in TABLES and kept.kind == "model":
                 TABLES[name].row(kept.variant)
+
+
+def git(folder, *words) -> str:
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(folder), *identity, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=surroundings).stdout.strip()
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git here")
+def test_only_a_repository_whose_top_is_this_folder_says_the_commit(tmp_path, monkeypatch):
+    """A ZIP unpacked inside of another repository, and ``GIT_DIR`` of a hook of one."""
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    monkeypatch.setattr(results.paths, "ROOT", inner.resolve())
+    assert results.source_state() == ("unknown", False)
+    for folder in (inner.parent, inner):
+        git(folder, "init", "-q")
+        (folder / "file").write_text(folder.name)
+        git(folder, "add", "file")
+        git(folder, "commit", "-q", "-m", "one")
+        if folder == inner.parent:
+            assert results.source_state() == ("unknown", False)
+            outer = git(folder, "rev-parse", "--short=12", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(inner.parent / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(inner.parent))
+    commit = git(inner, "rev-parse", "--short=12", "HEAD")
+    assert results.source_state() == (commit, False) and commit != outer
+    (inner / "msrn").mkdir()
+    (inner / "msrn" / "new.py").write_text("")
+    assert results.source_state() == (commit, True)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from msrn.settings import Settings, make_settings
+from msrn.profiles import make_settings
+from msrn.settings import Settings
 
 TINY = {
     "cue_size": 64, "cue_steps": 8, "cue_batch_size": 3, "cue_learning_rate": 1e-3, "memory_slots": 5,

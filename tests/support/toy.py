@@ -3,7 +3,8 @@
 import numpy as np
 
 from msrn.data import GroundTruth, ImageCollection
-from msrn.settings import Settings, make_settings
+from msrn.profiles import make_settings
+from msrn.settings import Settings
 
 TINY = {
     "image_size": 16, "mesh_level": 1, "encoder": "small", "shape_code": 4, "texture_code": 8,

@@ -1,5 +1,6 @@
 """The training loop: what it may read, stages, determinism, the two kinds of step, and how it stops."""
 
+import collections
 import dataclasses
 import itertools
 
@@ -9,10 +10,12 @@ import torch
 from log_lines import LogLines
 from toy import tiny_settings, toy_candidates, toy_collection
 
-from msrn import losses
+from msrn import camera, losses
 from msrn.errors import MsrnError
 from msrn.neighbors import selection
-from msrn.training import loop, steps
+from msrn.render import soft_rasterize
+from msrn.store.plain_settings import IMAGES_ALONE, MULTIPLEX
+from msrn.training import batches, loop, steps
 from msrn.training.batches import TrainingImages, has_neighbors, is_pose_step, prepare
 from msrn.training.loop import train
 from msrn.training.state import Training
@@ -61,7 +64,9 @@ class Stop(Exception):
 
 
 @pytest.mark.parametrize("stop", [2, 8, 14, 22])
-@pytest.mark.parametrize("changed", [{}, {"pose_shape": "neighbor"}, {"batches": "groups", "batch_size": 8}])
+@pytest.mark.parametrize(
+    "changed", [{}, {"pose_shape": "neighbor"}, {"batches": "groups", "batch_size": 8}, IMAGES_ALONE, MULTIPLEX]
+)
 def test_resumed_from_any_log_line_is_bit_equal(stop, changed, tmp_path):
     s = tiny_settings(**changed)
     whole, log = finish(s)
@@ -386,3 +391,120 @@ def test_the_bank_may_remember_the_mean_over_candidates():
     run, inputs = trained("shape")
     shape = run.network.shape(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).seen)
     assert torch.equal(steps.code_for_bank(run, shape, inputs), shape.code.detach())
+
+
+# Rows after ShapeClipper and Unicorn
+
+
+def test_unlike_silhouettes_are_drawn_and_none_is_refused():
+    run, inputs = trained("shape", neighbor_filter="silhouettes")
+    far = torch.full((6, 4), 1e3)  # in whatever domain
+    near = steps.draw_neighbors(run, far, torch.ones(6, dtype=torch.bool), inputs, 1)
+    masks = toy_collection().masks
+    for rows, row, number, drawn in zip(
+        inputs["candidate_rows"], inputs["rows"], inputs["draw"], near.rows, strict=True
+    ):
+        overlap = [(masks[row] & masks[other]).sum() / (masks[row] | masks[other]).sum() for other in rows]
+        arrival = [-np.log(1 - float(u)) / (1 - iou) ** 4 for u, iou in zip(number, overlap, strict=True)]
+        assert drawn == rows[np.argmin(arrival)]
+    assert near.count == 3 and (near.share == 1).all()
+
+
+@pytest.mark.parametrize(("memory", "batch_size"), [(20, 6), (4, 6), (1024, 6), (20, 16)])
+def test_the_memory_is_first_in_first_out(monkeypatch, memory, batch_size):
+    monkeypatch.setattr(batches, "MEMORY", memory)
+    _, images = start(tiny_settings(neighbor_filter="views", batch_size=batch_size, stage_switch=5))
+    queue = collections.deque(maxlen=memory)
+    for step in range(5, 40):
+        if step > 5:
+            assert images.recent(0, step).tolist() == sorted(set(queue))
+        queue.extend(images.indices(0, step).tolist())
+
+
+def test_a_memory_holds_nothing_at_the_switch_itself():
+    s = tiny_settings(neighbor_filter="views", stage_switch=9)
+    assert not has_neighbors(9, s) and has_neighbors(11, s) and not has_neighbors(12, s)  # a pose step
+    assert has_neighbors(9, s.model_copy(update={"neighbor_filter": "silhouettes"}))
+
+
+def test_neighbours_from_the_memory_are_read_when_they_are_chosen(monkeypatch):
+    monkeypatch.setattr(batches, "MEMORY", 24)
+    run, _ = trained("shape", neighbor_filter="views")
+    step, collection = 23, toy_collection()
+    inputs = run.images.inputs(run.seed, step)
+    seen = prepare(inputs["image"], inputs["mask"], inputs["category"], 16).seen
+    code = run.network.encode_shape(seen)[0].detach()
+    near = steps.draw_neighbors(run, code, torch.ones(6, dtype=torch.bool), inputs, 0)
+    recent = run.images.recent(run.seed, step)
+    last = {row for at in range(19, 23) for row in run.images.indices(run.seed, at).tolist()}
+    assert set(recent) == last and len(recent) < len(collection)
+    for i, (row, chosen) in enumerate(zip(inputs["rows"], near.rows, strict=True)):
+        others = [one for one in recent if collection.object_id[one] != collection.object_id[row]]
+        low = 20 + 32 * int(5 * inputs["draw"][i, 0])
+        angle = {one: abs(float((run.azimuths[one] - run.azimuths[row] + 180) % 360 - 180)) for one in others}
+        inside = [one for one in others if low <= angle[one] <= low + 32] or others
+        assert int(chosen) == min(inside, key=lambda one: float((run.codes[one] - code[i]).square().sum()))
+        assert torch.equal(near.batch.image[i], torch.from_numpy(collection.images[int(chosen)] / np.float32(255)))
+        assert torch.equal(near.batch.mask[i], torch.from_numpy(collection.masks[int(chosen)].copy()).float())
+    assert near.count == 1 and near.share.tolist() == [[1.0]] * 6
+
+
+def test_remembered_azimuths_are_those_of_the_likeliest_pose():
+    other, images = start(tiny_settings(steps=8, log_every=1, checkpoint_every=1))
+    train(other, images, LogLines())
+    assert other.azimuths.isnan().all()  # nothing asks for them
+    run, images = start(tiny_settings(steps=8, log_every=1, checkpoint_every=1, neighbor_filter="views"))
+    train(run, images, LogLines())
+    seen = {row for step in range(8) for row in images.indices(0, step).tolist()}
+    assert set(run.azimuths.isfinite().nonzero()[:, 0].tolist()) == seen
+    inputs = images.inputs(0, 7)  # a shape step: the pose branch is still that it was made with
+    with torch.no_grad():
+        poses = run.network.poses(prepare(inputs["image"], inputs["mask"], inputs["category"], 16).seen)
+    likeliest = [float(one[p.argmax()]) for one, p in zip(poses.azimuth, poses.probability, strict=True)]
+    np.testing.assert_allclose(run.azimuths[inputs["rows"]].numpy(), likeliest, rtol=1e-5)
+
+
+def test_by_images_alone_masks_and_categories_reach_no_weight():
+    """Other masks and other categories: every weight is the same bit by bit, and nothing is in the bank."""
+    s, whole = tiny_settings(**IMAGES_ALONE, steps=16), toy_collection()
+    generator = np.random.default_rng(3)
+    other = dataclasses.replace(
+        whole, masks=generator.random(whole.masks.shape) > 0.5, category=generator.permutation(whole.category)
+    )
+    made = []
+    for collection in (whole, other):
+        images = TrainingImages(collection, None, s, "cpu")
+        run = Training.start(s, images, 0)
+        train(run, images, log := LogLines())
+        assert "neighbor" in log[-1] and not {"bce", "affinity", "accepted"} & log[-1].keys()
+        made.append(run)
+    assert same(*(run.network.state_dict() for run in made))
+    assert not made[0].network.bank.filled.any() and not made[0].network.compensating
+
+
+def test_images_alone_are_compared_by_colours_over_white():
+    run, images = start(tiny_settings(**IMAGES_ALONE))
+    inputs = images.inputs(0, 1)
+    batch = prepare(inputs["image"], inputs["mask"], inputs["category"], 16)
+    poses, shape, colors = run.network.poses(batch.seen), run.network.shape(batch.seen), run.network.paint(batch.seen)
+    views = steps.Views(shape.vertices, colors, poses.rotation, poses.translation, batch.image, batch.mask)
+    terms, _ = steps.render_and_compare(run.network, views)
+    assert terms.keys() == {"colors", "total"} and torch.equal(terms["colors"], terms["total"])
+    for k in range(run.settings.pose_candidates):
+        seen = camera.project(shape.vertices, poses.rotation[:, k], poses.translation[:, k])
+        surface, alpha, _ = soft_rasterize(seen, run.network.faces, colors, 16, run.settings.sigma, run.settings.gamma)
+        shown = alpha[:, None] * surface + (1 - alpha[:, None])
+        expected = [(a - b).square().sum() / (3 * 16 * 16) for a, b in zip(shown, batch.image, strict=True)]
+        torch.testing.assert_close(terms["colors"][:, k], torch.stack(expected))
+
+
+def test_the_perceptual_term_is_added_with_its_weight():
+    log = finish(tiny_settings(**IMAGES_ALONE, perceptual_weight=10.0, steps=2, log_every=1, checkpoint_every=1))[1]
+    s, line = tiny_settings(), log[1]  # a shape step before the switch
+    parts = (
+        line["colors"]
+        + 10 * line["perceptual"]
+        + s.normal_weight * line["normal"]
+        + s.laplacian_weight * line["laplacian"]
+    )
+    assert line["perceptual"] > 0 and line["total"] == pytest.approx(parts, rel=1e-5)

@@ -108,6 +108,37 @@ def test_killed_itself_it_leaves_nothing_at_work(tmp_path):
     assert beat.read_text() == last
 
 
+STOPPED = """
+import os, pathlib, time
+import torch; torch.set_num_threads(1)
+from msrn.store import stopping
+from msrn.training import parallel
+
+def train():
+    pathlib.Path(f"begun {os.getpid()}").touch()
+    for step in range(600):
+        time.sleep(0.1)
+        if stopping.asked():
+            raise stopping.stopped("run", step, 600)
+
+work = [parallel.Work(f"run {i}", pathlib.Path("log"), 10, train) for i in range(3)]
+print(list(parallel.train(work, 1, progress=False)))
+"""
+
+
+def test_a_signal_stops_every_run_gently(tmp_path):
+    """The one process that it came to tells the others; a run that waits is not begun."""
+    parent = subprocess.Popen([sys.executable, "-c", STOPPED], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while len(list(tmp_path.glob("begun *"))) < 2:
+        assert parent.poll() is None
+        time.sleep(0.2)
+    parent.send_signal(signal.SIGTERM)
+    said = parent.communicate(timeout=60)[1]
+    assert said.count("SIGTERM: the training stops at its next line") == 1
+    assert said.count("run: stopped by SIGTERM at step") == 2 and said.count("run 2: not begun") == 1
+    assert parent.returncode
+
+
 @pytest.fixture
 def experiment(tmp_path, monkeypatch, two_cores):
     """Table 8 at profile smoke, cut short, as if it were worth several processes."""
@@ -145,3 +176,29 @@ def test_runs_are_the_same_bits_and_a_broken_one_stops_no_other(experiment, tmp_
 
 def fails() -> None:
     raise MsrnError("the loss is not finite")
+
+
+def refuse() -> None:
+    raise MsrnError("so it goes")
+
+
+def test_without_semaphores_runs_follow_each_other_on_as_many_threads(tmp_path, monkeypatch, capsys):
+    """As where /dev/shm is missing or full."""
+    monkeypatch.setattr(parallel, "_semaphores", lambda: False)
+    before, seen = torch.get_num_threads(), []
+    works_ = works(tmp_path, lambda: seen.append(torch.get_num_threads()) or os.getpid(), refuse, os.getpid)
+    first, second, third = (found for _, found in parallel.train(works_, 2, progress=False))
+    assert first == third == os.getpid() and isinstance(second, MsrnError) and seen == [2]
+    assert torch.get_num_threads() == before
+    assert "/dev/shm is missing or full: 3 runs one after the other" in capsys.readouterr().err
+
+
+def test_semaphores_are_missed_before_work_is_given(monkeypatch):
+    assert parallel._semaphores()
+
+    class Full:
+        def Semaphore(self, value):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(parallel.multiprocessing, "get_context", lambda kind: Full())
+    assert not parallel._semaphores()

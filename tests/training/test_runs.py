@@ -62,7 +62,7 @@ def test_trained_then_reused(store):
 def test_a_run_begun_before_processor_time_was_logged_has_none(store):
     folder = run_once().folder
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    old = [{key: value for key, value in line.items() if key != "cpu_seconds"} for line in lines]
+    old = [{key: value for key, value in line.items() if key not in ("cpu_seconds", "digest")} for line in lines]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in old))
     assert checkpointing.trim_log(folder, 24) == old[-1] and run_once().cpu_seconds is None
 
@@ -95,15 +95,26 @@ KILLED = textwrap.dedent(
     """
     import signal, sys; sys.path[:0] = {tests!r}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and those of nohup to this
     import torch; torch.set_num_threads(1)
-    from test_runs import run_once
-    run_once(steps=400, log_every=2, checkpoint_every=10)
+    import test_runs; from test_runs import run_once
+    run_once(**test_runs.LONG)
     """
 )
+LONG = {"steps": 200, "log_every": 2, "checkpoint_every": 10}
 
 
-@pytest.mark.parametrize(("kill", "after"), [(signal.SIGKILL, 30), (signal.SIGINT, 60)])
-def test_killed_and_resumed_is_bit_equal(store, monkeypatch, tmp_path, kill, after):
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MSRN_RUNS", str(tmp_path_factory.mktemp("undisturbed")))
+        return run_once(**LONG)
+
+
+@pytest.mark.parametrize(
+    ("kill", "after"), [(signal.SIGKILL, 30), (signal.SIGINT, 60), (signal.SIGTERM, 40), (signal.SIGHUP, 20)]
+)
+def test_killed_and_resumed_is_bit_equal(store, undisturbed, kill, after):
     script = KILLED.format(tests=[str(TESTS), str(TESTS.parent / "support")])
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -111,14 +122,15 @@ def test_killed_and_resumed_is_bit_equal(store, monkeypatch, tmp_path, kill, aft
         assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(kill)
-    process.wait()
-    long = {"steps": 400, "log_every": 2, "checkpoint_every": 10}
-    resumed = run_once(**long)
+    said = process.communicate()[1]
+    if kill != signal.SIGKILL:  # it is saved first
+        state, last = files.find_checkpoint(next(store.iterdir()))[0], checkpointing.read_log(next(store.iterdir()))[-1]
+        assert state["step"] == last["step"] < 200
+        assert f"{kill.name}: the training stops at its next line" in said and f"stopped by {kill.name} at step" in said
+    resumed = run_once(**LONG)
     assert "resuming" in resumed.how and resumed.trained_now
-    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "undisturbed"))
-    whole = run_once(**long)
-    assert same(resumed, whole)
-    assert steps_of(resumed) == steps_of(whole)
+    assert same(resumed, undisturbed)
+    assert steps_of(resumed) == steps_of(undisturbed)
 
 
 def interrupted(store: Path, monkeypatch, at: int) -> Path:
@@ -142,18 +154,21 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(store, monkeypatch, tmp_
     content = (folder / "checkpoint.pt").read_bytes()
     (folder / "checkpoint.pt").write_bytes(content[: len(content) // 2])
     run = run_once()
-    assert "resuming" in run.how and "step 12" in run.how and "checkpoint.pt cannot be read" in run.how
+    assert "resuming" in run.how and "step 12" in run.how and "checkpoint.pt was damaged" in run.how
+    assert (folder / "checkpoint.pt.damaged").read_bytes() == content[: len(content) // 2]
     monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "undisturbed"))
     assert same(run, run_once())
 
 
-def test_two_torn_checkpoints_are_refused(store, monkeypatch):
+def test_two_torn_checkpoints_are_set_aside_and_the_run_begins_anew(store, monkeypatch, capsys, tmp_path):
     folder = interrupted(store, monkeypatch, at=16)
     for name in ("checkpoint.pt", "checkpoint.previous.pt"):
         (folder / name).write_bytes(b"torn")
-    with pytest.raises(MsrnError, match="no checkpoint there can be read; delete that folder") as caught:
-        run_once()
-    assert str(folder) in str(caught.value)
+    run = run_once()
+    assert "training 24 steps" in run.how and capsys.readouterr().err.count("is damaged") == 2
+    assert (folder / "checkpoint.pt.damaged").read_bytes() == b"torn"
+    monkeypatch.setenv("MSRN_RUNS", str(tmp_path / "undisturbed"))
+    assert same(run, whole := run_once()) and steps_of(run) == steps_of(whole)
 
 
 def test_a_checkpoint_with_code_in_it_is_not_executed(store):

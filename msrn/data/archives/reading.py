@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from msrn.data import picture
 from msrn.errors import MsrnError, first_line
 
 SHOWN = 20  # bad files or missing objects that a message names before it only counts
@@ -91,7 +92,7 @@ def open_file(root: Path, path: Path | str) -> io.FileIO:
         if os.path.islink(path):
             real, name = os.path.split(os.path.realpath(path))
         if not _within(str(root), real):
-            raise MsrnError(f"{path} leads out of {root}, to {real}: links may only lead to files of the archive")
+            raise _leads_out(root, path)
         return open(os.path.join(real, name), "rb", buffering=0, opener=_open_regular)
     except OSError as error:
         raise unreadable(path, error) from None
@@ -114,16 +115,30 @@ def _real(folder: str) -> str:
     return os.path.realpath(folder)
 
 
+def _leads_out(root: Path, path: Path | str) -> MsrnError:
+    """Names the first link on the way, so that a folder of thousands of files is one line."""
+    inside = [place for place in (*reversed(Path(path).parents), Path(path)) if root in place.parents]
+    place = next((each for each in inside if not _within(str(root), os.path.realpath(each))), path)
+    said = f"{place} leads out of {root}, to {os.path.realpath(place)}: links may only lead to files of the archive"
+    if not os.path.islink(place):
+        return MsrnError(said)
+    return MsrnError(f"{said}; put the files themselves there (cp -rL), or mount their folder there (mount --bind)")
+
+
 def _within(root: str, real: str) -> bool:
     return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
 
 
-def unreadable(path: Path | str, error: OSError) -> MsrnError:
+class Unreadable(MsrnError):
+    """It cannot be read now and may be later: nothing is said of its content, and nothing may be remembered of it."""
+
+
+def unreadable(path: Path | str, error: OSError) -> Unreadable:
     if isinstance(error, FileNotFoundError):
-        return MsrnError(f"{path} is missing")
+        return Unreadable(f"{path} is missing")
     if isinstance(error, PermissionError):
-        return MsrnError(f"{path} may not be read: change its permissions, or those of the folders above it")
-    return MsrnError(f"{path} cannot be read ({error.strerror or error})")
+        return Unreadable(f"{path} may not be read: change its permissions, or those of the folders above it")
+    return Unreadable(f"{path} cannot be read ({error.strerror or error})")
 
 
 def read_lines(root: Path, path: Path) -> list[str]:
@@ -157,26 +172,23 @@ def plain_name(name: str, path: Path) -> str:
 
 
 def read_picture(root: Path, path: Path | str, mode: str, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A PNG or JPEG as (H, W, 3) for mode RGB, transparent parts on white, or (H, W) for mode L; uint8.
+    """A PNG or JPEG as (H, W, 3) for mode RGB, transparent parts on white, or a mask as (H, W) for mode L; uint8.
 
     ``size`` (width, height) is required where it is given.
     """
     content = read_bytes(root, path)
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
-            if size and picture.size != size:
-                raise MsrnError(f"{path} is {_size(picture.size)} pixels: expected {_size(size)}")
-            if mode == "RGB" and (picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info):
-                layer = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-            return np.asarray(picture if picture.mode == mode else picture.convert(mode))
+        loaded, found = picture.load(content, ("PNG", "JPEG"))
+        if size and found != size:
+            raise MsrnError(f"{path} is {_size(found)} pixels: expected {_size(size)}")
+        return np.asarray(picture.colors(loaded) if mode == "RGB" else picture.cover(loaded))
     except MsrnError:
         raise
     except Exception as error:  # the decoders of Pillow raise anything at all
-        raise MsrnError(f"{path} {f'is not a whole PNG or JPEG ({_why(error)})' if content else 'is empty'}") from None
+        raise MsrnError(f"{path} {f'is not a whole PNG or JPEG ({why(error)})' if content else 'is empty'}") from None
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """Pillow names the object in memory that it could make nothing of, which differs each time."""
     return "it is of another kind" if isinstance(error, UnidentifiedImageError) else first_line(error)
 
@@ -194,9 +206,9 @@ def named(lines: Sequence[str], most: int = SHOWN) -> str:
 def picture_size(root: Path, path: Path | str) -> tuple[int, int]:
     """Width and height of a PNG or JPEG, of which only the header is read."""
     try:
-        with open_file(root, path) as file, Image.open(io.BufferedReader(file), formats=("PNG", "JPEG")) as picture:
-            return picture.size
+        with open_file(root, path) as file, Image.open(io.BufferedReader(file), formats=("PNG", "JPEG")) as header:
+            return header.size
     except MsrnError:
         raise
     except Exception as error:  # as with whole pictures
-        raise MsrnError(f"{path} is not a PNG or JPEG ({_why(error)})") from None
+        raise MsrnError(f"{path} is not a PNG or JPEG ({why(error)})") from None

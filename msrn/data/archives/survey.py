@@ -44,6 +44,7 @@ class Survey:
     proofs: Callable[[], Iterator[Proof]]
     left_out: Sequence[str] = ()  # what is wrong with each photograph that is not among the parts for it
     torn: Sequence[str] = ()  # what is wrong with files that would have said what belongs to the parts
+    unread: Sequence[str] = ()  # what lies in the archive and belongs to no split, and why
 
 
 def problems_of(readers: Sequence[Callable[[], object]]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from msrn.data.archives.matlab import read_mat
 from msrn.data.archives.reading import exists, is_folder, listing, named, read_lines
-from msrn.errors import MsrnError
+from msrn.errors import MsrnError, first_line
 
 SETS = Path("PASCAL", "VOCdevkit", "VOC2012", "ImageSets", "Main")
 LEFT_OUT = ("difficult", "truncated", "occluded")
@@ -26,7 +26,7 @@ class Thing:
     category: str
     image: str  # relative to the root
     box: tuple[float, float, float, float]
-    cad: int  # from 1, as the files are called
+    cad: float  # from 1, as the files are called: a whole number in all that are used
     azimuth: float  # degrees, as elevation and theta
     elevation: float
     theta: float
@@ -57,9 +57,15 @@ def voc_ids(root: Path, split: str) -> frozenset[str]:
     return frozenset(line.split()[0] for line in lines)
 
 
-def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thing | MsrnError | None]:
+def photographs_in(root: Path, folder: str) -> list[str]:
+    """Names of the annotated photographs of a folder. Files that begin with a dot are macOS's own."""
+    parted = (os.path.splitext(file) for file in listing(root / "Annotations" / folder))
+    return [stem for stem, suffix in parted if suffix == ".mat" and stem[0] != "."]
+
+
+def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thing | str | MsrnError | None]:
     """The objects of a split in the order of class, source and photograph, as ``read_annotation`` gives them; what is
-    wrong with an annotation that cannot be read comes in its place. Files that begin with a dot are macOS's own."""
+    wrong with an annotation that cannot be read comes in its place."""
     photographs = voc_ids(root, "train" if split == "train" else "val")
     shared = voc_ids(root, "train") & voc_ids(root, "val")
     if shared:
@@ -67,24 +73,28 @@ def read_things(root: Path, split: str, classes: Sequence[str]) -> Iterator[Thin
     for name in classes:
         for source in ("pascal", "imagenet") if split == "train" else ("pascal",):
             folder = f"{name}_{source}"
-            for file in listing(root / "Annotations" / folder):
-                stem, suffix = os.path.splitext(file)
-                if suffix == ".mat" and stem[0] != "." and (source == "imagenet" or stem in photographs):
+            for stem in photographs_in(root, folder):
+                if source == "imagenet" or stem in photographs:
                     try:
                         yield from read_annotation(root, folder, stem, name)
                     except MsrnError as error:
                         yield error
 
 
-def read_annotation(root: Path, folder: str, stem: str, category: str) -> Iterator[Thing | None]:
-    """The objects of ``category`` in one photograph that CMR's rule keeps; None for one without a fine viewpoint."""
+def read_annotation(root: Path, folder: str, stem: str, category: str) -> Iterator[Thing | str | None]:
+    """The objects of ``category`` in one photograph that CMR's rule keeps; None for one without a fine viewpoint, and
+    for one with values that cannot be what is wrong with them."""
     path = root / "Annotations" / folder / f"{stem}.mat"
     record = read_mat(root, path, "record")
     try:
         for number, entry in enumerate(np.atleast_1d(record.objects)):
             if getattr(entry, "class") != category or any(np.any(getattr(entry, flag)) for flag in LEFT_OUT):
                 continue  # a flag that is empty is not set
-            yield _thing(entry, category, _image(root, folder, stem), f"{category}/{stem}_{number}")
+            object_id = f"{category}/{stem}_{number}"
+            try:
+                yield _thing(entry, category, _image(root, folder, stem), object_id)
+            except (TypeError, ValueError) as error:
+                yield f"{object_id}: {first_line(error)}"
     except (AttributeError, TypeError, ValueError) as error:
         raise MsrnError(f"{path} lacks what an annotation has ({type(error).__name__}: {error})") from None
 
@@ -92,6 +102,8 @@ def read_annotation(root: Path, folder: str, stem: str, category: str) -> Iterat
 def _number(struct: Any, name: str) -> float:
     """Not finite where the field is absent or empty, as many of ImageNet's objects have them."""
     value = getattr(struct, name, ())
+    if np.size(value) > 1:
+        raise ValueError(f"{name} has {np.size(value)} values: expected one number")
     return float(value) if np.size(value) else math.nan
 
 
@@ -102,15 +114,15 @@ def _thing(entry: Any, category: str, image: str, object_id: str) -> Thing | Non
         return None
     if not (fine["distance"] > 0 and fine["focal"] * fine["viewport"] > 0):
         return None
+    if len(box) != 4:
+        raise ValueError(f"bbox is {box}: expected four numbers, x0, y0, x1 and y1")
     x0, y0, x1, y1 = box
-    if cad != int(cad):
-        raise ValueError(f"cad_index {cad} is not a whole number")
     return Thing(
         object_id=object_id,
         category=category,
         image=image,
         box=(x0 - 1, y0 - 1, x1, y1),
-        cad=int(cad),
+        cad=int(cad) if cad == int(cad) else cad,
         azimuth=fine["azimuth"],
         elevation=fine["elevation"],
         theta=fine["theta"],

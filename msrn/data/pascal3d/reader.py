@@ -9,8 +9,8 @@ The paper follows CMR [31], which split two of the classes; its rule is taken fo
 all of ImageNet, test is VOC's val, objects that are difficult, truncated or occluded are left out, and so are those
 without a fine viewpoint: a number of it, of the model or of the box is empty or not finite. CMR's filter by structure
 from motion, which needs its own results, is not taken. There is no val. ``pascal3d-car`` is the cars alone (Table 6).
-The counts are printed when the archive is packed. An object whose photograph is missing, or whose box is not in it, is
-left out, named and counted.
+The counts are printed when the archive is packed. An object whose photograph is missing, whose box is not in it, whose
+cad_index is that of no model, or that has other such values, is left out, named and counted.
 
 All indices and pixels of the annotations count from 1. The archive has no masks: images are raw crops at 1.2 times the
 longer edge of the box, with the last pixels repeated beyond the edges, and training needs §3.1. True masks, which
@@ -23,10 +23,11 @@ cache is a digest of the lists and of the names, sizes and times of the annotati
 the same names are not noticed (delete the cache then).
 """
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +65,7 @@ CLASSES = (
 )  # fmt: skip
 MARGIN = 1.2
 TURN = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float64)  # v @ TURN: z is up and the front toward -y there
+MISSING = " is missing"
 PASSED = "without a fine viewpoint are passed over"
 IMAGES = 32  # of a piece of the packing
 SAMPLES = 4  # of a mask along the edge of a pixel
@@ -85,8 +87,7 @@ def open_split(split: str, root: Path | None = None, name: str = NAME) -> ImageC
     if split == "val":
         raise MsrnError(f"{name} has no val: by CMR's rule there are train and test")
     root = _checked(open_root(name, root))
-    plan = partial(_plan, root, split, classes, name)
-    arrays = open_packed(f"{name}-{split}", key_of(root, split, classes), plan)
+    arrays = _packed(root, split, classes, name)
     ids = arrays["object_id"]
     warn(arrays["left_out"], len(ids), f"{name} {split}")
     return ImageCollection(
@@ -133,16 +134,22 @@ def usable(root: Path, split: str, classes: Sequence[str], name: str = NAME) -> 
     """The objects of a split, sifted."""
     entries = list(tqdm(read_things(root, split, classes), desc=f"{name} {split}: annotations", unit="object"))
     torn = [str(entry) for entry in entries if isinstance(entry, MsrnError)]
+    fault = partial(_fault, root, cache(partial(count_models, root)))
     things, left_out = sift(
-        [entry for entry in entries if isinstance(entry, Thing)], partial(_fault, root), f"{root}: {name} {split}"
+        [entry for entry in entries if isinstance(entry, Thing | str)], fault, f"{root}: {name} {split}"
     )
     return Found(things, left_out, entries.count(None), torn)
 
 
-def _fault(root: Path, thing: Thing) -> str:
+def _fault(root: Path, models: Callable[[str], int], thing: Thing | str) -> str:
     """What keeps an object from being used although all of its files may be whole."""
+    if isinstance(thing, str):
+        return thing
+    count = models(thing.category)
+    if count and thing.cad not in range(1, count + 1):
+        return f"{thing.object_id}: cad_index is {thing.cad}: expected a whole number from 1 to {count}"
     if not exists(root / thing.image):
-        return f"{thing.image} is missing"
+        return f"{thing.image}{MISSING}"
     try:
         size = picture_size(root, root / thing.image)
     except MsrnError:
@@ -155,6 +162,15 @@ def _fault(root: Path, thing: Thing) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------- the packing
+
+
+def _packed(root: Path, split: str, classes: tuple[str, ...], name: str) -> dict[str, np.ndarray]:
+    """The packed split; packed again when photographs that were missing are there now."""
+    key, plan = key_of(root, split, classes), partial(_plan, root, split, classes, name)
+    arrays = open_packed(f"{name}-{split}", key, plan)
+    lacking = [line.removesuffix(MISSING) for line in arrays["left_out"].tolist() if line.endswith(MISSING)]
+    there = [image for image in lacking if exists(root / image)]
+    return open_packed(f"{name}-{split}", digest_of(key, there), plan) if there else arrays
 
 
 def _plan(root: Path, split: str, classes: tuple[str, ...], name: str) -> Plan:
@@ -239,6 +255,17 @@ def _truth(root: Path, category: str, cad: int) -> GroundTruth:
 @lru_cache(maxsize=256)
 def _cad(root: Path, category: str, cad: int) -> tuple[np.ndarray, np.ndarray]:
     return read_cad(root, category, cad)
+
+
+def count_models(root: Path, category: str) -> int:
+    """How many models a class has; 0 where none of them can be read, which packing says."""
+    folder, file = root / "CAD" / category, root / "CAD" / f"{category}.mat"
+    parted = (os.path.splitext(name) for name in (listing(folder) if is_folder(folder) else ()))
+    most = max((int(stem) for stem, suffix in parted if suffix == ".off" and stem.isdecimal()), default=0)
+    try:
+        return max(most, len(np.atleast_1d(read_mat(root, file, category)))) if exists(file) else most
+    except MsrnError:
+        return most
 
 
 def read_cad(root: Path, category: str, cad: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,16 +1,17 @@
 """What ``data check`` finds in an archive of Pascal3D+."""
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from msrn.data.archives.reading import open_root
+from msrn.data.archives.reading import is_folder, listing, open_root
 from msrn.data.archives.survey import Part, Proof, Survey, iou_proof, problems_of, spread
 from msrn.data.ground_truth import GroundTruth
 from msrn.data.pascal3d import reader as pascal3d
-from msrn.data.pascal3d.annotations import Thing
+from msrn.data.pascal3d.annotations import Thing, folders_of, photographs_in, voc_ids
 from msrn.data.pascal3d.reader import CLASSES, NAME
 
 LEAST_IOU = 0.6  # of the boxes of projected models and the annotated ones, mean over the sample
@@ -32,7 +33,26 @@ def survey(root: Path | None) -> Survey:
     form += f"; {coarse:,} objects {pascal3d.PASSED}"
     left_out = [line for each in sifted.values() for line in each.left_out]
     torn = [line for each in sifted.values() for line in each.torn]
-    return Survey(form, "objects", parts, partial(_proofs, root, sifted["test"].things), left_out, torn)
+    return Survey(form, "objects", parts, partial(_proofs, root, sifted["test"].things), left_out, torn, _unread(root))
+
+
+def _unread(root: Path) -> list[str]:
+    """Photographs without annotation, annotations that the lists of VOC leave out, and folders of no class."""
+    known, listed = [folder.name for folder in folders_of(root, CLASSES)], voc_ids(root, "train") | voc_ids(root, "val")
+    lines = []
+    for part in ("Annotations", "Images"):
+        others = [name for name in listing(root / part) if name not in known and is_folder(root / part / name)]
+        lines += [f"{part}/{name} is of none of the {len(CLASSES)} classes" for name in others]
+    for folder in known:
+        stems, images = set(photographs_in(root, folder)), root / "Images" / folder
+        for file in listing(images) if is_folder(images) else ():
+            stem, suffix = os.path.splitext(file)
+            if suffix.lower() in (".jpg", ".jpeg") and stem[0] != "." and stem not in stems:
+                lines.append(f"Images/{folder}/{file} has no annotation")
+        for stem in sorted(stems) if folder.endswith("_pascal") else ():
+            if stem not in listed:
+                lines.append(f"Annotations/{folder}/{stem}.mat is of a photograph in neither train.txt nor val.txt")
+    return lines
 
 
 def _problems(root: Path, thing: Thing) -> list[str]:

@@ -6,6 +6,7 @@ the one with the lowest digest is moved there.
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
@@ -23,10 +24,14 @@ def split_files(files: dict[str, list[Path]]) -> dict[str, dict[str, list[Path]]
     for category, paths in files.items():
         if paths and not count("train", category):
             split_of[min(paths, key=digest.__getitem__)] = "train"
-    for split in ("test", "val"):
+    for split, other in (("test", "val"), ("val", "test")):
+        if split in split_of.values():
+            continue
         largest = max(files, key=lambda category: count("train", category))
-        if split not in split_of.values() and count("train", largest) > 1:
-            spare = (path for path in files[largest] if split_of[path] == "train")
+        spare = [path for path in files[largest] if split_of[path] == "train"]
+        if len(spare) < 2:
+            spare = [path for path in split_of if split_of[path] == other]
+        if len(spare) > 1:
             split_of[min(spare, key=digest.__getitem__)] = split
     return {
         split: {category: [path for path in paths if split_of[path] == split] for category, paths in files.items()}
@@ -35,7 +40,7 @@ def split_files(files: dict[str, list[Path]]) -> dict[str, dict[str, list[Path]]
 
 
 def _digest(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:4], "big")
 
 
 def _split_of(digest: int) -> str:

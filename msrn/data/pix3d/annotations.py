@@ -48,7 +48,7 @@ class Archive:
     official: bool  # by the lists
     masks: bool
     clouds: bool  # the processed form: the truth is points
-    annotated: int  # images, also those that are in no split
+    annotated: frozenset[str]  # objects, also those that are in no split
     torn: tuple[str, ...] = ()  # what is wrong with annotations that cannot be read
 
     @property
@@ -84,7 +84,8 @@ def read_archive(root: Path, ours: bool = False) -> Archive:
     masks = root / f"mask{'_processed' * processed}"
     if exists(masks) and not is_folder(masks):
         raise MsrnError(f"{masks} is a file: expected the folder of the masks, or nothing")
-    return Archive(root, splits, official, is_folder(masks), processed, len(photos), tuple(torn.values()))
+    annotated = frozenset(f"{category}/{name}" for category, name in (*photos, *torn))
+    return Archive(root, splits, official, is_folder(masks), processed, annotated, tuple(torn.values()))
 
 
 def _read_official(root: Path) -> dict[tuple[str, str], Photograph]:

@@ -13,7 +13,7 @@ the collection has that name: images that are neither truncated nor occluded, al
 evaluation, 70/10/20 by CAD model, so that no model is in two splits. With a mask for every image they are on white; in
 an archive without the folder of masks they are raw, the last pixels repeated beyond their edges, and training needs
 §3.1. A photograph whose mask is of another size, as the published archive has some, or that is itself of another size
-than its annotation says, is left out, named and counted.
+than its annotation says, or in which its box does not lie, is left out, named and counted.
 
 An object is what one photograph shows: that two photographs show one CAD model is part of the 3D annotation, which
 training does not see. Every test image is evaluated. Poses are those of a camera that looks at the object.
@@ -88,7 +88,13 @@ def _fault(archive: Archive, photo: Photograph) -> str:
         return ""  # it is torn or missing: packing names it
     if photo.size and size != photo.size:
         return _differs(photo.image, size, photo.size, "its img_size")
-    return "" if mask == size else _differs(photo.mask, mask, size, "as its photograph is")
+    if mask != size:
+        return _differs(photo.mask, mask, size, "as its photograph is")
+    try:
+        check_box((0, 0, *size) if photo.box is None else photo.box, size, photo.object_id)
+    except MsrnError as error:
+        return str(error)
+    return ""
 
 
 def _differs(path: str, size: tuple[int, int], expected: tuple[int, int], why: str) -> str:

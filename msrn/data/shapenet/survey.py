@@ -9,7 +9,7 @@ import numpy as np
 
 from msrn.data.archives.arrays import check_arrays
 from msrn.data.archives.pack import SIZE
-from msrn.data.archives.reading import SHOWN, exists, listing, open_root
+from msrn.data.archives.reading import SHOWN, exists, is_folder, listing, open_root
 from msrn.data.archives.survey import Part, Proof, Survey, iou_proof, overlap, points_mask, problems_of, white_outside
 from msrn.data.shapenet import files, npz
 from msrn.data.shapenet import reader as shapenet
@@ -41,7 +41,20 @@ def survey(root: Path | None) -> Survey:
     ]
     absent = [folder for folder in CATEGORIES if CATEGORIES[folder] not in {part.category for part in parts}]
     parts += [Part("test", CATEGORIES[folder], 0, 0, [], published[folder]) for folder in absent]
-    return Survey("the folder archive", "objects", parts, partial(_proofs, root))
+    return Survey("the folder archive", "objects", parts, partial(_proofs, root), unread=_unread(root))
+
+
+def _unread(root: Path) -> list[str]:
+    """Objects that no list names, and categories that ``metadata.yaml`` does not."""
+    listed: dict[str, set[str]] = {}
+    for entry in (entry for split in SPLITS for entry in shapenet.read_lists(root, split)):
+        listed.setdefault(entry.folder, set()).update(entry.objects)
+    others = [name for name in listing(root) if name in CATEGORIES and name not in listed]
+    lines = [f"{name} ({CATEGORIES[name]}) is not in metadata.yaml" for name in others]
+    for folder, objects in listed.items():
+        rest = [name for name in listing(root / folder) if name not in objects and is_folder(root / folder / name)]
+        lines += [f"{folder}/{name} is in none of the lists" for name in rest]
+    return lines
 
 
 def _problems(root: Path, folder: str) -> list[str]:
@@ -91,7 +104,11 @@ def _npz_survey(root: Path) -> Survey:
         for category, path in npz.find_files(root, split, CATEGORIES).items():
             count = npz.count_objects(root, path)
             parts.append(Part(split, category, count, count * VIEWS, [partial(_npz_problems, root, path)]))
-    return Survey("the .npz form, which has no true surfaces and poses", "objects", parts, partial(_npz_proofs, root))
+    used = {path.name for split in SPLITS for path in npz.find_files(root, split, CATEGORIES).values()}
+    others = sorted({path.name for path in root.glob("*_images.npz")} - used)
+    unread = [f"{name} is of none of the 13 categories and three splits" for name in others]
+    form = "the .npz form, which has no true surfaces and poses"
+    return Survey(form, "objects", parts, partial(_npz_proofs, root), unread=unread)
 
 
 def _npz_problems(root: Path, path: Path) -> list[str]:

@@ -3,9 +3,9 @@
     z_s = E_s(I),  z_t = E_t(I),  z_c = E_c(I)                     Eqs 1-3
     T = D_t(z_t),  C = D_c(z_c),  S = X + D_s(zbar_s, X)           Eqs 4-6
 
-zbar_s is z_s compensated by the prototypes of the memory bank (§3.2, ``compensation.py``). The paper leaves sizes
-open; the architecture is that of Unicorn, its predecessor, and every size is a setting. The encoders see images
-(B, 3, H, W) in 0..1, as in Unicorn without ImageNet normalisation, or the features of a network trained on ImageNet.
+zbar_s is z_s compensated by the prototypes of the memory bank (§3.2). The paper leaves sizes open; the architecture is
+Unicorn's, every size a setting. The encoders see images (B, 3, H, W) in 0..1, as in Unicorn without ImageNet
+normalisation, or the features of a network trained on ImageNet.
 """
 
 import math
@@ -19,47 +19,17 @@ from torch.nn import functional
 
 from msrn import backbone, camera
 from msrn.compensation import FeatureCompensation
+from msrn.data.procedural13.template import template
+from msrn.errors import MsrnError
 from msrn.memory import MemoryBank, Prototypes
+from msrn.network.layers import FEATURES, encoder, mlp
+from msrn.network.meshes import Reconstruction, Textured, level_set, plain
+from msrn.network.signed_distance import ColorField, Field, SignedDistance
 from msrn.render.icosphere import icosphere
 from msrn.settings import Settings
 
-FEATURES = 512  # size of every encoder's output
-WIDTH = 32  # channels after the first convolution of the small encoder, in four groups; they double twice
 OVERLAP = 0.52  # reach of a candidate's azimuth to either side, in bins: 0.5 would just touch the next bin's
 TRANSLATION = (0.2, 0.2, 0.0)  # reach of the translation (x, y, z), where the longest edge of an object is 1
-
-
-def mlp(sizes: list[int], zero: bool) -> nn.Sequential:
-    """Linear layers with ReLU between them; ``zero`` starts the last one at zero, so that its output starts at zero."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    layers.pop()
-    for layer in layers[::2]:
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
-    if zero:
-        nn.init.zeros_(layers[-1].weight)
-    return nn.Sequential(*layers)
-
-
-def encoder(s: Settings) -> nn.Module:
-    """E of Eqs 1-3: what ``MSRN.seen`` gives of B images to features (B, 512)."""
-    if s.encoder == "imagenet":
-        channels = FEATURES // (backbone.SIDE // 2) ** 2
-        return nn.Sequential(nn.Conv2d(backbone.CHANNELS, channels, 2, stride=2), nn.ReLU(), nn.Flatten())
-    if s.encoder == "resnet18":
-        from torchvision.models import resnet18
-
-        trunk = resnet18(weights=None)
-        trunk.fc = nn.Identity()
-        return trunk
-    channels = [3, WIDTH, 2 * WIDTH, 4 * WIDTH, 4 * WIDTH]
-    layers: list[nn.Module] = []
-    for inputs, outputs in zip(channels, channels[1:], strict=False):
-        layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(4, outputs), nn.ReLU()]
-    side = s.image_size // 16
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * WIDTH * side * side, FEATURES), nn.ReLU())
 
 
 class ShapeDecoder(nn.Module):
@@ -114,11 +84,11 @@ class VertexDecoder(nn.Module):
 
 @dataclass
 class Shape:
-    """What the shape branch says of B images: the code before compensation, the axis scale, the displaced ellipsoid."""
+    """What the shape branch says of B images."""
 
-    code: torch.Tensor  # z_s (B, Q)
-    scale: torch.Tensor  # (B, 3)
-    unscaled: torch.Tensor  # (B, V, 3)
+    code: torch.Tensor  # z_s (B, Q), before compensation
+    scale: torch.Tensor  # of the axes, (B, 3)
+    unscaled: torch.Tensor  # (B, V, 3), X displaced
 
     @property
     def vertices(self) -> torch.Tensor:
@@ -142,29 +112,11 @@ class Poses:
         return best, self.rotation[rows, best], self.translation[rows, best]
 
 
-@dataclass
-class Reconstruction:
-    """A textured mesh and its camera for each of B images, at the likeliest pose."""
-
-    vertices: torch.Tensor  # (B, V, 3), the object's own frame
-    faces: torch.Tensor  # (F, 3)
-    face_colors: torch.Tensor  # (B, F, 3, 3), a colour per corner
-    rotation: torch.Tensor  # (B, 3, 3)
-    translation: torch.Tensor  # (B, 3)
-    azimuth: torch.Tensor  # (B,) degrees
-    code: torch.Tensor  # z_s (B, Q)
-
-    def projected(self) -> torch.Tensor:
-        """Vertices in the image, (B, V, 3), as ``render.soft_rasterize`` takes them."""
-        return camera.project(self.vertices, self.rotation, self.translation)
-
-
 class MSRN(nn.Module):
     """The network of Figure 1(b) with its memory bank and prototypes, so that a checkpoint holds all that a test needs.
 
-    In the first stage of training all but the first entries of the codes are held at zero (``open_codes``);
-    ``compensating`` is True once feature compensation is on.
-    """
+    In the first stage all but the first entries of the codes are held at zero (``open_codes``). ``compensating`` is
+    True once feature compensation is on."""
 
     def __init__(self, s: Settings, categories: int):
         super().__init__()
@@ -182,6 +134,9 @@ class MSRN(nn.Module):
         if s.decoders == "vertices":
             self.shape_decoder = VertexDecoder(s.shape_code, s.shape_hidden, len(self.sphere))
             self.texture_decoder = VertexDecoder(s.texture_code, s.shape_hidden, len(self.sphere))
+        elif s.decoders == "sdf":
+            self.shape_decoder = SignedDistance(s.shape_code, s.ellipsoid)
+            self.texture_decoder = ColorField(s.texture_code)
         else:
             self.shape_decoder = ShapeDecoder(s.shape_code, s.shape_hidden)
             self.texture_decoder = TextureDecoder(s.texture_code, s.texture_size, s.texture_channels)
@@ -206,7 +161,8 @@ class MSRN(nn.Module):
         sphere, faces = icosphere(s.mesh_level)
         self.register_buffer("sphere", torch.as_tensor(sphere, dtype=torch.float32), persistent=False)
         self.register_buffer("faces", torch.as_tensor(faces, dtype=torch.int64), persistent=False)
-        self.register_buffer("ellipsoid", self.sphere * torch.tensor(s.ellipsoid), persistent=False)
+        x = self.sphere * torch.tensor(s.ellipsoid) if s.template == "ellipsoid" else template(s.template, s.mesh_level)
+        self.register_buffer("ellipsoid", x, persistent=False)  # or what stands in its place
         x, y, z = self.sphere[self.faces.flatten()].unbind(-1)  # (3F,) each
         u, v = (torch.atan2(x, z) + math.pi) / (2 * math.pi), torch.acos(y.clamp(-1, 1)) / math.pi
         uv = torch.stack((u, v), -1) * 2 - 1
@@ -250,9 +206,27 @@ class MSRN(nn.Module):
     def shape(self, seen: torch.Tensor) -> Shape:
         """Eqs 1, 24-26 and 6."""
         code, scale = self.encode_shape(seen)
-        compensated = self.compensation(code, *self.get_prototypes("prototypes")) if self.compensating else code
+        return Shape(code, scale, self.decode_shape(self.compensated(code)))
+
+    def field(self, seen: torch.Tensor) -> Field:
+        """The same where the shape is a signed distance, which has no axis scale."""
+        code, _ = self.encode_shape(seen)
+        return Field(code, self.compensated(code))
+
+    def compensated(self, code: torch.Tensor) -> torch.Tensor:
+        """zbar_s (B, Q) of Eqs 24-26 once they are on, else z_s."""
+        return self.compensation(code, *self.get_prototypes("prototypes")) if self.compensating else code
+
+    def decode_shape(self, code: torch.Tensor) -> torch.Tensor:
+        """S of Eq. 6 without its axis scale, (B, V, 3)."""
+        if self.settings.decoders == "sdf":
+            raise MsrnError("decoders 'sdf' give no vertices but a signed distance: see network.signed_distance")
         where = () if self.settings.decoders == "vertices" else (self.sphere,)
-        return Shape(code, scale, self.ellipsoid + self.shape_decoder(compensated, *where))
+        return self.ellipsoid + self.shape_decoder(code, *where)
+
+    def encode_texture(self, seen: torch.Tensor) -> torch.Tensor:
+        """z_t (B, Q) of Eq. 2."""
+        return self.texture_head(self.texture_encoder(seen)) * self.live_texture
 
     def paint(self, seen: torch.Tensor) -> torch.Tensor:
         """Eqs 2 and 4: the colour of every corner of every face, (B, F, 3, 3), read from the texture map.
@@ -260,8 +234,7 @@ class MSRN(nn.Module):
         A vertex (x, y, z) of the sphere reads the map at u = (atan2(x, z) + pi) / 2 pi, v = acos(y) / pi. The map's
         first column is repeated after its last, so that colours run on across the seam.
         """
-        code = self.texture_head(self.texture_encoder(seen)) * self.live_texture
-        texture = self.texture_decoder(code)
+        texture = self.texture_decoder(self.encode_texture(seen))
         if self.settings.decoders == "vertices":
             return torch.sigmoid(texture).index_select(1, self.faces.flatten()).unflatten(1, (-1, 3))
         texture = torch.cat((texture, texture[..., :1]), dim=-1)
@@ -272,8 +245,7 @@ class MSRN(nn.Module):
     def poses(self, seen: torch.Tensor) -> Poses:
         """Eqs 3 and 5: candidate k looks from azimuth 360 k / K, give or take half a bin."""
         s, features = self.settings, self.pose_encoder(seen)
-        reach = 360.0 / s.pose_candidates * OVERLAP
-        azimuth = self.pose_centres + reach * torch.tanh(self.angle_head(features))  # (B, K)
+        azimuth = self.pose_centres + 360.0 / s.pose_candidates * OVERLAP * torch.tanh(self.angle_head(features))
         fixed, cosine, sine = self.pose_turns  # a rotation is linear in the cosine and the sine of its azimuth
         angle = torch.deg2rad(azimuth)[..., None, None]
         rotation = fixed + angle.cos() * cosine + angle.sin() * sine
@@ -292,8 +264,22 @@ class MSRN(nn.Module):
     def reconstruct(self, stored: torch.Tensor) -> Reconstruction:
         """Textured meshes of B images, or of their spatial features, as ``seen`` takes them."""
         seen = self.seen(stored)
-        shape, poses = self.shape(seen), self.poses(seen)
+        poses = self.poses(seen)
         best, rotation, translation = poses.likeliest()
         azimuth = poses.azimuth.gather(1, best[:, None])[:, 0]
-        colors = self.paint(seen)
-        return Reconstruction(shape.vertices, self.faces, colors, rotation, translation, azimuth, shape.code)
+        shown = self._level_sets(seen) if self.settings.decoders == "sdf" else self._meshes(seen)
+        code, meshes, empty = shown
+        return Reconstruction(meshes, rotation, translation, azimuth, code, empty)
+
+    def _meshes(self, seen: torch.Tensor) -> tuple[torch.Tensor, list[Textured], torch.Tensor]:
+        """z_s (B, Q), a mesh of the template each, and that none of them (B,) stands in for another."""
+        shape, colors = self.shape(seen), self.paint(seen)
+        meshes = [Textured(vertices, self.faces, own) for vertices, own in zip(shape.vertices, colors, strict=True)]
+        return shape.code, meshes, torch.zeros(len(meshes), dtype=torch.bool)
+
+    def _level_sets(self, seen: torch.Tensor) -> tuple[torch.Tensor, list[Textured], torch.Tensor]:
+        """z_s (B, Q), a level set each, and whether it is empty, (B,): then the ellipsoid stands in, grey."""
+        field, cells, stand_in = self.field(seen), self.settings.image_size, plain(self.ellipsoid, self.faces)
+        codes = zip(field.compensated, self.encode_texture(seen), strict=True)
+        made = [level_set(self.shape_decoder, self.texture_decoder, *code, cells) for code in codes]
+        return field.code, [mesh or stand_in for mesh in made], torch.tensor([mesh is None for mesh in made])
