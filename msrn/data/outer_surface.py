@@ -5,11 +5,11 @@ what lies inside and no method here predicts it, so shapes are compared by what 
 """
 
 import itertools
+import math
 
 import numpy as np
 from numba import njit
 
-from msrn.data.drawing.zbuffer import draw_face
 from msrn.data.surface import check_mesh, sample_faces
 from msrn.errors import MsrnError
 from msrn.render.icosphere import icosphere
@@ -31,13 +31,13 @@ def sample_outer_surface(vertices: np.ndarray, faces: np.ndarray, count: int, se
     """
     vertices, faces = check_mesh(vertices, faces)
     stream = [seed] if isinstance(seed, int) else seed
-    corners = vertices[np.unique(faces)]
+    corners = vertices[faces.ravel()]
     center, radius = (corners.min(0) + corners.max(0)) / 2, np.linalg.norm(np.ptp(corners, axis=0)) / 2
-    turns, kept, missing, maps = _turns(), [], count, None
+    turns, kept, missing = _turns(), [], count
     for portion in itertools.count():
         points, face = sample_faces(vertices, faces, count, [*stream, PORTION, portion] if portion else seed)
-        maps = maps or _maps((vertices - center) / radius, faces, turns, SIDE)
-        kept.append(points[_outside((points - center) / radius, face, turns, *maps)][:missing])
+        within, ball = ((places - center) / radius for places in (points, vertices))
+        kept.append(points[_outside(within, face, ball, faces, turns, SIDE)][:missing])
         missing -= len(kept[-1])
         if not missing:
             return np.concatenate(kept)
@@ -64,33 +64,78 @@ def _seen_from(turn, point):
 
 
 @njit(cache=True, nogil=True)
-def _maps(vertices, faces, turns, side):
-    """The nearest face (R, side, side) at every sample and its inverse depth, 0 where there is none, on one core."""
-    nearest, inverse_depth = np.full((len(turns), side, side), -1, np.int32), np.zeros((len(turns), side, side))
+def _outside(points, face, vertices, faces, turns, side):
+    """(P,) whether some direction sees a point, on one core.
+
+    A direction at a time, and of its depth map only the samples next to points that no direction saw before: these are
+    a few of its side^2, and fewer with each direction.
+    """
+    outside, hidden, count = np.zeros(len(points), np.bool_), np.arange(len(points)), len(points)
+    sample, depth = np.empty(count, np.int64), np.empty(count)
     projected = np.empty_like(vertices)
     for r in range(len(turns)):
+        if not count:
+            break
+        for k in range(count):
+            x, y, depth[k] = _seen_from(turns[r], points[hidden[k]])
+            sample[k] = int((y + 1) / 2 * side) * side + int((x + 1) / 2 * side)
+        first, column = _by_row(sample[:count], side)
         for v in range(len(vertices)):
             projected[v, 0], projected[v, 1], projected[v, 2] = _seen_from(turns[r], vertices[v])
+        nearest, inverse_depth = np.full(len(column), -1, np.int32), np.zeros(len(column))
         for f in range(len(faces)):
-            draw_face(projected, faces[f], f, nearest[r], inverse_depth[r])
-    return nearest, inverse_depth
-
-
-@njit(cache=True, nogil=True)
-def _outside(points, face, turns, nearest, inverse_depth):
-    """(P,) whether some direction sees a point. A direction at a time: its map stays in the processor's cache."""
-    side = nearest.shape[1]
-    outside, hidden, count = np.zeros(len(points), np.bool_), np.arange(len(points)), len(points)
-    for r in range(len(turns)):
+            _draw_face(projected, faces[f], f, first, column, side, nearest, inverse_depth)
         left = 0
         for k in range(count):
-            p = hidden[k]
-            x, y, depth = _seen_from(turns[r], points[p])
-            row, column = int((y + 1) / 2 * side), int((x + 1) / 2 * side)
-            if nearest[r, row, column] == face[p] or (depth - TOLERANCE) * inverse_depth[r, row, column] <= 1:
+            p, drawn = hidden[k], first[sample[k]]
+            if nearest[drawn] == face[p] or (depth[k] - TOLERANCE) * inverse_depth[drawn] <= 1:
                 outside[p] = True
             else:
                 hidden[left] = p
                 left += 1
         count = left
     return outside
+
+
+@njit(cache=True, nogil=True)
+def _by_row(sample, side):
+    """The samples of a map that are drawn, row by row: how many come before each of its side^2, and their columns."""
+    first = np.zeros(side * side + 1, np.int32)
+    for place in sample:
+        first[place + 1] = 1
+    column, count = np.empty(len(sample), np.int32), 0
+    for place in range(side * side):
+        if first[place + 1]:
+            column[count] = place % side
+            count += 1
+        first[place + 1] = count
+    return first, column[:count]
+
+
+@njit(cache=True, nogil=True)
+def _draw_face(points, corners, face, first, column, side, nearest, inverse_depth):
+    """``zbuffer.draw_face`` at the samples that are drawn, with the same bits."""
+    ax, ay, az = points[corners[0]]
+    bx, by, bz = points[corners[1]]
+    cx, cy, cz = points[corners[2]]
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    if min(az, bz, cz) <= 0 or area == 0:
+        return
+    left = max(0, math.ceil(((min(ax, bx, cx) + 1) * side - 1) / 2))
+    right = min(side - 1, math.floor(((max(ax, bx, cx) + 1) * side - 1) / 2))
+    top = max(0, math.ceil(((min(ay, by, cy) + 1) * side - 1) / 2))
+    bottom = min(side - 1, math.floor(((max(ay, by, cy) + 1) * side - 1) / 2))
+    if left > right:
+        return
+    for row in range(top, bottom + 1):
+        y = (2 * row + 1) / side - 1
+        for k in range(first[row * side + left], first[row * side + right + 1]):
+            x = (2 * column[k] + 1) / side - 1
+            a = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
+            b = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
+            c = 1 - a - b
+            if a >= 0 and b >= 0 and c >= 0:
+                inverse = a / az + b / bz + c / cz
+                if inverse > inverse_depth[k]:
+                    inverse_depth[k] = inverse
+                    nearest[k] = face

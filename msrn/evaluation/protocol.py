@@ -167,7 +167,9 @@ def surface_points(surface: Surface, count: int, seed: int) -> tuple[np.ndarray,
         points = cloud[np.random.default_rng(stream).permutation(len(cloud))[:count]]
         return points, points, cloud
     vertices, faces = surface
-    extent = vertices[np.unique(faces)]
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    extent = vertices[used]
     motion = normalising(extent)
     mesh = motion.apply(vertices), faces, count, stream
     return sample_outer_surface(*mesh), sample_surface(*mesh), motion.apply(extent)

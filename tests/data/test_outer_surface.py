@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from trimesh.creation import annulus, box, icosphere
 
+from msrn.data import outer_surface
+from msrn.data.drawing.zbuffer import draw_face
 from msrn.data.outer_surface import sample_outer_surface
-from msrn.data.surface import sample_surface
+from msrn.data.surface import sample_faces, sample_surface
 from msrn.errors import MsrnError
 
 
@@ -46,6 +48,24 @@ def test_a_surface_that_hides_nothing_is_sampled_whole(mesh):
 def test_an_open_mesh_is_seen_from_both_sides():
     sheet = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0.0]]), np.array([[0, 1, 2]])
     assert sample_outer_surface(*sheet, 100, 0).shape == (100, 3)
+
+
+@pytest.mark.parametrize("mesh", [joined(box((1, 0.5, 0.5)), icosphere(3, 0.2)), joined(annulus(0.3, 0.5, 0.2))])
+def test_samples_that_are_left_out_of_the_depth_maps_change_nothing(mesh):
+    """Against whole maps of all directions, drawn by the z-buffer that draws photographs."""
+    vertices, faces = mesh[0].astype(float), mesh[1]
+    points, face = sample_faces(vertices, faces, 2000, 0)
+    turns, side, seen = outer_surface._turns(), outer_surface.SIDE, np.zeros(len(points), bool)
+    for turn in turns:
+        projected = np.array([outer_surface._seen_from(turn, vertex) for vertex in vertices])
+        nearest, inverse_depth = np.full((side, side), -1, np.int32), np.zeros((side, side))
+        for k, corners in enumerate(faces):
+            draw_face(projected, corners, k, nearest, inverse_depth)
+        x, y, depth = np.array([outer_surface._seen_from(turn, point) for point in points]).T
+        place = ((y + 1) / 2 * side).astype(int), ((x + 1) / 2 * side).astype(int)
+        seen |= (nearest[place] == face) | ((depth - outer_surface.TOLERANCE) * inverse_depth[place] <= 1)
+    found = outer_surface._outside(points, face, vertices, faces, turns, side)
+    np.testing.assert_array_equal(found, seen)
 
 
 def test_place_and_size_do_not_matter():
