@@ -14,6 +14,7 @@ import torch
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start: threads that wait would spin
     os.environ.setdefault("MSRN_PROFILE", "smoke")
     if not hasattr(config, "workerinput"):  # the workers of pytest-xdist, beside each other, have the same store
         config.msrn_runs = tempfile.TemporaryDirectory(prefix="msrn-test-runs-")

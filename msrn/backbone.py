@@ -6,9 +6,6 @@ their objects from the same side. They are computed once for each image of a col
 """
 
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from msrn.data.collection import ImageCollection
 from msrn.settings import Settings
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.digest import digest_of
+from msrn.threads import workers
 
 INPUT = 128  # side to which images are brought
 CHANNELS, SIDE = 112, INPUT // 16
@@ -102,23 +100,6 @@ def efficientnet_lite(name: str, file: Path) -> nn.Module:
     weights = torch.load(file, map_location="cpu", weights_only=True)
     network.load_state_dict(dict(zip(network.state_dict(), weights.values(), strict=True)), assign=True)
     return network
-
-
-@contextmanager
-def workers(device: str) -> Iterator[ThreadPoolExecutor]:
-    """On the CPU a worker for each of torch's threads, with one thread of its own.
-
-    Small convolutions are split badly: on two cores, two batches side by side take a third of the time of two batches
-    one after the other with two threads each. Besides, the features are then the same on any number of cores.
-    """
-    threads = torch.get_num_threads()
-    count = threads if torch.device(device).type == "cpu" else 1
-    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
 
 
 def lite0_file() -> Path:

@@ -1,10 +1,12 @@
-"""One number of threads for torch and Numba."""
+"""One number of threads for torch, Numba, and the libraries below NumPy."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numba
 import torch
+from threadpoolctl import threadpool_limits
 
 
 @contextmanager
@@ -35,3 +37,27 @@ def several_threads() -> Iterator[bool]:
         return
     with numba_threads():
         yield True
+
+
+@contextmanager
+def workers(device: str = "cpu") -> Iterator[ThreadPoolExecutor]:
+    """On the CPU a worker for each of torch's threads, which computes on that thread alone, elsewhere one.
+
+    Small work is split badly: on two cores, two batches of convolutions side by side take a third of the time of two
+    batches one after the other with two threads each, and threads of k-d trees and of BLAS that wait for one another
+    keep cores from others. Besides, what is computed is then the same on any number of cores.
+    """
+    threads = torch.get_num_threads()
+    count = threads if torch.device(device).type == "cpu" else 1
+    with threadpool_limits(1, user_api="blas"):  # which all threads share
+        pool = ThreadPoolExecutor(count, initializer=_compute_alone)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
+
+
+def _compute_alone() -> None:
+    torch.set_num_threads(1)
+    threadpool_limits(1, user_api="openmp")  # of this thread, in each library

@@ -4,11 +4,9 @@ The neighbour term takes a candidate image for another view of the input's shape
 property of the data and of the features, measured here with the true shapes and poses, which training never sees.
 """
 
-import os
 import time
 
 import numpy as np
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from msrn.data.collection import ImageCollection
@@ -18,6 +16,7 @@ from msrn.settings import Settings
 from msrn.store import results
 from msrn.store.digest import code_digest, digest_of
 from msrn.store.results import Record
+from msrn.threads import workers
 
 OTHER_VIEW = 30.0  # degrees of azimuth from which on a candidate shows another side
 FRONT, SIDE = 15.0, 60.0  # degrees off the axis from front to back, up to which a view is along it, from which across
@@ -89,11 +88,12 @@ def _distances(collection: ImageCollection, names: np.ndarray, pairs: list[tuple
         for number in np.unique(different)
     }
 
-    def distance(one: Cloud, other: Cloud) -> float:
+    def distance(pair: np.ndarray) -> float:
+        one, other = (clouds[number] for number in pair)
         return Distances(other.tree.query(one.points)[0], one.tree.query(other.points)[0]).chamfer_l1()
 
-    workers = Parallel(os.cpu_count(), prefer="threads")
-    return np.array(workers(delayed(distance)(clouds[a], clouds[b]) for a, b in different))[place.ravel()]
+    with workers() as pool:
+        return np.array(list(pool.map(distance, different)))[place.ravel()]
 
 
 def evaluation_digest(train: ImageCollection, candidates: np.ndarray) -> str:

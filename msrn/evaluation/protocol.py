@@ -15,14 +15,12 @@ A step of alignment is kept only when it lowers CD, so CD never rises from none 
 """
 
 import itertools
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from msrn.data.outer_surface import sample_outer_surface
@@ -31,6 +29,7 @@ from msrn.errors import MsrnError
 from msrn.evaluation.alignment import IDENTITY, Cloud, Motion, icp, match, normalising, renormalised, search_rotation
 from msrn.evaluation.metrics import Distances
 from msrn.evaluation.statistics import interval_of, macro_mean, object_means
+from msrn.threads import workers
 
 ALIGNMENTS = ("none", "icp", "search", "search_icp", "search_icp_axes")
 ALL_FACES = "all_faces"
@@ -135,9 +134,9 @@ def evaluate_meshes(
         inner_too = match(Cloud(whole), Cloud(true_whole), steps[HEADLINE][0], QUERIES)[2]
         return {name: distances for name, (_, distances) in steps.items()} | {ALL_FACES: inner_too}
 
-    # Threads, since the k-d trees work outside of Python's lock.
-    outcomes = Parallel(os.cpu_count(), prefer="threads", return_as="generator")(map(delayed(score), range(len(ids))))
-    scores = list(tqdm(outcomes, "evaluating", len(ids), unit="object", disable=not progress))
+    with workers() as pool:  # threads, since the k-d trees work outside of Python's lock
+        outcomes = pool.map(score, range(len(ids)))
+        scores = list(tqdm(outcomes, "evaluating", len(ids), unit="object", disable=not progress))
 
     def column(measure: Callable[[Distances], float]) -> dict[str, np.ndarray]:
         return {name: np.array([measure(distances[name]) for distances in scores]) for name in scores[0]}

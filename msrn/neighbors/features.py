@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from msrn.backbone import efficientnet_lite, workers
+from msrn.backbone import efficientnet_lite
 from msrn.data.collection import ImageCollection
 from msrn.errors import MsrnError, first_line
 from msrn.foreground.encoders import sha256_of, weights_file
 from msrn.store.array_cache import Make, cached_arrays
 from msrn.store.digest import digest_of
+from msrn.threads import workers
 
 BATCH = 32
 """Images embedded at once."""
