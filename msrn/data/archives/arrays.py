@@ -6,6 +6,7 @@ Each function says in one line what is wrong with a file: which, what was found,
 import io
 import math
 import os
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -19,6 +20,7 @@ from msrn.errors import MsrnError, first_line
 
 RATIO = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # the most bytes that one byte of a member can stand for
 LARGEST = 64 * 2**20  # bytes of arrays that are read whole: an object's points take five, but zeros pack well
+HEADERS = threading.Lock()  # Python 3.11 fails now and then where two threads read literals, as a header is, at once
 Shape = Sequence[int | None]  # None: any length
 
 
@@ -116,7 +118,8 @@ def read_header(member: BinaryIO, most: int, expected: Shape, path: Path) -> tup
 @lru_cache(maxsize=256)  # cameras repeat one header thousands of times
 def _parse_header(version: int, header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
     reader = np.lib.format.read_array_header_1_0 if version == 1 else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = reader(io.BytesIO(header))
+    with HEADERS:
+        shape, fortran, dtype = reader(io.BytesIO(header))
     if any(isinstance(length, bool) for length in shape):  # to numpy's own check they are numbers
         raise ValueError(f"shape is not valid: {shape}")
     return shape, fortran, dtype

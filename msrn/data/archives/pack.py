@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from msrn.data.archives.arrays import HEADERS
 from msrn.data.archives.reading import SHOWN, named
 from msrn.errors import MsrnError
 from msrn.paths import cache_folder
@@ -147,7 +148,8 @@ def _digest(window: Window, images: int) -> bytes:
 def _rows(files: dict[str, Path], first: int, start: int, stop: int) -> Rows:
     rows = {}
     for name, path in files.items():
-        whole = np.load(path, mmap_mode="r")
+        with HEADERS:
+            whole = np.load(path, mmap_mode="r")
         place = whole.offset + (first + start) * whole[:1].nbytes
         rows[name] = np.memmap(path, whole.dtype, "r+", place, (stop - start, *whole.shape[1:]))
     return rows
