@@ -49,7 +49,7 @@ def test_training_learns():
     """Three categories, of which each has a form and a colour: the losses fall, the masks come to agree. With
     compensation, which these rows go without: the bank fills as it does with meshes."""
     codes = {"small_shape_code": 4, "small_texture_code": 8}
-    schedule = {"steps": 400, "stage_switch": 20, "learning_rate": 2e-3, "log_every": 40, "feature_compensation": True}
+    schedule = {"steps": 200, "stage_switch": 20, "learning_rate": 5e-4, "log_every": 40, "feature_compensation": True}
     run, images = start(**codes, **schedule)
     train(run, images, log := LogLines())
     first, last = log[0], log[-1]
