@@ -118,6 +118,17 @@ def test_single_rows_may_be_those_that_train_nothing(places):
     assert lines[1].endswith("2 of 2 left: the same command goes on")
 
 
+def test_a_row_alone_waits_for_the_masks_of_no_other(places, monkeypatch):
+    asked, find = [], recording.job_of
+    monkeypatch.setattr(
+        recording, "job_of", lambda where, row, *seed: asked.append(row.name) or find(where, row, *seed)
+    )
+    study(["laptop"])
+    assert set(asked) == {"laptop"}
+    study(["retrieval"])
+    assert set(asked) == {"laptop", recording.WHOLE.name}
+
+
 def test_a_changed_profile_is_recorded_under_its_own_name(places):
     longer = replace(toy_request(steps=26), changed=(("steps", 26),))
     for request in (toy_request(), longer):
