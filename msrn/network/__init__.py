@@ -23,7 +23,7 @@ from msrn.data.procedural13.template import template
 from msrn.errors import MsrnError
 from msrn.memory import MemoryBank, Prototypes
 from msrn.network.layers import FEATURES, encoder, mlp
-from msrn.network.meshes import Reconstruction, Textured, level_set, plain
+from msrn.network.meshes import Reconstruction, Textured, level_sets, plain
 from msrn.network.signed_distance import ColorField, Field, SignedDistance
 from msrn.render.icosphere import icosphere
 from msrn.settings import Settings
@@ -280,6 +280,6 @@ class MSRN(nn.Module):
     def _level_sets(self, seen: torch.Tensor) -> tuple[torch.Tensor, list[Textured], torch.Tensor]:
         """z_s (B, Q), a level set each, and whether it is empty, (B,): then the ellipsoid stands in, grey."""
         field, cells, stand_in = self.field(seen), self.settings.image_size, plain(self.ellipsoid, self.faces)
-        codes = zip(field.compensated, self.encode_texture(seen), strict=True)
-        made = [level_set(self.shape_decoder, self.texture_decoder, *code, cells) for code in codes]
+        codes = field.compensated, self.encode_texture(seen)
+        made = level_sets(self.shape_decoder, self.texture_decoder, *codes, cells)
         return field.code, [mesh or stand_in for mesh in made], torch.tensor([mesh is None for mesh in made])

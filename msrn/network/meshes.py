@@ -48,22 +48,31 @@ def plain(vertices: torch.Tensor, faces: torch.Tensor) -> Textured:
 
 
 @torch.no_grad()
-def level_set(
-    distance: SignedDistance, color: ColorField, shape: torch.Tensor, texture: torch.Tensor, cells: int
-) -> Textured | None:
-    """The mesh at which the signed distance of a code ``shape`` (Q,) is 0, with the colours of a code ``texture`` (Q,);
-    None where no point of the grid lies inside. Faces are counter-clockwise as seen from outside.
+def level_sets(
+    distance: SignedDistance, color: ColorField, shapes: torch.Tensor, textures: torch.Tensor, cells: int
+) -> list[Textured | None]:
+    """The meshes at which the signed distances of the codes ``shapes`` (B, Q) are 0, with the colours of the codes
+    ``textures`` (B, Q); None where no point of the grid lies inside. Faces are counter-clockwise as seen from outside.
 
     By marching cubes on a grid of ``cells`` an edge, whose outermost points lie half a cell beyond the cube: the mesh
-    is closed. What is thinner than a cell may be missed.
+    is closed. What is thinner than a cell may be missed. Time grows as B x cells^3.
     """
     end = HALF * cells / (cells - 1)
-    edge = torch.linspace(-end, end, cells + 1, device=shape.device)
-    parts = torch.cartesian_prod(edge, edge, edge).split(AT_ONCE)
-    values = torch.cat([distance(shape[None], part[None])[0] for part in parts]).view(3 * [cells + 1]).cpu().numpy()
-    if not (values < 0).any():
+    edge = torch.linspace(-end, end, cells + 1, device=shapes.device)
+    values = []
+    for part in torch.cartesian_prod(edge, edge, edge).split(AT_ONCE):
+        there = distance.at(part[None])
+        values.append(torch.cat([there(code[None]) for code in shapes]))
+    grids = torch.cat(values, 1).view(-1, *3 * [cells + 1]).cpu().numpy()
+    return [_level_set(grid, end, color, texture) for grid, texture in zip(grids, textures, strict=True)]
+
+
+def _level_set(grid: np.ndarray, end: float, color: ColorField, texture: torch.Tensor) -> Textured | None:
+    """Of distances at the points of a grid from -``end`` to ``end`` along each axis."""
+    if not (grid < 0).any():
         return None
-    vertices, faces, _, _ = marching_cubes(values, 0.0, gradient_direction="descent", allow_degenerate=False)
-    vertices = torch.from_numpy(vertices * np.float32(2 * end / cells) - np.float32(end)).to(shape.device)
-    faces = torch.from_numpy(faces.astype(np.int64)).to(shape.device)
+    vertices, faces, _, _ = marching_cubes(grid, 0.0, gradient_direction="descent", allow_degenerate=False)
+    pitch = np.float32(2 * end / (len(grid) - 1))
+    vertices = torch.from_numpy(vertices * pitch - np.float32(end)).to(texture.device)
+    faces = torch.from_numpy(faces.astype(np.int64)).to(texture.device)
     return Textured(vertices, faces, color(texture[None], vertices[None])[0][faces])

@@ -14,7 +14,7 @@ three, and three octaves, sin(2^k pi x) and cos(2^k pi x): images are of 32 or 6
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,15 +48,18 @@ class ColorField(nn.Module):
         self.from_code = nn.Linear(code, CHANNELS)
         self.rest = mlp([CHANNELS, CHANNELS, CHANNELS, outputs], zero=True)
 
-    def perceptron(self, code: Tensor, points: Tensor) -> Tensor:
-        """code (B, Q), points (B, P, 3) -> (B, P, outputs)."""
+    def places(self, points: Tensor) -> Tensor:
+        """points (B, P, 3) -> (B, P, CHANNELS), the same for every code."""
         angles = (points[..., None, :] * self.waves[:, None]).flatten(-2)  # (B, P, 3 OCTAVES)
-        place = self.from_point(torch.cat((points, angles.sin(), angles.cos()), -1))
-        return self.rest(functional.relu(place + self.from_code(code)[:, None]))
+        return self.from_point(torch.cat((points, angles.sin(), angles.cos()), -1))
+
+    def perceptron(self, code: Tensor, places: Tensor) -> Tensor:
+        """code (B, Q), places (B, P, CHANNELS) -> (B, P, outputs)."""
+        return self.rest(functional.relu(places + self.from_code(code)[:, None]))
 
     def forward(self, code: Tensor, points: Tensor) -> Tensor:
         """code (B, Q), points (B, P, 3) -> colours (B, P, 3) in 0..1."""
-        return torch.sigmoid(self.perceptron(code, points))
+        return torch.sigmoid(self.perceptron(code, self.places(points)))
 
 
 class SignedDistance(ColorField):
@@ -68,8 +71,13 @@ class SignedDistance(ColorField):
 
     def forward(self, code: Tensor, points: Tensor) -> Tensor:
         """code (B, Q), points (B, P, 3) -> d (B, P)."""
-        near = from_ellipsoid(points, self.axes) + self.perceptron(code, points)[..., 0]
-        return torch.maximum(near, points.abs().amax(-1) - HALF)
+        return self.at(points)(code)
+
+    def at(self, points: Tensor) -> Callable[[Tensor], Tensor]:
+        """d of points (B, P, 3) as a function of codes. Shapes on one grid share what the points alone decide, which
+        is half of the time."""
+        places, ellipsoid, cube = self.places(points), from_ellipsoid(points, self.axes), points.abs().amax(-1) - HALF
+        return lambda code: torch.maximum(ellipsoid + self.perceptron(code, places)[..., 0], cube)
 
 
 def from_ellipsoid(points: Tensor, axes: Tensor) -> Tensor:

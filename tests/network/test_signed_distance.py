@@ -8,17 +8,17 @@ from toy import tiny_settings
 
 from msrn.errors import MsrnError
 from msrn.network import MSRN
-from msrn.network.meshes import level_set, stacked
+from msrn.network.meshes import level_sets, stacked
 from msrn.network.signed_distance import HALF, ColorField, SignedDistance, from_ellipsoid
 from msrn.store.plain_settings import SIGNED_DISTANCE
 
-CODES = torch.zeros(4), torch.zeros(8)
+CODES = torch.zeros(1, 4), torch.zeros(1, 8)
 
 
 def ball(radius: float, middle=(0.0, 0.0, 0.0)) -> SignedDistance:
     """The distance from a ball, whatever the code."""
     distance = SignedDistance(4, (radius, radius, radius))
-    distance.forward = lambda code, points: (points - torch.tensor(middle)).norm(dim=-1) - radius
+    distance.at = lambda points: lambda code: (points - torch.tensor(middle)).norm(dim=-1) - radius
     return distance
 
 
@@ -38,7 +38,7 @@ def images(count: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize("middle", [(0.0, 0.0, 0.0), (0.21, -0.13, 0.05)])
 def test_the_mesh_of_a_known_distance(middle):
     """A ball: its radius, its place, closed, and its faces turned outward, or the enclosed volume were negative."""
-    mesh = level_set(ball(0.3, middle), ColorField(8), *CODES, 32)
+    [mesh] = level_sets(ball(0.3, middle), ColorField(8), *CODES, 32)
     radius = (mesh.vertices - torch.tensor(middle)).norm(dim=1)
     assert 0.297 < radius.min() and radius.max() < 0.301
     body = solid(mesh)
@@ -71,12 +71,12 @@ def test_the_first_shape_is_the_ellipsoid_in_grey():
 
 def test_nothing_lies_outside_of_the_cube_and_what_reaches_its_sides_is_closed():
     distance = SignedDistance(4, (0.9, 0.3, 2.0))
-    mesh = level_set(distance, ColorField(8), *CODES, 24)
+    [mesh] = level_sets(distance, ColorField(8), *CODES, 24)
     body = solid(mesh)
     assert body.is_watertight and body.volume > 0
     np.testing.assert_allclose(body.bounds, [[-HALF, -0.3, -HALF], [HALF, 0.3, HALF]], atol=0.02)
     outside = torch.tensor([[[0.7, 0.0, 0.0], [0.0, 0.0, -0.61]]])
-    torch.testing.assert_close(distance(CODES[0][None], outside)[0], torch.tensor([0.1, 0.01]))
+    torch.testing.assert_close(distance(CODES[0], outside)[0], torch.tensor([0.1, 0.01]))
 
 
 def test_meshes_of_different_images_have_faces_of_their_own():
