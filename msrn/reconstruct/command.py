@@ -91,10 +91,13 @@ def reconstruct(
         for start in range(0, len(asked), BATCH):
             part = asked[start : start + BATCH]
             opened = dict(_opened(part, masks, root, bad, out))
-            left = {one: photo for one, photo in opened.items() if not _done(one, photo, kept, out, formats)}
-            for (one, photo), found in zip(left.items(), maker(list(left.values())) if left else [], strict=True):
-                _write(one, photo, found, out, formats, network.digest)
-                fresh, doubtful = fresh + 1, doubtful + bool(found.doubts)
+            left = {one for one, photo in opened.items() if not _done(one, photo, kept, out, formats)}
+            # All of the batch, or the last bits would be others where an interruption left a part of it.
+            made = maker(list(opened.values())) if left else [None] * len(opened)
+            for (one, photo), found in zip(opened.items(), made, strict=True):
+                if one in left:
+                    _write(one, photo, found, out, formats, network.digest)
+                    fresh, doubtful = fresh + 1, doubtful + bool(found.doubts)
             bar.update(len(part))
     _compact(out / LINES, [one.name for one in asked])
     whole = len(asked) - len(bad)
