@@ -5,11 +5,11 @@ what lies inside and no method here predicts it, so shapes are compared by what 
 """
 
 import itertools
-import math
 
 import numpy as np
 from numba import njit
 
+from msrn.data.drawing.zbuffer import inverse_depth_at, outline
 from msrn.data.surface import check_mesh, sample_faces
 from msrn.errors import MsrnError
 from msrn.render.icosphere import icosphere
@@ -79,15 +79,15 @@ def _outside(points, face, vertices, faces, turns, side):
         for k in range(count):
             x, y, depth[k] = _seen_from(turns[r], points[hidden[k]])
             sample[k] = int((y + 1) / 2 * side) * side + int((x + 1) / 2 * side)
-        first, column = _by_row(sample[:count], side)
+        before, column = _by_row(sample[:count], side)
         for v in range(len(vertices)):
             projected[v, 0], projected[v, 1], projected[v, 2] = _seen_from(turns[r], vertices[v])
         nearest, inverse_depth = np.full(len(column), -1, np.int32), np.zeros(len(column))
         for f in range(len(faces)):
-            _draw_face(projected, faces[f], f, first, column, side, nearest, inverse_depth)
+            _draw_face(projected, faces[f], f, before, column, side, nearest, inverse_depth)
         left = 0
         for k in range(count):
-            p, drawn = hidden[k], first[sample[k]]
+            p, drawn = hidden[k], before[sample[k]]
             if nearest[drawn] == face[p] or (depth[k] - TOLERANCE) * inverse_depth[drawn] <= 1:
                 outside[p] = True
             else:
@@ -113,29 +113,14 @@ def _by_row(sample, side):
 
 
 @njit(cache=True, nogil=True)
-def _draw_face(points, corners, face, first, column, side, nearest, inverse_depth):
-    """``zbuffer.draw_face`` at the samples that are drawn, with the same bits."""
-    ax, ay, az = points[corners[0]]
-    bx, by, bz = points[corners[1]]
-    cx, cy, cz = points[corners[2]]
-    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    if min(az, bz, cz) <= 0 or area == 0:
-        return
-    left = max(0, math.ceil(((min(ax, bx, cx) + 1) * side - 1) / 2))
-    right = min(side - 1, math.floor(((max(ax, bx, cx) + 1) * side - 1) / 2))
-    top = max(0, math.ceil(((min(ay, by, cy) + 1) * side - 1) / 2))
-    bottom = min(side - 1, math.floor(((max(ay, by, cy) + 1) * side - 1) / 2))
+def _draw_face(points, corners, face, before, column, side, nearest, inverse_depth):
+    """``zbuffer.draw_face`` at the samples that are drawn."""
+    first, second, third, area, (left, right, top, bottom) = outline(points, corners, side)
     if left > right:
         return
     for row in range(top, bottom + 1):
-        y = (2 * row + 1) / side - 1
-        for k in range(first[row * side + left], first[row * side + right + 1]):
-            x = (2 * column[k] + 1) / side - 1
-            a = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
-            b = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
-            c = 1 - a - b
-            if a >= 0 and b >= 0 and c >= 0:
-                inverse = a / az + b / bz + c / cz
-                if inverse > inverse_depth[k]:
-                    inverse_depth[k] = inverse
-                    nearest[k] = face
+        for k in range(before[row * side + left], before[row * side + right + 1]):
+            inverse = inverse_depth_at(first, second, third, area, row, column[k], side)
+            if inverse > inverse_depth[k]:
+                inverse_depth[k] = inverse
+                nearest[k] = face

@@ -99,29 +99,45 @@ def _draw_layer(projected, faces, face_colors, size, samples):
 @njit(cache=True)
 def draw_face(points, corners, face, nearest, inverse_depth):
     size = nearest.shape[0]
+    first, second, third, area, (left, right, top, bottom) = outline(points, corners, size)
+    for row in range(top, bottom + 1):
+        for column in range(left, right + 1):
+            inverse = inverse_depth_at(first, second, third, area, row, column, size)
+            if inverse > inverse_depth[row, column]:
+                inverse_depth[row, column] = inverse
+                nearest[row, column] = face
+
+
+@njit(cache=True)
+def outline(points, corners, size):
+    """The corners of a face in the image, twice its area there, and the first and last column and row of samples that
+    it may cover: none where it is seen from its edge, or reaches behind the camera."""
     ax, ay, az = points[corners[0]]
     bx, by, bz = points[corners[1]]
     cx, cy, cz = points[corners[2]]
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    if min(az, bz, cz) <= 0 or area == 0:
-        return
-    # Sample i lies at (2 i + 1) / size - 1.
-    left = max(0, math.ceil(((min(ax, bx, cx) + 1) * size - 1) / 2))
-    right = min(size - 1, math.floor(((max(ax, bx, cx) + 1) * size - 1) / 2))
-    top = max(0, math.ceil(((min(ay, by, cy) + 1) * size - 1) / 2))
-    bottom = min(size - 1, math.floor(((max(ay, by, cy) + 1) * size - 1) / 2))
-    for row in range(top, bottom + 1):
-        y = (2 * row + 1) / size - 1
-        for column in range(left, right + 1):
-            x = (2 * column + 1) / size - 1
-            a = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area  # barycentric weights
-            b = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
-            c = 1 - a - b
-            if a >= 0 and b >= 0 and c >= 0:
-                inverse = a / az + b / bz + c / cz
-                if inverse > inverse_depth[row, column]:
-                    inverse_depth[row, column] = inverse
-                    nearest[row, column] = face
+    box = (0, -1, 0, -1)
+    if min(az, bz, cz) > 0 and area != 0:
+        # Sample i lies at (2 i + 1) / size - 1.
+        left = max(0, math.ceil(((min(ax, bx, cx) + 1) * size - 1) / 2))
+        right = min(size - 1, math.floor(((max(ax, bx, cx) + 1) * size - 1) / 2))
+        top = max(0, math.ceil(((min(ay, by, cy) + 1) * size - 1) / 2))
+        bottom = min(size - 1, math.floor(((max(ay, by, cy) + 1) * size - 1) / 2))
+        box = (left, right, top, bottom)
+    return (ax, ay, az), (bx, by, bz), (cx, cy, cz), area, box
+
+
+@njit(cache=True)
+def inverse_depth_at(first, second, third, area, row, column, size):
+    """The inverse depth of a face at a sample, 0 where it does not cover that."""
+    ax, ay, az = first
+    bx, by, bz = second
+    cx, cy, cz = third
+    x, y = (2 * column + 1) / size - 1, (2 * row + 1) / size - 1
+    a = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area  # barycentric weights
+    b = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
+    c = 1 - a - b
+    return a / az + b / bz + c / cz if a >= 0 and b >= 0 and c >= 0 else 0.0
 
 
 @njit(parallel=True, cache=True)
