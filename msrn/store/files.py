@@ -148,14 +148,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all."""
-    new = path.with_name(path.name + ".new")
-    with writing(path.parent):
+    """Write a small file whole or not at all; processes that write the same one take turns."""
+    new, lock = (path.with_name(f"{path.name}.{kind}") for kind in ("new", "lock"))
+    with writing(path.parent), FileLock(lock):
         try:
             new.write_bytes(content)
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # where an open file cannot go, its lock takes it away
+                lock.unlink()  # whoever waits for it sees that it is gone, and makes another
 
 
 def write_json(path: Path, content: dict) -> None:
