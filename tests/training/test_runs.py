@@ -221,6 +221,22 @@ def test_two_processes_share_one_training(store):
     assert len(list(store.iterdir())) == 1
 
 
+@pytest.mark.parametrize(("encoder", "expected"), [("imagenet", 1), ("small", 2)])
+def test_small_operations_have_one_thread(store, monkeypatch, encoder, expected):
+    """Where encoders read stored features; whoever asked has its threads back."""
+    seen = []
+    monkeypatch.setattr(runs, "train", lambda *arguments: seen.append(torch.get_num_threads()))
+    monkeypatch.setattr(runs.Training, "start", lambda *arguments: None)
+    monkeypatch.setattr(runs, "TrainingImages", lambda *arguments: None)
+    monkeypatch.setattr(checkpointing.RunFolder, "begin", lambda *arguments: None)
+    torch.set_num_threads(2)
+    try:
+        run_once(encoder=encoder)
+        assert seen == [expected] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_results_are_kept_whole(store):
     run = run_once()
     assert run.result is None
