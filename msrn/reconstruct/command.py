@@ -81,6 +81,7 @@ def reconstruct(
     asked, network = wanted(photographs, out), network_of(run)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
+        (out / LINES).touch()  # a folder that cannot be written is known before anything is computed
     _compact(out / LINES, ())  # a line that was torn must not swallow the next
     lines = _lines(out / LINES)
     kept = {line["name"]: line for line in lines if line.get("network") == network.digest and "photograph" in line}

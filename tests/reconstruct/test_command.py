@@ -1,5 +1,6 @@
 """``msrn reconstruct``: files of every kind, interruption, bad files, one's own masks, the network that comes along."""
 
+import errno
 import json
 import os
 import subprocess
@@ -46,6 +47,17 @@ def test_a_folder_becomes_meshes_sheets_and_lines(photographs, tmp_path):
             assert len(mesh.faces) == 320
         assert Image.open(out / f"{name}.png").format == "PNG" and 0 <= line["mask_iou"] <= 1
     assert lines["box/one"]["pose"] == lines["chair/one"]["pose"]  # the same photograph
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_computed(photographs, tmp_path, monkeypatch):
+    def read_only(path, *arguments, **named):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "touch", read_only)
+    monkeypatch.setattr(Reconstructor, "__call__", lambda *arguments: pytest.fail("a photograph was looked at"))
+    with pytest.raises(MsrnError, match="cannot write: Read-only file system") as caught:
+        command.reconstruct(photographs, tmp_path / "out")
+    assert "\n" not in str(caught.value)
 
 
 def test_what_is_done_is_not_done_again_and_what_changed_is(photographs, tmp_path, monkeypatch, scene):
