@@ -37,7 +37,7 @@ _KNOWN = {"azimuths": "known"}
 _MULTI_VIEW = Row("M-SRN, multi-view and poses known", {}, _KNOWN | {  # as Splatter and DVR; one prototype refuses none
     "own_views": "only", "neighbor_prototypes": 1, "neighbor_scale": "own"}, "M+C+S")
 _UNICORN = IMAGES_ALONE | {"perceptual_weight": 0.04, "pose_prior_weight": 0.02, "pose_every": 2,
-                           "neighbor_scale": "neighbor"}
+                           "neighbor_scale": "neighbor", "learning_rate": 1e-4}  # surely better on val (study)
 _FIELD = SIGNED_DISTANCE | {"feature_compensation": False}
 _CLIPPER = _FIELD | {"neighbor_filter": "silhouettes", "candidate_objects": "any", "neighbor_samples": 1}
 _DVR = _MULTI_VIEW.settings | _FIELD
