@@ -197,7 +197,7 @@ def _rates(name: str) -> Table:
     return Table("4.4", title, "shapenet", tuple(rows), ours=rows[0].name, split="val", name=named)
 
 
-TABLES = (NOW, SPARSE, BEFORE, _rates("Unicorn"), _rates("ShapeClipper"))
+TABLES = (NOW, SPARSE, _rates("Unicorn"), _rates("ShapeClipper"), BEFORE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
