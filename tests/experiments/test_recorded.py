@@ -85,8 +85,21 @@ def test_a_row_that_changes_nothing_is_not_what_another_table_took_a_module_from
     assert groups([one for one in kept if one.variant != "M-SRN"], TABLES["table2"]) == []
 
 
+def test_what_was_seen_of_renders_says_nothing_of_photographs():
+    """Unless somebody names that very data set."""
+    renders = rows(profile="paper", dataset="homeware")
+    photographs = [record("M-SRN", experiment="table7", profile="paper", dataset="homeware-wild")]
+    [group] = groups([*renders, *photographs], TABLES["table3"])
+    assert [one.experiment for one in group.rows["Ours"]] == ["table7"]
+    [group] = groups([*renders, *photographs], TABLES["table2"])
+    assert [one.experiment for one in group.rows["Ours"]] == ["table8"]
+    assert groups(renders, TABLES["table3"]) == []
+    [group] = groups(renders, TABLES["table3"], dataset="homeware")
+    assert [one.experiment for one in group.rows["Ours"]] == ["table8"]
+
+
 def test_tables_of_models_a_category_share_no_run_with_others():
-    now = toy_request()
+    now = toy_request(learning_rate=Settings().learning_rate)
     kept = rows(settings=now.settings.model_dump(mode="json"), steps=now.settings.steps, profile="paper")
     for name in ("table5", "table6"):
         assert groups(kept, TABLES[name], request=now) == []
@@ -138,7 +151,7 @@ def test_a_trained_yardstick_stands_beside_the_rows_and_is_none_of_them():
 
 def test_a_yardstick_is_found_by_its_settings_and_joins_what_was_made_alike():
     """Whatever it changes; a request that changes the same is not what was recorded without."""
-    now = toy_request(prototypes=10)
+    now = toy_request(prototypes=10, learning_rate=Settings().learning_rate)
     settings = now.settings.model_dump(mode="json")
     name = "M-SRN, multi-view and poses known"
     changed = TABLE8.row(name).settings
@@ -151,7 +164,7 @@ def test_a_yardstick_is_found_by_its_settings_and_joins_what_was_made_alike():
     assert group.yardsticks[name] == [mine] and group.follows(now)
     [group] = groups([*strange, *kept], TABLES["table2"], request=now)
     assert group.yardsticks[name] == [mine] and [one.variant for one in group.rows["Ours"]] == ["M-SRN"]
-    other = toy_request(**{**changed, "prototypes": 10})
+    other = toy_request(**{**changed, "prototypes": 10, "learning_rate": Settings().learning_rate})
     assert not groups(kept)[0].follows(other)
 
 

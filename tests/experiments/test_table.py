@@ -87,9 +87,8 @@ def test_unicorn_is_one_row_of_three_tables_and_trains_under_every_profile():
         base = profiles.resolve(profile, device="cpu").settings
         made = rows[0].settings_on(base)
         assert (made.supervision, made.perceptual_weight, made.pose_prior_weight) == ("images", 0.04, 0.02)
-        assert (made.steps, made.batch_size, made.encoder, made.learning_rate) == (
-            base.steps, base.batch_size, base.encoder, base.learning_rate,
-        )  # fmt: skip
+        assert (made.steps, made.batch_size, made.encoder) == (base.steps, base.batch_size, base.encoder)
+        assert made.learning_rate == 1e-4  # chosen on val: the study has it
 
 
 def test_rows_of_table_9_differ_in_their_neighbours_alone():
