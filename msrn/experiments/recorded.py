@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from msrn.baselines import BASELINES
-from msrn.data import STAND_INS
 from msrn.data.collection import ImageCollection
 from msrn.experiments.claims import Sentence
 from msrn.experiments.paper import MASKS, TABLES
@@ -85,8 +84,7 @@ def groups(
     table: Table, records: Sequence[Record], dataset: str | None = None, request: Request | None = None
 ) -> list[Group]:
     """The recorded results of a table (on one data set, or all), shortest training first: groups with a record that was
-    kept under this table, or of the very settings of ``request``; without any, those of other tables that fit a row, of
-    tables on the same data where no data set is named: what was seen of renders says nothing of photographs."""
+    kept under this table, or of the very settings of ``request``; without any, those of other tables that fit a row."""
     alike: dict[str, list[Record]] = {}
     for record in records:
         same_scope = TABLES.get(record.experiment, table).scope == table.scope
@@ -95,14 +93,7 @@ def groups(
             alike.setdefault(digest_of(*key, _shared(record.settings, record.masks, table.changed)), []).append(record)
     every = [group for models in alike.values() if (group := _group(table, models, records))]
     own = [g for g in every if table.name in {r.experiment for r in g.models} or (request and g.follows(request))]
-    others = [group for group in every if dataset or _same_data(table, group)]
-    return sorted(own or others, key=lambda group: (group.first.dataset, group.steps, group.first.created))
-
-
-def _same_data(table: Table, group: Group) -> bool:
-    """Whether a record of the group was kept under a table whose data, or what stands in for it, are this one's."""
-    data = {TABLES.get(record.experiment, table).data for record in group.models}
-    return table.data in data or STAND_INS.get(table.data) in {STAND_INS.get(name) for name in data}
+    return sorted(own or every, key=lambda group: (group.first.dataset, group.steps, group.first.created))
 
 
 def beside(table: Table, records: Sequence[Record], request: Request) -> Group | None:
@@ -136,8 +127,7 @@ class Finding(NamedTuple):
 def findings(sentence: Sentence, records: Sequence[Record]) -> list[Finding]:
     """A sentence's claims on every data set and at every profile that is recorded, in the metric of its table: CD where
     that has one, and 3D IoU; else F, or of masks IoU."""
-    every = groups_of(sentence, records)
-    table = table_of(sentence)
+    every, table = groups_of(sentence, records), table_of(sentence)
     metrics = [metric for metric in table.metrics if metric != "f"] or table.metrics
     found = []
     for group, claim, metric in itertools.product(every, sentence.claims, metrics):

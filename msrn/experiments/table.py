@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from msrn.data import STAND_INS
 from msrn.errors import MsrnError, did_you_mean
 from msrn.evaluation.statistics import METRICS
 from msrn.experiments.verdicts import Claim
@@ -81,9 +82,9 @@ class Table:
         return self.name.replace("table", "Table ").capitalize()
 
     @property
-    def scope(self) -> tuple[str, bool]:
-        """What its models are trained on; tables of one scope share runs."""
-        return self.category, bool(self.categories)
+    def scope(self) -> tuple[str, str, bool]:
+        """What its models are trained on; tables of one scope share runs, and those of renders none of photographs."""
+        return STAND_INS.get(self.data, self.data), self.category, bool(self.categories)
 
     @property
     def measured(self) -> tuple[str, ...]:
