@@ -95,10 +95,10 @@ def record_meshes(table: Table, request: Request, seconds: float, progress: bool
 
 def record_masks(request: Request, seconds: float, progress: bool = True, only: Sequence[str] = ()) -> Iterator[str]:
     """Measure and keep the masks of the rows that are not recorded yet, until the time is over; a line for each."""
+    rows = [(row, row.settings_on(request.settings)) for row in map(MASKS.row, only or MASKS.printed)]
     until, photographs = time.monotonic() + seconds, Photographs.open(request.dataset, request.data_root)
     for split in photographs.scored:
         split.true_masks()  # refused now when it has none, not after the fine-tuning
-    rows = [(row, row.settings_on(request.settings)) for row in map(MASKS.row, only or MASKS.printed)]
     # A row that changes nothing of this profile would be the whole one again; masks that draw nothing have seed 0.
     rows = [(row, s) for row, s in rows if only or not row.settings or s != request.settings]
     work = {(row.name, seed if s.masks in LEARNED else 0): s for seed in request.seeds for row, s in rows}
