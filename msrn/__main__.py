@@ -130,12 +130,14 @@ def score_files(folder: Path, row: str, exhibit: str, frame: str, **options: Any
     Under the very protocol of the other rows; objects without a prediction are named and stand in no mean.
     """
     from msrn import profiles
+    from msrn.evaluation.prediction_files import check_place
     from msrn.experiments import paper, record
 
     check_known("exhibit", exhibit, paper.TABLES)
     table = paper.TABLES[exhibit]
-    request = profiles.resolve(**_parameters(options), data=table.data)
-    for line in record.record_files(table, table.row(row), request, folder.expanduser(), frame):
+    request, asked = profiles.resolve(**_parameters(options), data=table.data), table.row(row)
+    check_place(folder.expanduser(), frame)  # before anything is drawn
+    for line in record.record_files(table, asked, request, folder.expanduser(), frame):
         click.echo(line)
 
 

@@ -89,11 +89,14 @@ SCORE = ["score", "/nowhere", "--frame", "y-up", "--table"]
         ([*SCORE, "table4", "--as", "ZeroShape", "--frame", "x-up"], "frame 'x-up'"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing_behind(call, store, words, reason):
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(call, store, words, reason, monkeypatch, tmp_path):
+    """Nor is anything drawn before it is refused."""
+    monkeypatch.setenv("MSRN_CACHE", str(tmp_path / "empty"))
     code, out, err = call(*words)
     assert code == 2 and out == "" and reason in err
     assert err.startswith("msrn: ") and err.count("\n") == 1
     assert not store.exists() or not any(store.iterdir())
+    assert not (tmp_path / "empty").exists()
 
 
 def test_data_sets_are_described_in_words(call):

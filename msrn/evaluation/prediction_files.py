@@ -53,6 +53,15 @@ class Predicted:
     by: str  # what files are named by, "object" or "image"
 
 
+def check_place(folder: str | Path, frame: str) -> None:
+    """Refuse what is no folder, and an unknown frame."""
+    if frame not in FRAMES:
+        options = "; ".join(f"{name} ({words})" for name, words in FRAMES.items())
+        raise MsrnError(f"frame {frame!r}{did_you_mean(frame, FRAMES)}: expected one of {options}")
+    if not is_folder(folder):
+        raise MsrnError(f"{folder} is no folder: expected one with predictions ({', '.join(FORMATS)})")
+
+
 def read_predictions(folder: str | Path, collection: ImageCollection, frame: str) -> Predicted:
     """Match the files of ``folder`` to the evaluated images of ``collection``; ``frame`` is one of ``FRAMES``.
 
@@ -60,11 +69,7 @@ def read_predictions(folder: str | Path, collection: ImageCollection, frame: str
     fits two, names by object beside names by image, and a folder in which no name fits. Each file is read here for the
     digest and again whenever its surface is asked for: one is in memory at a time for each thread that asks.
     """
-    if frame not in FRAMES:
-        options = "; ".join(f"{name} ({words})" for name, words in FRAMES.items())
-        raise MsrnError(f"frame {frame!r}{did_you_mean(frame, FRAMES)}: expected one of {options}")
-    if not is_folder(folder):
-        raise MsrnError(f"{folder} is no folder: expected one with predictions ({', '.join(FORMATS)})")
+    check_place(folder, frame)
     root = Path(folder).resolve()
     index = np.asarray(collection.evaluation_index)
     images = list(zip(collection.object_id[index].tolist(), collection.view[index].tolist(), strict=True))
