@@ -190,7 +190,7 @@ def _of_row(row: Row, table: Table, models: Sequence[Record], neutral: Settings)
         was = {name: getattr(neutral, name) for name in CHANGED.get((record.experiment, record.variant), ())}
         return known_settings(record.settings).items() >= (was | wanted).items()
 
-    by_seed = {record.seed: record for record in models if fits(record)}
+    by_seed = {r.seed: r for r in sorted(models, key=lambda r: r.experiment == table.name) if fits(r)}  # own ones stay
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 

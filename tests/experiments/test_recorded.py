@@ -85,6 +85,14 @@ def test_a_row_that_changes_nothing_is_not_what_another_table_took_a_module_from
     assert groups([one for one in kept if one.variant != "M-SRN"], TABLES["table2"]) == []
 
 
+def test_a_row_has_what_its_own_table_kept_before_the_same_of_another():
+    own = {"profile": "paper"}
+    mine = record("Ours", experiment="table2", cd=(9.0, 9.0, 9.0, 9.0), **own)
+    for kept in ([mine, *rows(**own)], [*rows(**own), mine]):
+        [group] = groups(kept, TABLES["table2"])
+        assert group.rows["Ours"] == [mine]
+
+
 def test_what_was_seen_of_renders_says_nothing_of_photographs():
     renders = rows(profile="paper", dataset="homeware")
     photographs = [record("M-SRN", experiment="table7", profile="paper", dataset="homeware-wild")]
