@@ -46,7 +46,8 @@ class Standing:
     fresh: int
     stale: int
     remark: str  # why they are stale, or where else there are some
-    seconds: float | None  # that a run trains, measured or, by its steps, from others of the profile; None: not known
+    seconds: float | None  # that a run trains, in mean over the rows; None: not known
+    to_train: float | None = None  # seconds that all take that is not fresh, one after the other
 
     @property
     def missing(self) -> int:
@@ -54,9 +55,9 @@ class Standing:
 
     @property
     def left(self) -> str:
-        """How long it takes to train all that is not fresh, one run after the other."""
-        runs = self.wanted - self.fresh
-        return ("–" if not runs else "not known") if not runs or self.seconds is None else duration(runs * self.seconds)
+        if self.wanted == self.fresh:
+            return "–"
+        return "not known" if self.to_train is None else duration(self.to_train)
 
 
 def notebooks() -> dict[str, Path]:
@@ -110,14 +111,20 @@ def standing(table: Table, request: Request, records: Sequence[Record]) -> Stand
     """How a table stands; of records of other settings or protocols the best ones are counted as stale."""
     seeds = max(SEEDS_FOR_A_VERDICT, len(request.seeds))
     group = recorded.beside(table, records, request)
-    kept = sum(min(len(row), seeds) for row in group.trained.values()) if group else 0
+    kept = {name: min(len(row), seeds) for name, row in group.trained.items()} if group else {}
     reasons = _why_stale(group, request) if group else []
-    fresh, stale, remark = (0, kept, "; ".join(reasons[:MOST_REASONS])) if reasons else (kept, 0, "")
+    remark = "; ".join(reasons[:MOST_REASONS])
     if len(reasons) > MOST_REASONS:
         remark += f" and {len(reasons) - MOST_REASONS} more"
+    count = sum(kept.values())
+    fresh, stale = (0, count) if reasons else (count, 0)
     if reasons and group.first.profile != request.label:  # what another profile made is neither
         stale, remark = 0, f"recorded at profile {group.first.profile}"
-    return Standing(len(table.trained) * seeds, fresh, stale, remark, _seconds(table, request, records, group))
+    wanted, each = len(table.trained) * seeds, _seconds(table, request, records, group)
+    if not each:
+        return Standing(wanted, fresh, stale, remark, None)
+    to_train = sum(of_row * (seeds - (0 if reasons else kept.get(name, 0))) for name, of_row in each.items())
+    return Standing(wanted, fresh, stale, remark, float(np.mean([*each.values()])), to_train)
 
 
 def _why_stale(group: Group, request: Request) -> list[str]:
@@ -128,20 +135,26 @@ def _why_stale(group: Group, request: Request) -> list[str]:
     return [f"{name} was {then}, is {now}" for name, (then, now) in changes.items()]
 
 
-def _seconds(table: Table, request: Request, records: Sequence[Record], group: Group | None) -> float | None:
-    """That a run of a table trains: as recorded of its settings, else at the pace of a step of the profile's other
-    runs, if there are some on the same data set, times the models that it has (one a category, or one)."""
-    if group and group.follows(request):
-        return list(seconds_of_a_run(group.models).values())[-1]
+def _seconds(table: Table, request: Request, records: Sequence[Record], group: Group | None) -> dict[str, float]:
+    """That a run of each trained row trains: as recorded of its settings; else at the pace of a step in the profile's
+    other runs, on the same data set and of a row of the same name where there are some, times the models that it has
+    (one a category, or one). Empty where the profile has no runs."""
     alike = [
         record for record in records
         if record.kind == "model" and record.profile == request.label and not TABLES[record.experiment].categories
     ]  # fmt: skip
     alike = [record for record in alike if record.dataset == request.dataset] or alike
-    if not alike:
-        return None
-    pace = float(np.mean([record.train_seconds / record.settings["steps"] for record in alike]))
-    return pace * request.settings.steps * max(1, len({*table.categories} & {*alike[0].objects["category"]}))
+    own = group.trained if group and group.follows(request) else {}
+    seconds = {}
+    for name in (row.name for row in table.trained):
+        if own.get(name):
+            seconds[name] = list(seconds_of_a_run(own[name]).values())[-1]
+        elif alike:
+            same = [record for record in alike if record.variant == name] or alike
+            pace = float(np.mean([record.train_seconds / record.settings["steps"] for record in same]))
+            models = max(1, len({*table.categories} & {*alike[0].objects["category"]}))
+            seconds[name] = pace * request.settings.steps * models
+    return seconds if len(seconds) == len(table.trained) else {}
 
 
 def make_each(pages: Mapping[str, Path | None], parameters: dict[str, Any], until: float | None = None) -> None:

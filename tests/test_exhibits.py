@@ -64,6 +64,9 @@ def test_what_is_not_recorded_costs_what_the_steps_of_others_cost():
         request, settings=make_settings({**request.settings.model_dump(), "steps": request.settings.steps * 3})
     )
     assert standing(kept(), longer, TABLE10).seconds == pytest.approx(180.0)
+    slow = [one.model_copy(update={"variant": "K' = 20", "train_seconds": 240.0}) for one in kept()]
+    each = standing([*kept(), *slow], request, replace(TABLE10, name="table12"))
+    assert each.to_train == pytest.approx(3 * (150 + 150 + 240))  # of a row's own name, else of all
     each = standing(kept(), request, replace(TABLES["table5"], categories=("1", "2", "car")))
     assert each.seconds == pytest.approx(120.0)  # a model for each of the two that the data set has
 
