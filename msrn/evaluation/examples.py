@@ -59,7 +59,7 @@ def meshes_of(run: Run, record: Record, test: ImageCollection, names: Sequence[s
     cd = dict(zip(columns["object_id"], columns["cd"], strict=True)) if "cd" in columns else {}
     values = np.array([cd.get(name, np.nan) for name in names])
     shapes = [packed(vertices, faces, mesh.colors) for (vertices, faces), mesh in zip(posed, views.meshes, strict=True)]
-    return Meshes(np.array(names), values, shapes, about(record, run.folder.name))
+    return Meshes(np.array(names), values, shapes, about(record, run.folder.name), np.asarray(test.images[rows]))
 
 
 def measured_again(meshes: Meshes, test: ImageCollection, names: Sequence[str]) -> np.ndarray:

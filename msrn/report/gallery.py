@@ -32,7 +32,7 @@ from msrn.store import meshes as stored
 from msrn.store.meshes import Meshes
 from msrn.store.results import Record
 
-TRUTH, TURNED = "truth", ", turned"
+TRUTH, TURNED, CUT_OUT = "truth", ", turned", "cut out"
 PLATE = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}  # behind a number
 EDGE = 127  # grey of the line around a mesh: light ones stand out from the white page as well
 APART = 1.3  # between meshes in a file, of which one is 1 long
@@ -149,17 +149,18 @@ def picture(gallery: Gallery, place: str) -> Picture:
     rows, labels = [drawings(gallery, name) for name in names], [gallery.term(name) for name in names]
     figure = grid({title: [row[title][0] for row in rows] for title in rows[0]}, labels)
     cells = dict(zip(rows[0], np.reshape(figure.axes, (len(names), -1)).T, strict=True))
+    cut = f", the cut-out for {ours}" * (CUT_OUT in cells)
     if not shapes_known(gallery.test.name):
         seen = f"the meshes of {', '.join(cd)}, as the network's own camera sees each and turned by {TURN:.0f} degrees"
-        return Picture(figure, f"{many(len(names), 'test photograph')}; beside each {seen}.")
+        return Picture(figure, f"{many(len(names), 'test photograph')}{cut}; beside each {seen}.")
     for row, values in cd.items():
         for axes, value in zip(cells[row], values, strict=True):
             axes.text(0.04, 0.04, f"{value:.2f}", transform=axes.transAxes, fontsize=7, bbox=PLATE)
     told = [", ".join(f"{row} {values[k]:.2f}" for row, values in cd.items()) for k in range(len(names))]
     parts = "; ".join(f"{label} ({text})" for label, text in zip(labels, told, strict=True))
     alt = (
-        f"{many(len(names), 'test object')} of {gallery.test.name} in rows; in columns the input image, then the true "
-        f"mesh and those of {', '.join(cd)}, each from the input's camera and turned by {TURN:.0f} degrees. "
+        f"{many(len(names), 'test object')} of {gallery.test.name} in rows; in columns the input image{cut}, then "
+        f"the true mesh and those of {', '.join(cd)}, each from the input's camera and turned by {TURN:.0f} degrees. "
         f"Chamfer distances: {parts}."
     )
     nearest = [min(cd, key=lambda row: cd[row][k]) for k in range(len(names))]
@@ -169,11 +170,14 @@ def picture(gallery: Gallery, place: str) -> Picture:
 
 
 def drawings(gallery: Gallery, name: str) -> dict[str, Drawing]:
-    """The input and the meshes of an object by column, all at one zoom, at which none is cut off."""
+    """The input, a photograph's cut-out and the meshes by column, but for it at one zoom, at which none is cut off."""
     shapes, (azimuth, elevation) = gallery.shapes(name), gallery.pose(name)
     views = {"": azimuth, TURNED: azimuth + TURN}
     zoom = min(fitting_zoom(mesh, angle, elevation) for mesh, _ in shapes.values() for angle in views.values())
     found = {"input": (_framed(gallery.test.images[images_of(gallery.test, [name])[0]], zoom), np.zeros(0))}
+    seen = gallery.meshes[gallery.ours.variant].input_of(name)
+    if gallery.test.masks is None and seen is not None:
+        found[CUT_OUT] = seen, np.zeros(0)
     for title, shape in shapes.items():
         for end, angle in views.items():
             image, mask = drawn(*shape, angle, elevation, TILE, zoom)

@@ -44,11 +44,16 @@ class Meshes:
     cd: np.ndarray  # (G,) as recorded
     shapes: list[Packed]  # G
     about: dict[str, Any]  # ``KEYS`` of the record, and ``run``, the name of the run: data set, seed, digest
+    inputs: np.ndarray | None = None  # (G, 3, S, S) uint8, what the network saw of each; None in older files
 
     def of(self, name: str) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
         """The mesh of an object, vertices (V, 3) and faces (F, 3), and its colours (F, 3)."""
         mesh = self.shapes[self.object_id.tolist().index(name)]
         return (mesh.vertices.astype(np.float64), mesh.faces.astype(np.int64)), mesh.face_colors
+
+    def input_of(self, name: str) -> np.ndarray | None:
+        """What the network saw of an object (S, S, 3), where that is known."""
+        return None if self.inputs is None else self.inputs[self.object_id.tolist().index(name)].transpose(1, 2, 0)
 
     def cd_of(self, names: Sequence[str]) -> list[float]:
         known = dict(zip(self.object_id.tolist(), self.cd.tolist(), strict=True))
@@ -72,6 +77,8 @@ def write(meshes: Meshes) -> str:
     a, content = meshes.about, io.BytesIO()
     file = results.file_of("meshes", f"{a['experiment']}-{a['dataset']}", a["profile"], a["variant"], a["seed"])
     arrays = {name: getattr(meshes, name) for name in OF_OBJECTS}
+    if meshes.inputs is not None:
+        arrays["inputs"] = meshes.inputs
     for name, parts in zip(JOINED, zip(*meshes.shapes, strict=True), strict=True):
         arrays |= {name: np.concatenate(parts), f"count_{name}": np.array([len(part) for part in parts])}
     np.savez_compressed(content, about=np.array(json.dumps(a)), **arrays)
@@ -81,7 +88,8 @@ def write(meshes: Meshes) -> str:
 def read(path: Path) -> Meshes:
     """The meshes in ``path``."""
     with _opened(path) as file:
-        return Meshes(*(file[name] for name in OF_OBJECTS), _shapes(file), _about(file))
+        inputs = file["inputs"] if "inputs" in file else None
+        return Meshes(*(file[name] for name in OF_OBJECTS), _shapes(file), _about(file), inputs)
 
 
 def _shapes(file: np.lib.npyio.NpzFile) -> list[Packed]:

@@ -60,6 +60,18 @@ def test_recorded_meshes_are_shown_and_nothing_is_trained(toy_result, kept, monk
     )
 
 
+def test_of_photographs_it_shows_what_the_network_saw(shown, toy_result):
+    raw = replace(shown, test=replace(toy_result.test, masks=None))
+    assert "cut out" not in gallery.drawings(shown, "ball/1test")  # images that come with masks are what it saw
+    columns = gallery.drawings(raw, "ball/1test")
+    assert list(columns)[:3] == ["input", "cut out", "truth"]
+    row = toy_result.test.evaluation_index[list(raw.ours.objects["object_id"]).index("ball/1test")]
+    np.testing.assert_array_equal(columns["cut out"][0], np.asarray(toy_result.test.images[row]).transpose(1, 2, 0))
+    assert "in columns the input image, the cut-out for M-SRN, then" in gallery.picture(raw, "best").alt
+    older = {name: replace(meshes, inputs=None) for name, meshes in shown.meshes.items()}
+    assert "cut out" not in gallery.drawings(replace(raw, meshes=older), "ball/1test")
+
+
 @pytest.mark.parametrize(
     "change",
     [

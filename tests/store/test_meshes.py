@@ -20,7 +20,11 @@ def made(names=("a", "b"), **changes) -> Meshes:
         faces = np.resize(np.arange(count), (count - 1, 3))
         colors = rng.integers(0, 255, (count - 1, 3), np.uint8)
         shapes.append(meshes.packed(rng.uniform(-0.5, 0.5, (count, 3)), faces, colors))
-    return Meshes(np.array(names), np.array([1.0, 2.5]), shapes, meshes.about(record(**changes), "toy-seed0-0123"))
+    about, inputs = (
+        meshes.about(record(**changes), "toy-seed0-0123"),
+        rng.integers(0, 255, (len(names), 3, 8, 8), np.uint8),
+    )
+    return Meshes(np.array(names), np.array([1.0, 2.5]), shapes, about, inputs)
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def test_what_is_written_is_read_again(folder):
     meshes.write(made(evaluation="two", variant="w/o NC"))
     assert set(meshes.recorded()) == {"one", "two"}
     found = meshes.read(meshes.recorded()["one"])
-    for name in meshes.OF_OBJECTS:
+    for name in (*meshes.OF_OBJECTS, "inputs"):
         np.testing.assert_array_equal(getattr(found, name), getattr(made(), name))
     for mesh, wanted in zip(found.shapes, made().shapes, strict=True):
         for part, other in zip(mesh, wanted, strict=True):
@@ -45,11 +49,12 @@ def test_what_is_written_is_read_again(folder):
     assert found.about["run"] == "toy-seed0-0123" and found.about["fingerprint"] == "x" and found.about["seed"] == 0
     (vertices, faces), colors = found.of("b")
     np.testing.assert_array_equal(vertices, made().shapes[1].vertices)
+    np.testing.assert_array_equal(found.input_of("b"), made().inputs[1].transpose(1, 2, 0))
     assert faces.shape == colors.shape == (5, 3) and found.cd_of(["b", "a"]) == [2.5, 1.0]
 
 
 def test_files_of_meshes_that_share_their_faces_are_read(folder):
-    """As they were written before meshes had faces of their own."""
+    """As they were written before meshes had faces of their own, and what the network saw was kept."""
     folder.mkdir()
     about, vertices = json.dumps(made(evaluation="one").about), np.zeros((2, 5, 3), np.float16)
     vertices[1] = 0.5
@@ -58,6 +63,7 @@ def test_files_of_meshes_that_share_their_faces_are_read(folder):
     np.savez_compressed(folder / "old.npz", about=np.array(about), cd=np.array([1.0, 2.0]), **arrays)
     found = meshes.read(meshes.recorded()["one"])
     (read, own_faces), own_colors = found.of("b")
+    assert found.input_of("b") is None
     assert (read == 0.5).all() and (own_faces == faces).all() and (own_colors == 7).all()
 
 
