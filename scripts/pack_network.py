@@ -142,7 +142,6 @@ def reliability(on_test: Measured) -> bytes:
     for part in np.array_split(np.argsort(sure), BINS):
         share, error = good[part].mean(), 1.96 * np.sqrt(good[part].mean() * (1 - good[part].mean()) / len(part))
         axes.errorbar(sure[part].mean(), share, error, color="#2a9d6f", marker="o", capsize=3)
-        axes.annotate(f"{len(part)}", (sure[part].mean(), share), (6, -10), textcoords="offset points", fontsize=8)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="confidence", ylabel="share nearer than the mean shape")
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
@@ -169,7 +168,8 @@ def card(
         good=on_test.good.mean(), count=len(on_test.rows), auc=auc,
         guide="is a guide" if auc >= GUIDE else "is no guide",
         facts=facts(network, run, by_val), by_category=by_category(on_test), each=PHOTOGRAPHS,
-        points=POINTS, bins=BINS, strange=confidence.STRANGE, known=known, strangers=STRANGERS, unknown=unknown,
+        points=POINTS, bins=BINS, group=len(on_test.rows) // BINS, strange=confidence.STRANGE, known=known,
+        strangers=STRANGERS, unknown=unknown,
         val=named_on_val, test=named_on_test, names=names, vertices=len(network.network.sphere),
     )  # fmt: skip
 
@@ -238,8 +238,8 @@ photographs and in {val[0]:.0%} of val's, by which it was chosen. That of the ne
 :width: 420px
 :alt: Reliability of the confidence on test photographs, in {bins} groups of equal size
 
-Confidence against the share of meshes that are nearer to the truth than the mean shape, in {bins} groups of equal size
-(photographs as numbers, 95 % intervals). Fitted on val; on the dashed line it would be exact.
+Confidence against the share of meshes that are nearer to the truth than the mean shape, in {bins} groups of {group}
+photographs or one more (95 % intervals). Fitted on val; on the dashed line it would be exact.
 ```
 
 ## What it does not know
