@@ -27,8 +27,8 @@ test: $(INSTALLED) ## ruff and all tests, the notebooks at profile smoke and the
 	$(BIN)/ruff check
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-faults: $(INSTALLED) ## a hundred kills at random moments, full disks, jumping clocks (an hour or two; KILLS=n of each command)
-	MSRN_KILLS="$(KILLS)" $(BIN)/python -m pytest tests/faults
+faults: $(INSTALLED) ## a hundred kills at random moments, full disks, jumping clocks (twenty minutes on two cores; KILLS=n of each command)
+	MSRN_KILLS="$(KILLS)" $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist load tests/faults
 
 book: $(INSTALLED) ## the book, into _build/html (minutes; trains nothing but profile smoke, shows stored runs and results/)
 	$(BIN)/jupyter-book build -n -W --keep-going .
