@@ -88,8 +88,7 @@ def write(meshes: Meshes) -> str:
 def read(path: Path) -> Meshes:
     """The meshes in ``path``."""
     with _opened(path) as file:
-        inputs = file["inputs"] if "inputs" in file else None
-        return Meshes(*(file[name] for name in OF_OBJECTS), _shapes(file), _about(file), inputs)
+        return Meshes(*(file[name] for name in OF_OBJECTS), _shapes(file), _about(file), _inputs(file))
 
 
 def _shapes(file: np.lib.npyio.NpzFile) -> list[Packed]:
@@ -103,6 +102,15 @@ def _shapes(file: np.lib.npyio.NpzFile) -> list[Packed]:
         if ends[name][-1] != len(values):
             raise ValueError(f"{name} are {len(values)}, expected {ends[name][-1]}")
     return [Packed(*parts) for parts in zip(*(np.split(arrays[n], ends[n][:-1]) for n in JOINED), strict=True)]
+
+
+def _inputs(file: np.lib.npyio.NpzFile) -> np.ndarray | None:
+    if "inputs" not in file:
+        return None
+    inputs, count = file["inputs"], len(file["object_id"])
+    if inputs.dtype != np.uint8 or inputs.ndim != 4 or inputs.shape[:2] != (count, 3):
+        raise ValueError(f"inputs are {inputs.shape} {inputs.dtype}, expected ({count}, 3, S, S) uint8")
+    return inputs
 
 
 def recorded() -> dict[str, Path]:

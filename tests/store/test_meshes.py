@@ -1,6 +1,7 @@
 """Meshes as they are recorded: small files that belong to a result."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,10 +21,8 @@ def made(names=("a", "b"), **changes) -> Meshes:
         faces = np.resize(np.arange(count), (count - 1, 3))
         colors = rng.integers(0, 255, (count - 1, 3), np.uint8)
         shapes.append(meshes.packed(rng.uniform(-0.5, 0.5, (count, 3)), faces, colors))
-    about, inputs = (
-        meshes.about(record(**changes), "toy-seed0-0123"),
-        rng.integers(0, 255, (len(names), 3, 8, 8), np.uint8),
-    )
+    about = meshes.about(record(**changes), "toy-seed0-0123")
+    inputs = rng.integers(0, 255, (len(names), 3, 8, 8), np.uint8)
     return Meshes(np.array(names), np.array([1.0, 2.5]), shapes, about, inputs)
 
 
@@ -95,3 +94,12 @@ def test_what_is_recorded_here_belongs_to_results_and_is_small():
         for mesh in found.shapes:
             assert np.isfinite(mesh.vertices).all() and mesh.faces.max() < len(mesh.vertices)
             assert mesh.faces.shape == mesh.face_colors.shape
+
+
+@pytest.mark.parametrize(
+    "inputs", [np.zeros((1, 3, 8, 8), np.uint8), np.zeros((2, 8, 8, 3), np.uint8), np.zeros((2, 3, 8, 8))]
+)
+def test_pictures_that_do_not_belong_to_the_meshes_are_one_line(folder, inputs):
+    meshes.write(replace(made(evaluation="one"), inputs=inputs))
+    with pytest.raises(MsrnError, match=r"not readable as meshes \(inputs are .*, expected \(2, 3, S, S\) uint8\)"):
+        meshes.read(meshes.recorded()["one"])
