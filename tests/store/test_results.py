@@ -58,7 +58,14 @@ def test_recorded_results_are_read_in_order_and_torn_ones_refused(tmp_path, monk
 def test_committed_results_fit_the_schema():
     folders = {path.name for path in paths.RESULTS.glob("*") if path.is_dir()}
     without_records = {"benchmarks", "meshes"}
-    studies = {"study", "study-before", "study-sparse", "study-rates-unicorn", "study-rates-shapeclipper"}
+    studies = {
+        "study",
+        "study-before",
+        "study-sparse",
+        "study-rates-unicorn",
+        "study-rates-shapeclipper",
+        "study-rates-dvr",
+    }
     assert folders <= {*TABLES, *studies, "masks", "density", *without_records}
     for name in folders - without_records:
         for kept in results.recorded(name):
