@@ -150,8 +150,8 @@ def test_every_exhibit_is_listed_with_its_state(call, without_table4):
 
 
 def test_the_list_follows_the_profile(call):
-    laptop, smoke, paper = (call("list", "--profile", name)[1] for name in ("laptop", "smoke", "paper"))
-    line = next(line for line in smoke.splitlines() if line.startswith("table8"))
+    laptop, literal, paper = (call("list", "--profile", name)[1] for name in ("laptop", "literal", "paper"))
+    line = next(line for line in literal.splitlines() if line.startswith("table8"))
     assert line.endswith("recorded at profile laptop") and "3 trained" in laptop
     assert "3 trained" in paper  # without its GPU as well
     code, _, err = call("list", "--profile", "labtop")
@@ -161,7 +161,7 @@ def test_the_list_follows_the_profile(call):
 def test_density_and_masks_are_recorded_by_their_own_names(call, monkeypatch):
     monkeypatch.setattr(record, "record_density", lambda table, request: iter([f"density of {request.dataset}"]))
     monkeypatch.setattr(record, "record_masks", lambda request, seconds, only: iter([f"{only} of {request.dataset}"]))
-    assert call("record", "density", "--profile", "smoke")[:2] == (0, "density of homeware\n")
+    assert call("record", "density", "--profile", "smoke")[:2] == (0, "density of homeware-8\n")
     code, out, _ = call("record", "masks", "--profile", "smoke", "--only", "M-SRN")
     assert code == 0 and out.startswith("('M-SRN',) of homeware-wild")
 
@@ -169,7 +169,7 @@ def test_density_and_masks_are_recorded_by_their_own_names(call, monkeypatch):
 def test_the_meshes_of_a_figure_are_recorded_by_its_name(call, monkeypatch):
     monkeypatch.setattr(record, "record_meshes", lambda table, request, _: iter([f"{table.name} {request.dataset}"]))
     assert call("record", "figure7", "--profile", "smoke")[:2] == (0, "table4 homeware-wild-2\n")
-    assert call("record", "figure9", "--profile", "smoke")[:2] == (0, "table8 homeware\n")
+    assert call("record", "figure9", "--profile", "smoke")[:2] == (0, "table8 homeware-8\n")
     code, _, err = call("record", "figure9", "--only", "M-SRN")
     assert code == 2 and err == "msrn: --only M-SRN: figure9 is recorded whole, leave it out\n"
 

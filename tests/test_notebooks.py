@@ -7,6 +7,7 @@ import ast
 import copy
 import importlib
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -142,7 +143,7 @@ def test_papermill_in_the_root_injects_settings(opening, tmp_path):
 def test_a_profile_file_means_what_its_name_means(opening, tmp_path):
     given = ["-f", str(paths.PARAMS / "smoke.yaml")]
     subprocess.run([*PAPERMILL, str(opening), str(tmp_path / "out.ipynb"), *given], cwd=tmp_path, check=True)
-    assert "30 steps of 8 images" in words(read(tmp_path / "out.ipynb"))
+    assert "80 steps of 16 images" in words(read(tmp_path / "out.ipynb"))
 
 
 def test_a_profile_file_that_inherits_is_whole(opening, tmp_path):
@@ -175,7 +176,12 @@ def test_papermill_from_another_folder_makes_the_whole_page(tmp_path):
         for cell in code_cells(notebook)
         for output in cell.outputs
     )
-    assert sum(run["step"] == run["steps"] == 30 and run["evaluated"] for run in list_runs()) >= 3
+    assert sum(run["step"] == run["steps"] == 80 and run["evaluated"] for run in list_runs()) >= 3
+    results = [paths.runs_folder() / run["name"] / "result.json" for run in list_runs() if run["evaluated"]]
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in results]
+    without = [record["metrics"]["cd"] for record in records if record["variant"] == "w/o FC"]
+    counts = [[record["metrics"]["cd"] for record in records].count(cd) for cd in without]
+    assert counts and set(counts) == {1}, "never compensated"
     assert shown.count("download='table8.csv'") == shown.count("download='table8.tex'") >= 1
 
 

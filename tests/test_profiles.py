@@ -252,7 +252,8 @@ def test_the_papers_sets_fall_to_embedded_ones(cuda, profile, data, instead):
 
 
 def test_a_profile_may_choose_what_stands_in():
-    assert profiles.resolve("smoke", data="pascal3d").dataset == "homeware-wild-2"
+    sets = [profiles.resolve("smoke", data=data).dataset for data in ("shapenet", "pascal3d", "pascal3d-car", "pix3d")]
+    assert sets == ["homeware-8"] + ["homeware-wild-2"] * 3
     assert profiles.resolve("night", device="cpu").dataset == "procedural13"
     assert profiles.resolve("smoke", dataset={"shapenet": "procedural13"}).dataset == "procedural13"
 

@@ -1,5 +1,6 @@
 """Readers of data sets (§4.1). Each returns an ``ImageCollection``, the one structure that flows through the house."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,7 @@ QUESTIONS = {  # what results on a data set answer, in the order of a page
     "homeware-wild": "Photographs without masks, the objects small, truncated and beside others.",
 }
 WITHOUT_SHAPES = ("folder",)  # photographs alone, without true shapes or poses
+NUMBERED = (procedural13, wild, homeware)  # in this order: the name of the second begins with that of the third
 ON_A_RING = ("homeware", "procedural13", "shapenet")  # cameras at one distance that look at the centre
 
 # name -> reader(split, root) -> ImageCollection
@@ -64,8 +66,8 @@ DATASETS: dict[str, Callable[[str, Path | None], ImageCollection]] = {
 def open_collection(name: str, split: str, root: str | Path | None = None) -> ImageCollection:
     """One split (train, val or test) of a data set; ``root`` is the folder of one that is not embedded.
 
-    ``procedural13-NUMBER`` is the generated set with that number of objects per category, ``homeware-wild-NUMBER`` the
-    one with that number of photographs of each object.
+    ``procedural13-NUMBER`` is the generated set with that number of objects per category, ``homeware-NUMBER`` and
+    ``homeware-wild-NUMBER`` those with that number of images of each object.
     """
     reader = _reader(name)
     if split not in SPLITS:
@@ -76,16 +78,16 @@ def open_collection(name: str, split: str, root: str | Path | None = None) -> Im
 def _reader(name: str) -> Callable[[str, Path | None], ImageCollection]:
     if name in DATASETS:
         return DATASETS[name]
-    for module in (procedural13, wild):
+    for module in NUMBERED:
         if name.startswith(f"{module.NAME}-"):
             return partial(module.open_split, name=name)
-    names = [*DATASETS, f"{procedural13.NAME}-NUMBER", f"{wild.NAME}-NUMBER"]
+    names = [*DATASETS, *(f"{module.NAME}-NUMBER" for module in NUMBERED)]
     raise MsrnError(f"unknown dataset {name!r}{did_you_mean(name, names)}; there are: {', '.join(names)}")
 
 
 def cameras_known(name: str) -> bool:
     """Whether all cameras of a data set are at one distance and look at the centre, as the network's own."""
-    return name in ON_A_RING or name.startswith(f"{procedural13.NAME}-")
+    return re.sub(r"-\d+$", "", name) in ON_A_RING
 
 
 def shapes_known(name: str) -> bool:

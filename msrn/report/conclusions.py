@@ -36,8 +36,7 @@ def conclusions(result: Result) -> list[str]:
     if says_nothing(request.profile):
         return [
             f"Nothing about the method: profile {request.profile} trains {request.settings.steps} steps, which proves "
-            "that the parts fit together and no more (feature compensation begins after the first epoch, which is "
-            "longer). Run profile laptop for numbers that mean something.",
+            "that the parts fit together and no more. Run profile laptop for numbers that mean something.",
             *before,
         ]
     ours = result.rows[table.ours]

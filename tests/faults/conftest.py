@@ -24,6 +24,7 @@ def own_photographs(tmp_path_factory) -> Path:
 
 
 SMOKE = ["--profile", "smoke", "--device", "cpu", "--set=eval_points=100", "--set=image_size=16"]
+FEW = "--set=batch_size=8", "--set=candidates=3", "--set=prototypes=3"  # for sixteen photographs
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +40,7 @@ def commands(own_photographs, recording) -> dict[str, list[str]]:
     return {
         "run": ["msrn", "run", "table8", *SMOKE],
         "record": recording,
-        "train": ["msrn", "train", str(own_photographs), *SMOKE, "--set=candidates=3", "--set=prototypes=3"],
+        "train": ["msrn", "train", str(own_photographs), *SMOKE, *FEW],
         "reconstruct": ["msrn", "reconstruct", str(paths.ASSETS / "photographs"), "-o", "output"],
         "notebook": ["papermill", str(notebook), "runs/table8.ipynb", "-p", "profile", "smoke", "-y", settings],
     }

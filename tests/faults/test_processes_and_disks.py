@@ -25,7 +25,7 @@ def test_three_processes_of_one_table_train_it_once(tmp_path, recording, whole):
     processes = [place.start(recording) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0], place.said[-3000:]
     assert place.content() == whole
-    assert place.said.count("training 30 steps") == len(list((tmp_path / "runs").glob("toy-*")))
+    assert place.said.count("training 80 steps") == len(list((tmp_path / "runs").glob("toy-*")))
 
 
 def test_three_processes_share_an_empty_cache(tmp_path, commands):
@@ -46,7 +46,7 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path, recording, whole):
         os.utime(path, (when, when))
     place.finish(["msrn", "status"])
     place.finish(recording)
-    assert place.content() == whole and place.said.count("training 30 steps") == 2
+    assert place.content() == whole and place.said.count("training 80 steps") == 2
 
 
 def test_both_checkpoints_damaged_it_trains_again(tmp_path, recording, whole):
@@ -58,7 +58,7 @@ def test_both_checkpoints_damaged_it_trains_again(tmp_path, recording, whole):
         path.unlink()
     place.finish(recording)
     again = {name: said for name, said in place.content().items() if not name.endswith(".damaged")}
-    assert again == whole and "training 30 steps" in place.said and place.said.count("is damaged") >= 2
+    assert again == whole and "training 80 steps" in place.said and place.said.count("is damaged") >= 2
 
 
 def can_mount() -> bool:

@@ -41,7 +41,7 @@ def train(name: str, **schedule: float):
     """The weights after a schedule."""
     schedule |= {"log_every": 50, "checkpoint_every": 50}
     if name == "smoke":
-        request = profiles.resolve("smoke", settings={"prototypes": 4, **schedule})
+        request = profiles.resolve("smoke", "homeware", settings={"prototypes": 4, "batch_size": 8, **schedule})
         asked = Experiment(TABLES["table8"], request, progress=False)
         job = job_of(asked, WHOLE, 0)
         neighbors = neighbors_of(asked, job)

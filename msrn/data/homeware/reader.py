@@ -2,10 +2,12 @@
 
 193 objects of six categories, from libraries under CC0 and CC BY (``assets/HOMEWARE_CREDITS.md``), as meshes of at
 most 4,000 faces with one colour a face, drawn by ``drawing.views``. The split is by object, written down in
-``assets/homeware_split.csv`` with the one view of each object by which it is evaluated.
+``assets/homeware_split.csv`` with the one view of each object by which it is evaluated. ``homeware-NUMBER``
+has so many views of each object, at equal turns from that one: a small set to try things on.
 """
 
 import csv
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -17,19 +19,38 @@ import numpy as np
 from msrn.data.collection import ImageCollection
 from msrn.data.drawing.views import PROTOCOL, VIEWS, DrawnObject, DrawnSet, open_drawn, poses_of, refuse_root
 from msrn.data.ground_truth import GroundTruth
-from msrn.errors import torn_asset
+from msrn.data.subset import subset
+from msrn.errors import MsrnError, torn_asset
 from msrn.paths import ASSETS
 from msrn.store.digest import digest_of
 
+NAME = "homeware"
 CATEGORIES = ("cabinet", "car", "chair", "lamp", "sofa", "table")
 
 
-def open_split(split: str, root: Path | None = None) -> ImageCollection:
-    """One split of homeware, drawn into the cache if it is not there yet (all three splits at once)."""
-    refuse_root("homeware", root)
+def open_split(split: str, root: Path | None = None, name: str = NAME) -> ImageCollection:
+    """One split of ``homeware`` or ``homeware-NUMBER``, drawn into the cache if it is not there yet (all three splits
+    and all views at once)."""
+    refuse_root(name, root)
+    count = count_of(name)
     mesh_path, objects = ASSETS / "homeware.npz", read_split(ASSETS / "homeware_split.csv")
     content = digest_of(read_asset(mesh_path), PROTOCOL, [row.object_id for row in objects])
-    return open_drawn(DrawnSet("homeware", CATEGORIES, objects, content, HomewareTruth(mesh_path)), split, "homeware")
+    whole = open_drawn(DrawnSet(name, CATEGORIES, objects, content, HomewareTruth(mesh_path)), split, NAME)
+    turned = whole.view - whole.view[whole.evaluation_index].repeat(VIEWS)
+    return whole if count == VIEWS else subset(whole, np.flatnonzero(turned % (VIEWS // count) == 0))
+
+
+def count_of(name: str) -> int:
+    """The number of views of an object that a name stands for."""
+    number = name.removeprefix(NAME).removeprefix("-")
+    if name == NAME:
+        return VIEWS
+    if not re.fullmatch(r"[1-9][0-9]?", number) or VIEWS % int(number):
+        raise MsrnError(
+            f"dataset {name!r}: expected {NAME}, or {NAME}-NUMBER with the views of each object, a divisor of {VIEWS}, "
+            f"such as {NAME}-8"
+        )
+    return int(number)
 
 
 # ------------------------------------------------------------------------------------------------------------ the asset

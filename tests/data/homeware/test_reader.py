@@ -8,7 +8,7 @@ import torch
 from true_points import coverage
 
 from msrn import camera
-from msrn.data import open_collection
+from msrn.data import cameras_known, open_collection
 from msrn.data.drawing.views import VIEWS, draw_views
 from msrn.data.homeware import reader as homeware
 from msrn.data.homeware.reader import CATEGORIES, read_meshes, read_split
@@ -167,3 +167,23 @@ def test_two_processes_at_once_both_get_the_whole_of_it(cache, small_assets):
     assert [process.returncode for process in both] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0] != ""
     assert sum("drawing 96 images" in errors for _, errors in outputs) == 1
+
+
+def test_fewer_views_turn_from_the_one_by_which_an_object_is_evaluated():
+    whole, few = (open_collection(name, "test") for name in ("homeware", "homeware-8"))
+    assert (len(few), few.name, len(few.evaluation_index)) == (len(whole) // 3, "homeware-8", 38)
+    assert few.view[few.evaluation_index].tolist() == whole.view[whole.evaluation_index].tolist()
+    turns = (few.view - few.view[few.evaluation_index].repeat(8)).reshape(-1, 8) % 24
+    assert (np.sort(turns) == np.arange(0, 24, 3)).all() and few.fingerprint != whole.fingerprint
+    row = 5
+    same = np.flatnonzero((whole.object_id == few.object_id[row]) & (whole.view == few.view[row]))
+    np.testing.assert_array_equal(few.images[row], whole.images[same[0]])
+    np.testing.assert_array_equal(few.true_pose()[row], whole.true_pose()[same[0]])
+    assert cameras_known("homeware-8") and not cameras_known("homeware-wild-2")
+    assert open_collection("homeware-24", "test").fingerprint == whole.fingerprint
+
+
+@pytest.mark.parametrize("name", ["homeware-5", "homeware-0", "homeware-02", "homeware-x", "homeware-48"])
+def test_a_number_of_views_that_is_none_is_refused(name):
+    with pytest.raises(MsrnError, match=f"dataset '{name}': expected homeware, or homeware-NUMBER"):
+        open_collection(name, "test")
