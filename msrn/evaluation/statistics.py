@@ -105,13 +105,17 @@ class Comparison:
     published: float | None  # where both values are printed
     measured: Estimate  # seeds averaged
     per_seed: tuple[float, ...]
+    per_category: tuple[float, ...]  # seeds averaged
     scale: float  # the mean of the second row
 
     @property
     def agrees(self) -> int:
         """Seeds whose difference has the paper's sign."""
+        return self._agreeing(self.per_seed)
+
+    def _agreeing(self, differences: Sequence[float]) -> int:
         sign = -1 if METRICS[self.metric].lower_is_better else 1
-        return sum(value * sign > 0 for value in self.per_seed)
+        return sum(value * sign > 0 for value in differences)
 
     @property
     def holds(self) -> bool:
@@ -121,9 +125,11 @@ class Comparison:
         return self.agrees == len(self.per_seed) and self.measured.excludes_zero
 
     def standing(self) -> str:
-        """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10]``."""
-        signs = f", the paper's sign in {self.agrees} of {len(self.per_seed)} seeds"
-        signs *= len(self.per_seed) > 1 and not self.close
+        """Where the difference is now, whatever the verdict: ``M-SRN − w/o NC: −0.40 [−0.90, +0.10], the paper's sign
+        in 3 of 3 seeds and 4 of 6 categories``."""
+        several = {"seeds": self.per_seed, "categories": self.per_category} if not self.close else {}
+        counts = [f"{self._agreeing(d)} of {len(d)} {words}" for words, d in several.items() if len(d) > 1]
+        signs = f", the paper's sign in {' and '.join(counts)}" if counts else ""
         return f"{self.first} − {self.second}: {self.measured.text(self.metric, sign=True)}{signs}"
 
 
@@ -141,7 +147,9 @@ def compare(
     published = None if None in values else values[0] - values[1]
     per_seed = tuple(difference([one], [other], metric).mean for one, other in pairs)
     gap, scale = difference(left, right, metric), estimate(right, metric).mean
-    return Comparison(metric, first, second, close, published, gap, per_seed, scale)
+    (_, strata, values), (*_, others) = (_per_object(row, metric) for row in (left, right))
+    per_category = tuple(float((values - others)[strata == name].mean()) for name in np.unique(strata))
+    return Comparison(metric, first, second, close, published, gap, per_seed, per_category, scale)
 
 
 def macro_mean(values: np.ndarray, strata: np.ndarray) -> float:

@@ -73,7 +73,7 @@ _TABLES = {
         Splatter      M+C+S  -    -    -    1.15 1.48 -    -    -    -    -    -    -    -
         Ours          S      0.91 1.21 1.52 1.41 1.89 1.72 3.81 1.47 1.13 1.62 1.96 2.03 1.42
         """, Unicorn=_UNICORN, ShapeClipper=_CLIPPER, DVR=_DVR), ("cd",), CATEGORIES, ours="Ours",
-        note="Claims are judged on the mean over categories; the paper says of most categories."),
+        note="Verdicts are of the mean over categories; the paper says of most, and in how many stands beside."),
     "table6": Table("4.4.4", "Single-category comparison on the cars of Pascal3D+", "pascal3d-car",
         _printed("iou3d cd", """
         CMR            S+A+C  64.0  -

@@ -88,7 +88,13 @@ def test_verdicts_stand_beside_the_row_that_they_are_about():
 def test_words():
     rows = {"M-SRN": row("M-SRN", LOW), "w/o NC": row("w/o NC", (2.0, 3.0, 4.0, 5.0))}
     [made] = judge([Beats("M-SRN", "w/o NC")], ["cd"], rows, TABLE8.printed)
-    assert made.standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00], the paper's sign in 3 of 3 seeds"
+    assert made.standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00], the paper's sign in 3 of 3 seeds and 2 of 2 categories"
     assert made.parts[0].published == pytest.approx(1.61 - 3.81)
     one = {name: records[:1] for name, records in rows.items()}
-    assert judge([Beats("M-SRN", "w/o NC")], ["cd"], one, {})[0].standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00]"
+    [made] = judge([Beats("M-SRN", "w/o NC")], ["cd"], one, {})
+    assert made.standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00], the paper's sign in 2 of 2 categories"
+    one["M-SRN"] = row("M-SRN", (1.0, 2.5, 3.5, 4.5))[:1]  # nearer in the first category, in mean, farther in the other
+    one["w/o NC"] = row("w/o NC", (2.0, 2.0, 4.0, 4.0))[:1]
+    assert judge([Beats("M-SRN", "w/o NC")], ["cd"], one, {})[0].standing().endswith("in 1 of 2 categories")
+    [alike] = judge([Close("M-SRN", "w/o NC")], ["cd"], one, {})
+    assert "sign" not in alike.standing()
