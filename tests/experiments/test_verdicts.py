@@ -88,7 +88,8 @@ def test_verdicts_stand_beside_the_row_that_they_are_about():
 def test_words():
     rows = {"M-SRN": row("M-SRN", LOW), "w/o NC": row("w/o NC", (2.0, 3.0, 4.0, 5.0))}
     [made] = judge([Beats("M-SRN", "w/o NC")], ["cd"], rows, TABLE8.printed)
-    assert made.standing() == "M-SRN − w/o NC: −1.00 [−1.00, −1.00], the paper's sign in 3 of 3 seeds and 2 of 2 categories"
+    signs = ", the paper's sign in 3 of 3 seeds and 2 of 2 categories"
+    assert made.standing() == f"M-SRN − w/o NC: −1.00 [−1.00, −1.00]{signs}"
     assert made.parts[0].published == pytest.approx(1.61 - 3.81)
     one = {name: records[:1] for name, records in rows.items()}
     [made] = judge([Beats("M-SRN", "w/o NC")], ["cd"], one, {})
