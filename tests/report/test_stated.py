@@ -57,8 +57,8 @@ def test_distances_are_those_of_recorded_rows(page, measured):
     assert set(stated) <= measured, f"{page} states what no record has"
 
 
-def test_there_are_such_distances():
-    assert len(VALUES.findall(PAGES["README.md"])) >= 10
+def test_there_are_such_distances_and_differences():
+    assert len(VALUES.findall(PAGES["README.md"])) >= 10 and len(DIFFERENCES.findall(PAGES["README.md"])) >= 10
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -71,6 +71,17 @@ def test_seeds_on_photographs_are_as_far_apart_as_it_says():
     [stated] = re.findall(r"three seeds have (\S+), (\S+) and (\S+) there", PAGES["README.md"])
     [row] = [group.rows["M-SRN"] for group in groups(TABLES["table7"], pool(), "homeware-wild")]
     assert sorted(stated) == sorted(unsigned(record.metrics["cd"], "cd") for record in row)
+
+
+def test_what_readme_says_of_table_6_and_the_sweeps(claimed):
+    assert "nothing of Tables 6, 10, 11 and 12 is reproduced" in PAGES["README.md"]
+    titles = [f"Table {number}, " for number in (6, 10, 11, 12)]
+    mine = {
+        title: [line for line in claimed if f"{title}CD:" in line[0] or f"{title}F:" in line[0]] for title in titles
+    }
+    assert all(mine.values()) and {line[5] for lines in mine.values() for line in lines} == {FAILS}
+    sweeps = [line[3] for title in titles[1:] for line in mine[title]]
+    assert all("[−" in difference and ", +" in difference for difference in sweeps)  # every interval holds zero
 
 
 @pytest.mark.parametrize("words", STATED)
