@@ -18,6 +18,7 @@ from toy import tiny_settings, toy_candidates, toy_collection
 
 from msrn import paths, profiles
 from msrn.errors import MsrnError
+from msrn.experiments.paper import TABLES
 from msrn.foreground.pipeline import Foreground
 from msrn.training.runs import train_or_load
 
@@ -129,6 +130,37 @@ def test_every_image_says_what_it_shows(book):
 def test_no_page_says_that_a_cell_failed(book):
     for file in book.pages:
         assert "Traceback (most recent call last)" not in file.read_text(), file
+
+
+class Opening(HTMLParser):
+    """The words of a page's article ahead of its first table, but for code, and what is folded."""
+
+    SILENT = ("pre", "style", "script", "details")
+
+    def __init__(self, file: Path):
+        super().__init__()
+        self.words, self.found, self._on, self._silent, self._done = [], False, False, 0, False
+        self.feed(file.read_text())
+
+    def handle_starttag(self, tag: str, pairs: list) -> None:
+        self._on |= tag == "article"
+        self._silent += tag in self.SILENT
+        self._done |= self._on and tag == "table"
+        self.found |= ("class", "found") in pairs and not self._done
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent -= tag in self.SILENT
+
+    def handle_data(self, data: str) -> None:
+        if self._on and not self._silent and not self._done:
+            self.words += data.split()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_results_page_has_its_verdict_and_its_table_within_the_first_120_words(book, name):
+    [page] = (book.folder / "notebooks").glob(f"{name}_*.html")
+    opening = Opening(page)
+    assert opening.found and len(opening.words) <= 120, f"{len(opening.words)}: {' '.join(opening.words)}"
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on the path; .ci/run installs it from Debian")

@@ -92,7 +92,7 @@ def test_committed_notebooks_are_clean(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_parameters_are_the_profiles_keys_and_the_usual_settings_with_types(path):
     first = code_cells(read(path))[0]
-    assert first.metadata.tags == ["parameters"]
+    assert first.metadata.tags == ["parameters", "hide-input"]  # which the book folds
     known = papermill.inspect_notebook(str(path))
     assert tuple(known)[: len(KEYS)] == profiles.NOTEBOOK_KEYS == tuple(KEYS)
     for name, parameter in known.items():
@@ -169,7 +169,7 @@ def test_papermill_from_another_folder_makes_the_whole_page(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"]  # runs lie in the store, not here
     notebook = read(tmp_path / "out.ipynb")
     shown = words(notebook)
-    assert "not evaluated at this profile" in shown and "reproduce nothing" in shown and ">reproduced" not in shown
+    assert "not evaluated at this profile" in shown and "reproduces nothing" in shown and ">reproduced" not in shown
     assert shown.count("<img") == shown.count('<img class="dark-light" style="max-width:100%" alt="') >= 3
     assert any(
         "application/vnd.plotly.v1+json" in output.get("data", {})

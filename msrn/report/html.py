@@ -28,8 +28,13 @@ _PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 .msrn tbody tr.apart {border-top: 2px solid color-mix(in srgb, currentColor 60%, transparent)}
 .msrn tbody tr.beside th {font-weight: 400; font-style: italic}
 .msrn p {margin: .5em 0}
+.msrn p.found {font-size: 1.15em; margin: 0 0 1em}
 </style>
 <div class='msrn'>
+{% if found %}
+<p class='found'>{% for kind, claims in found %}<b>{{ kind | capitalize }}:</b> {{ claims }}.
+{% endfor %}</p>
+{% endif %}
 {% if lines %}
 <table><caption>{{ caption }}</caption><thead>
 {% for titles, span in heads %}
@@ -67,7 +72,7 @@ def sheet_html(sheet: Sheet) -> str:
     links = [download(f"{sheet.name}.{end}", kind, form(sheet).encode()) for end, (kind, form) in FILES.items()]
     count, titles = len(sheet.sources), [column.title for column in sheet.columns]
     heads = [(titles, count), *([(sheet.sources * len(titles), 1)] if sheet.sources[0] else [])]
-    return _PAGE.render(caption=sheet.caption, heads=heads, lines=sheet.lines, notes=sheet.notes, links=links)
+    return _PAGE.render(**sheet._asdict(), heads=heads, links=links)
 
 
 def download(name: str, kind: str, content: bytes) -> str:

@@ -9,7 +9,7 @@ from msrn.evaluation.statistics import difference, estimate, pairs_by_seed
 from msrn.experiments import recorded
 from msrn.experiments.paper import MASKS
 from msrn.experiments.verdicts import Rows, judge, says_nothing
-from msrn.report.conclusions import claimed, list_html
+from msrn.report.conclusions import list_html
 from msrn.report.html import note_html, plain_html
 from msrn.report.words import mean_of
 from msrn.store.results import Record
@@ -46,7 +46,8 @@ def sentences(records: Sequence[Record]) -> list[str]:
     rows = rows_of(records)
     claims = [claim for claim in MASKS.claims if rows.keys() >= claim.rows()]
     silent = [record.profile for record in records if says_nothing(record.profile)]
-    texts = [claimed(v, (silent or [records[0].profile])[0]) for v in judge(claims, MASKS.metrics, rows, {})]
+    profile, verdicts = (silent or [records[0].profile])[0], judge(claims, MASKS.metrics, rows, {})
+    texts = [f"IoU, {v.claim.words}: {v.text(profile)}." + f" {v.standing()}." * bool(v.parts) for v in verdicts]
     if rows.keys() >= {COARSE, PRINTED} and not silent:
         texts += _price_of_removing(rows[COARSE], rows[PRINTED])
     if rows.keys() >= {PRINTED, PRINTED_WITHOUT} and not silent:

@@ -12,13 +12,15 @@ from msrn.report.words import WITHOUT_SHAPES, book_profile, duration, many, seco
 
 
 def header(request: Request, table: Table) -> Markdown:
-    """For the page of a table."""
+    """For a page that trains rows of a table; where someone waits for them, with what that costs."""
+    if book_profile() and says_nothing(request.profile):
+        return Markdown(f"Data set {_data(request)}.{_warning(request)}")
     s, seeds = request.settings, ", ".join(map(str, request.seeds))
+    waits = "" if book_profile() else f" {cost(request, table)} Runs that are stored already are loaded."
     return Markdown(
-        f"**Profile {request.label}**: data set {_data(request)}, {s.steps:,} steps of {s.batch_size} "
-        f"images, {s.image_size} × {s.image_size} pixels, icosphere {s.mesh_level}, {s.encoder} encoders, "
-        f"{many(len(request.seeds), 'seed')} ({seeds}), on {request.device}. {cost(request, table)} "
-        f"Runs that are stored already are loaded.{_warning(request)}"
+        f"**Profile {request.label}**: {_data(request)}, {s.steps:,} steps of {s.batch_size} images, {s.image_size} × "
+        f"{s.image_size} pixels, {many(len(request.seeds), 'seed')} ({seeds}), on {request.device}.{waits}"
+        f"{_warning(request)}"
     )
 
 
@@ -62,8 +64,6 @@ def _warning(request: Request) -> str:
     lacks = "" if shapes_known(request.dataset) else f"\n\n**{WITHOUT_SHAPES}**"
     if not says_nothing(request.profile):
         return lacks
-    words = "prove that the code runs, and reproduce nothing."
-    if wanted := book_profile():
-        mine = f"its pictures and numbers are of profile {request.profile}: they {words}"
-        return f"{lacks}\n\n**No run of profile {wanted} is behind this page, but for what is called recorded; {mine}**"
-    return f"{lacks}\n\n**What follows was made at profile {request.profile}: the pictures and numbers below {words}**"
+    wanted, words = book_profile(), "it proves that the code runs, and reproduces nothing"
+    what = f"All but what is called recorded, of profile {wanted}," if wanted else "What follows"
+    return f" {what} is of profile {request.profile}: **{words}.**{lacks}"

@@ -34,7 +34,8 @@ def sheet_of(result: Result) -> Sheet:
         {} if alone else {"this run": files | rows_of(result)}
     )
     seeds = f"{many(len(request.seeds), 'seed')} ({', '.join(map(str, request.seeds))})"
-    where = "as recorded" if alone else f"on {request.dataset}, profile {request.profile}, {seeds}"
+    where = f"on {request.dataset}, profile {request.profile}, {seeds}"
+    where = f"as recorded on {asked.dataset}" if alone else where
     caption = f"{table.title}, {table.caption} (§{table.section}): {where}"
     recording = (
         f"Recorded on {past.first.dataset}: {origin(past)}." if past else "Nothing is recorded yet." * bool(alone)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msrn.evaluation.statistics import METRICS, Estimate, difference, estimate, unsigned
 from msrn.experiments.table import Column, Row, Table
-from msrn.experiments.verdicts import Rows, judge, says_nothing, subject
+from msrn.experiments.verdicts import Rows, Verdict, judge, says_nothing, subject
 from msrn.store.results import Record
 
 MOST_COLUMNS = 4  # with more, each source has a line of its own
@@ -44,6 +44,7 @@ class Line:
 class Sheet(NamedTuple):
     name: str
     caption: str
+    found: Sequence[tuple[str, str]]  # each kind of verdict, with the claims that have it
     columns: tuple[Column, ...]
     sources: tuple[str, ...]  # of each cell of a column; one without a name where each has a line of its own
     lines: list[Line]
@@ -54,8 +55,9 @@ def make_sheet(table: Table, caption: str, sources: Mapping[str, Rows], profile:
     """Published values and those of ``sources`` by their names, the last of which is judged under ``profile``. Rows
     that the table does not have are yardsticks."""
     lines, wide, judged = [], len(table.columns) > MOST_COLUMNS, list(sources.values())[-1]
+    verdicts = judge(table.claims, table.measured, judged, table.printed)
     apart = {row.name: row for row in table.yardsticks}  # which no run of a table trains
-    beside = _verdicts(table, judged, profile)
+    beside = _beside(table, verdicts, judged, profile)
     yardsticks = [apart.get(name, Row(name)) for name in _names(sources) if name not in table.printed]
     for row in (*table.rows, *yardsticks):
         about, rest = beside.get(row.name, []), (row in yardsticks, row.supervision)
@@ -68,7 +70,8 @@ def make_sheet(table: Table, caption: str, sources: Mapping[str, Rows], profile:
             lines += [Line(row.name, cells[s], about if s == known[-1] else [], *rest, s) for s in known]
         else:
             lines.append(Line(row.name, sum(zip(*cells.values(), strict=True), ()), about, *rest))
-    return Sheet(table.name, caption, table.columns, ("",) if wide else (PUBLISHED, *sources), lines, notes)
+    found, kinds = _found(verdicts, profile), ("",) if wide else (PUBLISHED, *sources)
+    return Sheet(table.name, caption, found, table.columns, kinds, lines, notes)
 
 
 def _names(sources: Mapping[str, Rows]) -> list[str]:
@@ -93,10 +96,24 @@ def _printed(row: Row, column: Column) -> Cell:
     return Cell("not legible") if value is None else Cell(unsigned(value, column.metric), Estimate(value, value, value))
 
 
-def _verdicts(table: Table, rows: Rows, profile: str) -> dict[str, Verdicts]:
+def _found(verdicts: Sequence[Verdict], profile: str) -> Verdicts:
+    """All verdicts in short: a claim with its metrics, where it has not the same verdict in all of them."""
+    if says_nothing(profile):
+        return []
+    kinds: dict[str, dict[str, list[str]]] = {"reproduced": {}, "not reproduced": {}, "not evaluated": {}}
+    for verdict in verdicts:
+        claims = kinds[verdict.text(profile).partition(":")[0]]
+        claims.setdefault(verdict.claim.words, []).append(METRICS[verdict.metric].short)
+    metrics, found = len({verdict.metric for verdict in verdicts}), []
+    for kind, claims in kinds.items():
+        words = [claim + f" ({', '.join(some)})" * (len(some) < metrics) for claim, some in claims.items()]
+        found += [(kind, "; ".join(words))] if words else []
+    return found
+
+
+def _beside(table: Table, verdicts: Sequence[Verdict], rows: Rows, profile: str) -> dict[str, Verdicts]:
     """Beside the row that each claim is about; beside a yardstick, where the whole network stands."""
     beside: dict[str, Verdicts] = {}
-    verdicts = judge(table.claims, table.measured, rows, table.printed)
     said_once = groupby(verdicts, lambda verdict: (verdict.claim, verdict.missing or verdict.metric))
     for _, (verdict, *others) in said_once:
         names = [METRICS[same.metric].short for same in (verdict, *others)]

@@ -27,7 +27,9 @@ def sheet_text(sheet: Sheet) -> str:
         for verdict, detail in line.verdicts
     ]
     notes = [textwrap.fill(note, WIDTH) for note in sheet.notes]
-    return "\n".join([sheet.caption, "", _table(sheet, heads, "simple"), "", *verdicts, "", *notes])
+    found = textwrap.fill(" ".join(f"{kind.capitalize()}: {claims}." for kind, claims in sheet.found), WIDTH)
+    opening = [sheet.caption, *([found] if found else [])]
+    return "\n".join([*opening, "", _table(sheet, heads, "simple"), "", *verdicts, "", *notes])
 
 
 def sheet_csv(sheet: Sheet) -> str:

@@ -171,3 +171,17 @@ def test_html_takes_its_colours_from_the_page_and_escapes():
     assert "&lt;b&gt;<small>why</small>" in plain and "v &amp; w" in plain and "3<br><small>[2, 4]</small>" in plain
     for text in (page, plain):
         assert not re.search(r"#[0-9a-f]{3,6}|rgb\(|: *(white|black)", re.sub("base64,[^']*", "", text))
+
+
+def test_every_form_opens_with_the_verdicts_in_short():
+    """A claim stands once under each verdict that it has; by which metrics, only where they differ."""
+    made, claims = sheet(), ["M-SRN beats w/o FC", "M-SRN beats w/o NC", "w/o FC is between M-SRN and w/o NC"]
+    kinds = {"reproduced": "CD, CD per axis", "not reproduced": "F"}
+    assert made.found == [(kind, "; ".join(f"{claim} ({some})" for claim in claims)) for kind, some in kinds.items()]
+    page, terminal = sheet_html(made), sheet_text(made)
+    assert page.index("<b>Not reproduced:</b> M-SRN beats w/o FC (F);") < page.index("<table>")
+    assert "Reproduced: M-SRN beats w/o FC (CD, CD per axis);" in terminal.split("\n\n")[0]
+    assert sheet(records=recorded("zoo")[:1]).found == [("not evaluated", "; ".join(claims))]  # by every metric alike
+    assert sheet(profile="smoke").found == []
+    [(kind, some)] = sheet(TABLES["table4"], [record("Ours", seed=seed) for seed in range(3)]).found
+    assert kind == "not evaluated" and "Ours beats ZeroShape" in some.split("; ")
