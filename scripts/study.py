@@ -188,17 +188,28 @@ RATES = (5e-4, 1e-3, 2e-4, 1e-4)  # the profile's own first
 
 
 def _rates(name: str, printed_in: str = "table2") -> Table:
-    """A method at other learning rates, one network for all categories: it keeps the profile's unless another is surely
-    better by CD."""
-    settings, rows = paper.TABLES[printed_in].row(name).settings, []
+    """A method at other learning rates, one network for all categories, or for the one that its table is about: it
+    keeps the profile's unless another is surely better by CD."""
+    table = paper.TABLES[printed_in]
+    settings, rows = table.row(name).settings, []
     for rate in RATES:
         question = f"Is {rate:g} right for {name}?"
         rows.append(Row(f"{name}, {rate:g}", settings={**settings, "learning_rate": rate}, question=question))
-    title, named = f"Learning rates of {name}", f"study-rates-{name.lower()}"
-    return Table("4.4", title, "shapenet", tuple(rows), ours=rows[0].name, split="val", name=named)
+    title = f"Learning rates of {name}" + f", {table.category}s alone" * bool(table.category)
+    only = {"ours": rows[0].name, "split": "val", "category": table.category}
+    return Table("4.4", title, "shapenet", tuple(rows), name=f"study-rates-{name.lower()}", **only)
 
 
-TABLES = (NOW, SPARSE, _rates("Unicorn"), _rates("ShapeClipper"), _rates("DVR", "table5"), BEFORE)
+TABLES = (
+    NOW,
+    SPARSE,
+    _rates("Unicorn"),
+    _rates("ShapeClipper"),
+    _rates("DVR", "table5"),
+    _rates("CMR", "table6"),
+    _rates("UCMR", "table6"),
+    BEFORE,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

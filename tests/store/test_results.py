@@ -65,6 +65,8 @@ def test_committed_results_fit_the_schema():
         "study-rates-unicorn",
         "study-rates-shapeclipper",
         "study-rates-dvr",
+        "study-rates-cmr",
+        "study-rates-ucmr",
     }
     assert folders <= {*TABLES, *studies, "masks", "density", *without_records}
     for name in folders - without_records:
