@@ -289,7 +289,7 @@ def test_wrong_data_sets_are_refused():
 
 def test_a_page_says_what_stands_in(cuda):
     page = header(profiles.resolve(profile="paper"), TABLES["table8"]).data
-    assert "data set homeware **in place of shapenet, for which no data_root is given**" in page
+    assert "**Profile paper**: homeware **in place of shapenet, for which no data_root is given**" in page
     own = profiles.resolve(profile="smoke", dataset="homeware")
     assert "in place of" not in header(own, TABLES["table8"]).data
 
