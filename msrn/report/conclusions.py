@@ -37,11 +37,6 @@ def conclusions(result: Result) -> list[str]:
     texts = [_silhouettes(ours, table.ours)]
     texts += [_directions(ours, categories_of(result))] if known else [WITHOUT_SHAPES]
     texts += _beaten(ours, result.yardsticks)
-    if "neighbor_consistency" in table.changed and request.settings.neighbor_prototypes == 1:
-        texts.append(
-            "Neighbour consistency is its loss here (Eqs 43-44): with one prototype of a category every candidate is a "
-            "neighbour, and the choice among them (Eqs 33-38) is not tested."
-        )
     return [*texts, *before]
 
 

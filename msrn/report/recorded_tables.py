@@ -8,9 +8,10 @@ from msrn.data import QUESTIONS
 from msrn.evaluation.protocol import VERSION
 from msrn.experiments import recorded
 from msrn.experiments.recorded import Group
+from msrn.experiments.runner import Result
 from msrn.experiments.table import Column, Table
 from msrn.report.html import note_html, plain_html, sheet_html
-from msrn.report.results_table import missing_words, origin, rows_of
+from msrn.report.results_table import asked_of, missing_words, origin, rows_of
 from msrn.report.sheet import Sheet, cell_of, make_sheet
 from msrn.report.words import many, mean_of, two_decimals
 from msrn.store import results
@@ -20,10 +21,14 @@ RETRIEVAL = "retrieval, category known"
 NOTHING = "Nothing is recorded yet: msrn record {} does it."
 
 
-def show(table: Table, records: Sequence[Record]) -> HTML:
-    """For each data set of a table its best group of recorded results, or a line that says that there is none."""
-    tables = [sheet_html(sheet_of(group)) for group in best_groups(table, records)]
-    return HTML("".join(tables) or note_html(NOTHING.format(table.name)))
+def show(result: Result) -> HTML:
+    """For each data set the best group of a table's recorded results, but for what the page's own table shows alone; or
+    a line that says that there is none."""
+    groups, asked = best_groups(result.table, result.recorded), asked_of(result)
+    above = asked is not result.request and recorded.beside(result.table, result.recorded, asked)
+    tables = [sheet_html(sheet_of(group)) for group in groups if not above or group.first is not above.first]
+    nothing = "The table above shows all of them." if above else NOTHING.format(result.table.name)
+    return HTML("".join(tables) or note_html(nothing))
 
 
 def best_groups(table: Table, records: Sequence[Record]) -> list[Group]:

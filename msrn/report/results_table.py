@@ -10,7 +10,7 @@ from msrn.experiments import recorded
 from msrn.experiments.recorded import Group
 from msrn.experiments.runner import Result
 from msrn.experiments.verdicts import RULE, Rows, says_nothing
-from msrn.profiles import profiles, resolve
+from msrn.profiles import Request, profiles, resolve
 from msrn.report.html import sheet_html
 from msrn.report.sheet import Sheet, make_sheet
 from msrn.report.words import WITHOUT_SHAPES, book_profile, duration, many, seconds_of_a_run
@@ -27,25 +27,28 @@ def sheet_of(result: Result) -> Sheet:
     no more than the wiring."""
     known, request, files = shapes_known(result.test.name), result.request, result.from_files
     table = result.table if known else result.table.without_truth()
-    alone = says_nothing(request.profile) and book_profile()
-    asked = resolve(alone, data=table.data, device="cpu") if alone else request
-    past = recorded.beside(table, result.recorded, asked)
-    sources = {"recorded": files | (rows_of(past) if past else {})} | (
-        {} if alone else {"this run": files | rows_of(result)}
-    )
+    asked = asked_of(result)
+    alone, past = asked is not request, recorded.beside(table, result.recorded, asked)
+    here = {} if alone else {"this run": files | rows_of(result)}
+    sources = {"recorded": files | (rows_of(past) if past else {}), **here}
     seeds = f"{many(len(request.seeds), 'seed')} ({', '.join(map(str, request.seeds))})"
     where = f"on {request.dataset}, profile {request.profile}, {seeds}"
     where = f"as recorded on {asked.dataset}" if alone else where
     caption = f"{table.title}, {table.caption} (§{table.section}): {where}"
-    recording = (
-        f"Recorded on {past.first.dataset}: {origin(past)}." if past else "Nothing is recorded yet." * bool(alone)
-    )
+    recording = "Nothing is recorded yet." * alone
+    if past:
+        recording = f"Recorded on {past.first.dataset}, {past.first.n_objects} test objects: {origin(past)}."
     source = "" if alone else source_line(result)
     unit = _unit(replace(result, request=asked)) if known else WITHOUT_SHAPES
-    rule = RULE * bool(table.claims)
-    notes = [unit, table.note, rule, recording, *missing_words(files), source]
+    notes = [unit, table.note, RULE * bool(table.claims), recording, *missing_words(files), source]
     profile = past.first.profile if alone and past else request.profile
     return make_sheet(table, caption, sources, profile, list(filter(None, notes)))
+
+
+def asked_of(result: Result) -> Request:
+    """Whose recorded results stand beside: on a page of the book without stored runs, alone, those of its profile."""
+    profile = says_nothing(result.request.profile) and book_profile()
+    return resolve(profile, data=result.table.data, device="cpu") if profile else result.request
 
 
 def rows_of(source: Result | Group) -> dict[str, list]:

@@ -1,5 +1,7 @@
 """What the page shows of recorded results: every set, every length, every density, and where nothing is recorded."""
 
+from types import SimpleNamespace
+
 import pytest
 from shown import RETRIEVAL, TABLE8, recorded, tables_of
 from toy_table import toy_request
@@ -14,7 +16,7 @@ from msrn.store import results
 
 
 def shown(records) -> str:
-    return recorded_tables.show(TABLE8, records).data
+    return recorded_tables.show(SimpleNamespace(table=TABLE8, recorded=records, request=toy_request())).data
 
 
 def test_every_recorded_set_has_its_table_the_dense_one_first():

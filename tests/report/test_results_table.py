@@ -9,7 +9,7 @@ from toy_table import record
 
 from msrn.evaluation.statistics import difference
 from msrn.experiments.paper import TABLES
-from msrn.report import breakdown, conclusions, notebooks, results_table, text, words
+from msrn.report import breakdown, conclusions, notebooks, recorded_tables, results_table, text, words
 
 
 def shown(result) -> str:
@@ -99,9 +99,7 @@ def test_the_rule_and_the_source_stand_under_the_table(toy_result):
 
 
 def test_a_result_from_before_its_profile_changed_says_so(toy_result):
-    assert "Recorded on toy: profile laptop as it was then, 3 seeds" in flat(
-        changed(toy_result, recorded=recorded("toy"))
-    )
+    assert "test objects: profile laptop as it was then, 3 seeds" in flat(changed(toy_result, recorded=recorded("toy")))
 
 
 def test_what_the_networks_learned(toy_result):
@@ -124,13 +122,6 @@ def test_conclusions_follow_the_numbers(toy_result):
     assert f"surely beats in CD {', '.join(sure) or 'none'}" in rigid and per_axis.startswith("in CD per axis ")
     assert all(name not in rigid.split("; not ")[-1] for name in sure)
     assert f"IoU of {metrics['mask_iou']:.2f}" in every and "evaluated" not in every  # verdicts stand above the table
-
-
-def test_one_prototype_is_no_choice_of_neighbours(toy_result):
-    single = toy_result.request.settings.model_copy(update={"neighbor_prototypes": 1})
-    alone = replace(toy_result, request=replace(toy_result.request, settings=single))
-    assert "Eqs 33-38" not in " ".join(conclusions.conclusions(toy_result))
-    assert "Eqs 33-38) is not tested" in " ".join(conclusions.conclusions(alone))
 
 
 def test_profile_smoke_concludes_nothing(toy_result):
@@ -179,7 +170,11 @@ def test_in_the_book_a_run_that_proves_the_wiring_has_no_column(toy_result, monk
     assert "none yet" in shown(changed(toy_result, "smoke")) and "Nothing is recorded yet." in shown(
         changed(toy_result, "smoke")
     )
-    assert "this run" in shown(changed(toy_result, recorded=before))  # a run of the profile has its column
+    assert "The table above shows all of them." in recorded_tables.show(silent).data
+    other = recorded_tables.show(changed(toy_result, "smoke", recorded=[*before, *recorded("zoo")])).data
+    assert "zoo, as recorded" in other and "toy, as recorded" not in other
+    mine = changed(toy_result, recorded=before)  # a run of the profile has its column
+    assert "this run" in shown(mine) and "toy, as recorded" in recorded_tables.show(mine).data
     opening = notebooks.header(silent.request, TABLES["table8"]).data
     assert opening.startswith("Data set toy. All but what is called recorded, of profile laptop, is of profile smoke:")
     assert "**it proves that the code runs, and reproduces nothing.**" in opening
