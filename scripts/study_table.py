@@ -58,8 +58,9 @@ training nor in Table 8. CD and F-score are those of Table 8, with 95 % interval
 may be scaled by itself. Differences are paired by object, over the seeds of both rows. An interval of one seed says
 nothing of another seed: *all three* gained most in the first, and nothing sure over three. IoU of masks and pose
 consistency are over all images; m=2 forgives half turns. What stands for another system keeps the profile's learning
-rate unless another is surely better by CD, as is 0.0001 for Unicorn (not per axis). Core minutes are processor time of a training
-run on a CPU, and compare roughly. The hull of all masks shows what masks tell; it is no bound.
+rate unless another is surely better by CD, as are 0.0001 for Unicorn (not per axis) and 0.001 for CMR. Core minutes
+are processor time of a training run on a CPU, and compare roughly. The hull of all masks shows what masks tell; it is
+no bound.
 
 ```
 python scripts/study.py record --only "laptop, reach off"   # a row anew, or one that is missing
