@@ -196,8 +196,16 @@ def _rates(name: str, printed_in: str = "table2") -> Table:
         question = f"Is {rate:g} right for {name}?"
         rows.append(Row(f"{name}, {rate:g}", settings={**settings, "learning_rate": rate}, question=question))
     title = f"Learning rates of {name}" + f", {table.category}s alone" * bool(table.category)
-    only = {"ours": rows[0].name, "split": "val", "category": table.category}
-    return Table("4.4", title, "shapenet", tuple(rows), name=f"study-rates-{name.lower()}", **only)
+    return Table(
+        "4.4",
+        title,
+        "shapenet",
+        tuple(rows),
+        category=table.category,
+        ours=rows[0].name,
+        split="val",
+        name=f"study-rates-{name.lower()}",
+    )
 
 
 TABLES = (

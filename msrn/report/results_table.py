@@ -113,4 +113,4 @@ def source_line(result: Result) -> str:
         f"{record.n_objects} test objects" + f", {record.points:,} points a surface" * (record.points > 0),
         f"features {record.features}, masks {record.masks}",
     )
-    return "; ".join(parts) + ". On another machine the same seed has other digits, as far off as another seed's."
+    return "; ".join(parts) + ". The same seed has the same digits on the same machine; on another they may differ."

@@ -174,7 +174,7 @@ def test_in_the_book_a_run_that_proves_the_wiring_has_no_column(toy_result, monk
     other = recorded_tables.show(changed(toy_result, "smoke", recorded=[*before, *recorded("zoo")])).data
     assert "zoo, as recorded" in other and "toy, as recorded" not in other
     mine = changed(toy_result, recorded=before)  # a run of the profile has its column
-    assert "On another machine the same seed has other digits" in flat(mine)
+    assert "The same seed has the same digits on the same machine; on another they may differ." in flat(mine)
     assert "this run" in shown(mine) and "toy, as recorded" in recorded_tables.show(mine).data
     opening = notebooks.header(silent.request, TABLES["table8"]).data
     assert opening.startswith("Data set toy. All but what is called recorded, of profile laptop, is of profile smoke:")
